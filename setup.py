@@ -1,0 +1,64 @@
+"""Build of the compiled modules; everything else is in pyproject.toml.
+
+Switches, each an environment variable set to 1:
+
+* ``SIGIL_BUILD_PURE``      no compiled modules (run with ``SIGIL_NATIVE_PURE=1``)
+* ``SIGIL_BUILD_DEBUG``     assertions on, no optimisation, symbols
+* ``SIGIL_BUILD_SANITIZE``  AddressSanitizer and UndefinedBehaviorSanitizer
+* ``SIGIL_BUILD_TRACE``     line tracing, for the coverage of ``.pyx`` files
+"""
+
+import os
+import sys
+
+from setuptools import Extension, setup
+
+PURE, DEBUG, SANITIZE, TRACE = (
+    os.environ.get(f"SIGIL_BUILD_{name}") == "1" for name in ("PURE", "DEBUG", "SANITIZE", "TRACE")
+)
+
+# Each compiled module and the C++ sources that it alone links; modules reach
+# each other through their .pxd files.
+MODULES = {
+}
+
+if sys.platform == "win32":
+    compile_flags, link_flags = ["/std:c++17", "/O2", "/EHsc"], []
+else:
+    compile_flags = ["-std=c++17", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    compile_flags += ["-Wno-missing-field-initializers", "-g1"]
+    link_flags = []
+    if DEBUG:
+        compile_flags += ["-O0", "-g3", "-UNDEBUG"]
+    if SANITIZE:
+        flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+        compile_flags += [*flags, "-O1", "-g", "-fno-omit-frame-pointer"]
+        link_flags += flags
+
+
+def extensions() -> list[Extension]:
+    if PURE:
+        return []
+    from Cython.Build import cythonize
+
+    modules = [
+        Extension(
+            f"sigil_native.{name}",
+            [f"sigil_native/{name}.pyx", *(f"sigil_native/csrc/{source}" for source in sources)],
+            include_dirs=["sigil_native/csrc"],
+            depends=[f"sigil_native/csrc/{file}" for file in sorted(os.listdir("sigil_native/csrc"))],
+            define_macros=[("CYTHON_TRACE", "1")] if TRACE else [],
+            extra_compile_args=compile_flags,
+            extra_link_args=link_flags,
+            language="c++",
+        )
+        for name, sources in MODULES.items()
+    ]
+    return cythonize(
+        modules,
+        compiler_directives={"language_level": 3, "binding": False, "linetrace": TRACE},
+        build_dir="build/cython",
+    )
+
+
+setup(ext_modules=extensions())

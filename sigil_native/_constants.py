@@ -1,0 +1,36 @@
+"""Facts of the formats that both backends share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: The largest integer that binary64 keeps exactly along with both neighbours (RFC 7493 §2.2).
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+#: Longest integer that ``integers="exact"`` writes.
+MAX_INTEGER_DIGITS: Final = 4300
+DEFAULT_MAX_DEPTH: Final = 512
+#: The highest nesting limit a caller may ask for.
+MAX_DEPTH_CEILING: Final = 2048
+
+SIGIL_SIZE: Final = 64
+HEADER_SIZE: Final = 32
+TAG_SIZE: Final = 32
+TEXT_PREFIX: Final = "sgl1_"
+TEXT_SIZE: Final = 91
+STRAND_SIZE: Final = 256
+#: The last millisecond that an expiry may name: 9999-12-31T23:59:59.999Z.
+MAX_EXPIRY_MS: Final = 253_402_300_799_999
+
+MIN_SECRET_SIZE: Final = 32
+MAX_TENANT_SIZE: Final = 128
+HKDF_SALT: Final = b"sigil-dna/v1"
+HKDF_TENANT_PREFIX: Final = b"tenant:"
+HKDF_KEY_ID_INFO: Final = b"key-id"
+DEFAULT_FUTURE_SKEW: Final = 60.0
+#: Derived tenant keys that a ring keeps at most, for each of its keys.
+DEFAULT_TENANT_CACHE_SIZE: Final = 4096
+
+FORMS: Final = ("text", "strand", "token", "binary")
+KEY_STATES: Final = ("active", "verify-only", "revoked")
+INTEGER_MODES: Final = ("safe", "exact")
+SIGNED_TEXTS: Final = ("jcs", "json-stringify")

@@ -1,0 +1,14 @@
+// Numbers as ECMAScript writes them: Number::toString (ECMA-262 §6.1.6.1.20),
+// which RFC 8785 §3.2.2.3 takes over.
+#pragma once
+
+namespace sigil {
+
+// Longest result: "-2.2250738585072014e-308" and "-0.0000012345678901234567".
+constexpr int kLongestNumber = 32;
+
+// Writes a finite number, no terminator; -0 becomes 0. `out` has room for
+// kLongestNumber characters. Returns the end of the text.
+char* write_number(double value, char* out) noexcept;
+
+}  // namespace sigil

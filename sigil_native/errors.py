@@ -1,0 +1,345 @@
+"""Every error the library raises: one root, a class per cause.
+
+Both backends raise these classes and take their messages from here, so a
+program sees the same error whichever backend it runs on. Read the attributes;
+messages are for people and may change.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from sigil_native import Sigil
+
+_LONGEST_POINTER_IN_A_MESSAGE = 120
+
+
+class SigilError(ValueError):
+    """Root of all errors of this library.
+
+    ``code`` is a short, stable name for the cause, fit for logs, HTTP answers
+    and scripts.
+    """
+
+    code: ClassVar[str] = "error"
+
+
+# -- canonical JSON ------------------------------------------------------------
+
+
+class CanonicalizationError(SigilError):
+    """The input has no RFC 8785 form.
+
+    Attributes:
+        pointer: where, as a JSON Pointer (RFC 6901); ``""`` is the root.
+        offset: where in the text, in bytes of its UTF-8 form; ``None`` for
+            Python values.
+        index: which item of a batch, counted from 0; ``None`` outside batches.
+    """
+
+    code = "canonicalization"
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        pointer: str = "",
+        offset: int | None = None,
+        index: int | None = None,
+    ) -> None:
+        super().__init__(problem, pointer, offset, index)
+        self.problem = problem
+        self.pointer = pointer
+        self.offset = offset
+        self.index = index
+
+    def __str__(self) -> str:
+        place = []
+        if self.index is not None:
+            place.append(f"item {self.index}")
+        if self.offset is not None:
+            place.append(f"byte {self.offset}")
+        if self.pointer:
+            shown = self.pointer
+            if len(shown) > _LONGEST_POINTER_IN_A_MESSAGE:
+                shown = shown[:_LONGEST_POINTER_IN_A_MESSAGE] + "..."
+            place.append(f"pointer {json.dumps(shown)}")
+        return f"{self.problem} ({', '.join(place)})" if place else self.problem
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.problem, self.pointer, self.offset, self.index)
+
+
+def _rebuild(
+    kind: type[CanonicalizationError],
+    problem: str,
+    pointer: str,
+    offset: int | None,
+    index: int | None,
+) -> CanonicalizationError:
+    return kind(problem, pointer=pointer, offset=offset, index=index)
+
+
+class JsonSyntaxError(CanonicalizationError):
+    """The text is not JSON (RFC 8259)."""
+
+    code = "syntax"
+
+
+class TrailingDataError(JsonSyntaxError):
+    """Something other than white space follows the value."""
+
+    code = "trailing_data"
+
+
+class InvalidUtf8Error(CanonicalizationError):
+    """The bytes are not strict UTF-8 (RFC 3629)."""
+
+    code = "invalid_utf8"
+
+
+class ByteOrderMarkError(CanonicalizationError):
+    """The text begins with a byte order mark."""
+
+    code = "byte_order_mark"
+
+
+class LoneSurrogateError(CanonicalizationError):
+    """A string or a member name holds half of a surrogate pair."""
+
+    code = "lone_surrogate"
+
+
+class DuplicateNameError(CanonicalizationError):
+    """An object has two members of one name, compared after unescaping."""
+
+    code = "duplicate_name"
+
+
+class NonFiniteNumberError(CanonicalizationError):
+    """NaN, an infinity, or a number that overflows to one."""
+
+    code = "non_finite_number"
+
+
+class IntegerRangeError(CanonicalizationError):
+    """An integer outside the range that every JSON reader keeps exactly."""
+
+    code = "integer_range"
+
+
+class NestingTooDeepError(CanonicalizationError):
+    """Arrays and objects are nested beyond the limit."""
+
+    code = "nesting_too_deep"
+
+
+class DocumentTooLargeError(CanonicalizationError):
+    """The document is larger than the limit that the caller set."""
+
+    code = "document_too_large"
+
+
+class UnsupportedTypeError(CanonicalizationError, TypeError):
+    """A Python object, or the type of a member name, is not JSON."""
+
+    code = "unsupported_type"
+
+
+_PROBLEMS: dict[str, tuple[type[CanonicalizationError], str]] = {
+    # The names are those of csrc/problem.h.
+    "unexpected_end": (JsonSyntaxError, "unexpected end of text"),
+    "expected_value": (JsonSyntaxError, "expected a value"),
+    "expected_name_or_end": (JsonSyntaxError, "expected a member name or '}'"),
+    "expected_name": (JsonSyntaxError, "expected a member name"),
+    "expected_colon": (JsonSyntaxError, "expected ':'"),
+    "expected_comma_or_brace": (JsonSyntaxError, "expected ',' or '}'"),
+    "expected_comma_or_bracket": (JsonSyntaxError, "expected ',' or ']'"),
+    "control_character": (JsonSyntaxError, "unescaped control character in a string"),
+    "invalid_escape": (JsonSyntaxError, "invalid escape in a string"),
+    "invalid_number": (JsonSyntaxError, "invalid number"),
+    "invalid_literal": (JsonSyntaxError, "invalid literal"),
+    "trailing_data": (TrailingDataError, "unexpected data after the value"),
+    "invalid_utf8": (InvalidUtf8Error, "invalid UTF-8"),
+    "byte_order_mark": (ByteOrderMarkError, "byte order mark"),
+    "lone_surrogate": (LoneSurrogateError, "lone surrogate"),
+    "duplicate_name": (DuplicateNameError, "duplicate member name"),
+    "non_finite_number": (NonFiniteNumberError, "number is not finite"),
+    "integer_range": (IntegerRangeError, "integer out of range"),
+    "nesting_too_deep": (NestingTooDeepError, "nesting too deep"),
+    "document_too_large": (DocumentTooLargeError, "document too large"),
+    "unsupported_type": (UnsupportedTypeError, "not a JSON type"),
+    "unsupported_name_type": (UnsupportedTypeError, "member names must be str"),
+}
+
+
+def canonicalization_error(
+    problem: str,
+    *,
+    pointer: str = "",
+    offset: int | None = None,
+    index: int | None = None,
+    detail: str = "",
+) -> CanonicalizationError:
+    """Build the error for a problem by its name in ``csrc/problem.h``.
+
+    ``detail`` is appended to the problem's text, for example a type's name.
+    """
+    kind, text = _PROBLEMS[problem]
+    if detail:
+        text = f"{text}: {detail}"
+    return kind(text, pointer=pointer, offset=offset, index=index)
+
+
+# -- arguments and keys --------------------------------------------------------
+
+
+class InvalidOptionError(SigilError):
+    """An option has a value that it does not know, or out of its range."""
+
+    code = "invalid_option"
+
+
+class InvalidTenantError(SigilError):
+    """A tenant is not 1 to 128 bytes of UTF-8."""
+
+    code = "invalid_tenant"
+
+
+class InvalidExpiryError(SigilError):
+    """A lifetime is not positive or ends beyond what a sigil can hold."""
+
+    code = "invalid_expiry"
+
+
+class WeakSecretError(SigilError):
+    """A secret has fewer than 32 bytes."""
+
+    code = "weak_secret"
+
+
+class DuplicateKeyError(SigilError):
+    """The key ring already holds a key with this id."""
+
+    code = "duplicate_key"
+
+
+class NoSuchKeyError(SigilError):
+    """The key ring holds no key with the id that a caller named."""
+
+    code = "no_such_key"
+
+
+class NoActiveKeyError(SigilError):
+    """The key ring holds no key that may sign now."""
+
+    code = "no_active_key"
+
+
+class KeyRingFormatError(SigilError):
+    """A key ring file does not follow its format."""
+
+    code = "key_ring_format"
+
+
+# -- sigils --------------------------------------------------------------------
+
+
+class SigilFormatError(SigilError):
+    """This is not a version 1 sigil, or not spelt in its one canonical way.
+
+    Attributes:
+        problem: the first thing found wrong; a key of the table below.
+    """
+
+    code = "format"
+
+    _TEXTS: ClassVar[dict[str, str]] = {
+        # The names are those of csrc/sigil_format.h.
+        "shape": "not a sigil: neither text, strand, token nor binary",
+        "alphabet": "a character outside the alphabet",
+        "trailing_bits": "unused bits are not zero",
+        "version": "unsupported version",
+        "flags": "unsupported flags",
+        "reserved": "reserved bytes are not zero",
+        "identifier": "the id is not a UUIDv7",
+        "payload": "the token's payload is not canonical JSON",
+    }
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self._TEXTS[self.problem]
+
+
+class VerificationError(SigilError):
+    """The sigil is well formed but does not hold.
+
+    Attributes:
+        sigil: the decoded sigil. Its fields are claims, not facts, unless the
+            error says that the tag was right (``IssuedInFutureError`` and
+            ``SigilExpiredError``).
+    """
+
+    code = "verification"
+    _text: ClassVar[str] = "the sigil does not hold"
+
+    def __init__(self, sigil: Sigil) -> None:
+        super().__init__(sigil)
+        self.sigil = sigil
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class UnknownKeyError(VerificationError):
+    """No key of the ring has the sigil's key id."""
+
+    code = "unknown_key"
+    _text = "the key is unknown"
+
+
+class RevokedKeyError(VerificationError):
+    """The sigil's key is revoked."""
+
+    code = "revoked_key"
+    _text = "the key is revoked"
+
+
+class KeyNotYetValidError(VerificationError):
+    """The sigil's key is not valid yet, by the verifier's clock."""
+
+    code = "key_not_yet_valid"
+    _text = "the key is not yet valid"
+
+
+class RetiredKeyError(VerificationError):
+    """The sigil's key is retired, by the verifier's clock."""
+
+    code = "retired_key"
+    _text = "the key is retired"
+
+
+class TagMismatchError(VerificationError):
+    """Payload, tenant or header is not what was sealed."""
+
+    code = "tag_mismatch"
+    _text = "the tag does not match"
+
+
+class IssuedInFutureError(VerificationError):
+    """The sigil was issued later than the verifier's clock allows."""
+
+    code = "issued_in_future"
+    _text = "issued in the future"
+
+
+class SigilExpiredError(VerificationError):
+    """The sigil has expired, by the verifier's clock."""
+
+    code = "expired"
+    _text = "expired"
