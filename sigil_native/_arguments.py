@@ -1,0 +1,169 @@
+"""Checks of callers' arguments, the same for both backends."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeGuard
+
+from sigil_native._constants import (
+    FORMS,
+    INTEGER_MODES,
+    KEY_STATES,
+    MAX_DEPTH_CEILING,
+    MAX_EXPIRY_MS,
+    MAX_TENANT_SIZE,
+    MIN_SECRET_SIZE,
+    SIGNED_TEXTS,
+)
+from sigil_native.errors import (
+    InvalidExpiryError,
+    InvalidOptionError,
+    InvalidTenantError,
+    WeakSecretError,
+)
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def readable_bytes(value: object, what: str) -> memoryview:
+    """The bytes of a bytes-like argument.
+
+    Raises:
+        TypeError: it is not bytes-like, or not contiguous.
+    """
+    try:
+        view = memoryview(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{what} must be bytes-like, not {_type_name(value)}") from None
+    if not view.c_contiguous:
+        raise TypeError(f"{what} must be contiguous")
+    return view.cast("B")
+
+
+def secret_bytes(secret: object) -> bytes:
+    """The bytes of a secret given as text (UTF-8) or bytes; at least 32.
+
+    Raises:
+        TypeError: the secret is neither str nor bytes-like.
+        InvalidOptionError: a str that has no UTF-8 form.
+        WeakSecretError: fewer than 32 bytes.
+    """
+    if isinstance(secret, str):
+        try:
+            raw = secret.encode()
+        except UnicodeEncodeError:
+            raise InvalidOptionError("secret is not valid Unicode") from None
+    else:
+        try:
+            view = memoryview(secret)  # type: ignore[arg-type]
+        except TypeError:
+            raise TypeError(f"secret must be str or bytes-like, not {_type_name(secret)}") from None
+        raw = view.tobytes()
+    if len(raw) < MIN_SECRET_SIZE:
+        raise WeakSecretError(f"a secret has at least {MIN_SECRET_SIZE} bytes, this one has {len(raw)}")
+    return raw
+
+
+def tenant_bytes(tenant: object) -> bytes:
+    """The UTF-8 bytes of a tenant's name, 1 to 128 of them.
+
+    Raises:
+        TypeError: the tenant is not a str.
+        InvalidTenantError: empty, too long, or without a UTF-8 form.
+    """
+    if not isinstance(tenant, str):
+        raise TypeError(f"tenant must be str, not {_type_name(tenant)}")
+    try:
+        raw = tenant.encode()
+    except UnicodeEncodeError:
+        raw = b""
+    if not 1 <= len(raw) <= MAX_TENANT_SIZE:
+        raise InvalidTenantError(f"a tenant has 1 to {MAX_TENANT_SIZE} bytes of UTF-8")
+    return raw
+
+
+def json_options(integers: object, max_depth: object, max_bytes: object) -> tuple[bool, int, int | None]:
+    """Check the options of the canonicalisers: (exact integers?, depth, size limit).
+
+    Raises:
+        TypeError: max_depth or max_bytes is of a wrong type.
+        InvalidOptionError: a value is unknown or out of range.
+    """
+    if integers not in INTEGER_MODES:
+        raise InvalidOptionError('integers must be "safe" or "exact"')
+    if not isinstance(max_depth, int) or isinstance(max_depth, bool):
+        raise TypeError(f"max_depth must be int, not {_type_name(max_depth)}")
+    if not 1 <= max_depth <= MAX_DEPTH_CEILING:
+        raise InvalidOptionError(f"max_depth must be between 1 and {MAX_DEPTH_CEILING}")
+    if max_bytes is not None:
+        if not isinstance(max_bytes, int) or isinstance(max_bytes, bool):
+            raise TypeError(f"max_bytes must be int or None, not {_type_name(max_bytes)}")
+        if max_bytes < 0:
+            raise InvalidOptionError("max_bytes must not be negative")
+    return integers == "exact", max_depth, max_bytes
+
+
+def check_form(form: object) -> None:
+    """Raise InvalidOptionError unless ``form`` names a form of a sigil."""
+    if form not in FORMS:
+        raise InvalidOptionError('form must be "text", "strand", "token" or "binary"')
+
+
+def check_line_form(form: object) -> None:
+    """Raise InvalidOptionError unless ``form`` names a form that fits on a line."""
+    if form not in FORMS or form == "binary":
+        raise InvalidOptionError('form must be "text", "strand" or "token"')
+
+
+def check_signed_text(text: object) -> None:
+    """Raise InvalidOptionError unless ``text`` names a text that event signatures cover."""
+    if text not in SIGNED_TEXTS:
+        raise InvalidOptionError('text must be "jcs" or "json-stringify"')
+
+
+def check_key_state(state: object) -> None:
+    """Raise InvalidOptionError unless ``state`` names a state of a key."""
+    if state not in KEY_STATES:
+        raise InvalidOptionError('state must be "active", "verify-only" or "revoked"')
+
+
+def lifetime_ms(expires_in: object) -> int | None:
+    """A lifetime in whole milliseconds; None for a sigil that never expires.
+
+    Raises:
+        TypeError: not a number.
+        InvalidExpiryError: under a millisecond, not finite, or beyond the year 9999.
+    """
+    if expires_in is None:
+        return None
+    if not _is_number(expires_in):
+        raise TypeError(f"expires_in must be a number of seconds or None, not {_type_name(expires_in)}")
+    if not 0 < expires_in <= MAX_EXPIRY_MS // 1000:
+        raise InvalidExpiryError("expires_in is out of range")
+    milliseconds = int(expires_in * 1000)
+    if milliseconds < 1:
+        raise InvalidExpiryError("expires_in is out of range")
+    return milliseconds
+
+
+def moment_ms(value: object, what: str, *, none_allowed: bool = True) -> int | None:
+    """A moment in whole milliseconds since the Unix epoch, rounded down; None stays None.
+
+    Raises:
+        TypeError: not a number.
+        InvalidOptionError: before 1970, after 9999, or not finite.
+    """
+    if value is None and none_allowed:
+        return None
+    if not _is_number(value):
+        kind = "a number of seconds or None" if none_allowed else "a number of seconds"
+        raise TypeError(f"{what} must be {kind}, not {_type_name(value)}")
+    if not 0 <= value <= MAX_EXPIRY_MS // 1000:
+        raise InvalidOptionError(f"{what} is out of range")
+    return math.floor(value * 1000)
