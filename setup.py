@@ -29,6 +29,7 @@ MODULES = {
         "sha256_portable.cpp",
         "sha256_shani.cpp",
     ],
+    "_identifiers": ["uuid7.cpp"],
 }
 
 if sys.platform == "win32":
