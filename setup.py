@@ -20,6 +20,7 @@ PURE, DEBUG, SANITIZE, TRACE = (
 # Each compiled module and the C++ sources that it alone links; modules reach
 # each other through their .pxd files.
 MODULES = {
+    "_canonical_values": ["number.cpp"],
     "_sigil": ["sigil_format.cpp"],
 }
 
