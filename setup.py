@@ -21,6 +21,16 @@ PURE, DEBUG, SANITIZE, TRACE = (
 # each other through their .pxd files.
 MODULES = {
     "_canonical_values": ["number.cpp"],
+    "_hashing": [
+        "hkdf.cpp",
+        "hmac.cpp",
+        "secret.cpp",
+        "sha256.cpp",
+        "sha256_armv8.cpp",
+        "sha256_portable.cpp",
+        "sha256_shani.cpp",
+    ],
+    "_identifiers": ["uuid7.cpp"],
     "_sigil": ["sigil_format.cpp"],
 }
 
