@@ -32,6 +32,7 @@ MODULES = {
     ],
     "_identifiers": ["uuid7.cpp"],
     "_sigil": ["sigil_format.cpp"],
+    "_signature": [],
 }
 
 if sys.platform == "win32":

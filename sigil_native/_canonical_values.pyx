@@ -86,6 +86,7 @@ cdef extern from "value_scratch.h" namespace "sigil" nogil:
         ByteBuffer text
         MemberStack members
         void trim()
+        void trim_members()
     ValueScratch& value_scratch()
 
 cdef extern from "json_string.h" namespace "sigil" nogil:
@@ -534,7 +535,8 @@ cdef bint check_distinct(Walker* walker, size_t base) noexcept:
 cdef int walk(object value, Walker* walker) except -1:
     cdef size_t start = walker.out.size()
     cdef uint8_t* out
-    walker.members = &value_scratch().members
+    cdef ValueScratch* scratch = &value_scratch()
+    walker.members = &scratch.members
     walker.members.truncate(0)
     walker.start = start
     walker.problem = NULL
@@ -546,8 +548,11 @@ cdef int walk(object value, Walker* walker) except -1:
         out = write_value(walker, <PyObject*> value, out, 0)
     if unlikely(out == NULL):
         walker.out.set_size(start)
-        return raise_problem(walker)
-    walker.out.set_end(out)
+    else:
+        walker.out.set_end(out)
+    scratch.trim_members()
+    if unlikely(out == NULL):
+        raise_problem(walker)
     return 0
 
 

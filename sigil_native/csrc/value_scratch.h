@@ -10,11 +10,9 @@ struct ValueScratch {
     ByteBuffer text;
     MemberStack members;
 
-    // Keeps what ordinary documents need.
-    void trim() noexcept {
-        text.shrink_if_above(std::size_t{1} << 20);
-        members.shrink_if_above(std::size_t{1} << 14);
-    }
+    // Each keeps what ordinary documents need.
+    void trim() noexcept { text.shrink_if_above(std::size_t{1} << 20); }
+    void trim_members() noexcept { members.shrink_if_above(std::size_t{1} << 14); }
 };
 
 inline ValueScratch& value_scratch() noexcept {
