@@ -87,7 +87,7 @@ cdef class Key:
         return KeyInfo(
             self.key_id,
             KEY_STATES[<int> self.state],
-            self.not_before_ms / 1000 if self.not_before_ms else None,
+            self.not_before_ms / 1000 if self.not_before_ms >= 0 else None,
             self.retire_at_ms / 1000 if self.retire_at_ms != INT64_MAX else None,
         )
 
@@ -113,7 +113,7 @@ cdef Key _make_key(object secret, object state, object not_before, object retire
         | <uint32_t> identifier[2] << 8 | <uint32_t> identifier[3]
     )
     key.state = <KeyState> <int> KEY_STATES.index(state)
-    key.not_before_ms = 0 if start is None else start
+    key.not_before_ms = -1 if start is None else start
     key.retire_at_ms = INT64_MAX if end is None else end
     key.generation_size = max(1, cache_size // 2)
     return key
@@ -260,7 +260,7 @@ cdef class KeyRing:
                 else:
                     self._signing_until_ms = min(self._signing_until_ms, edge)
             if key.not_before_ms <= now < key.retire_at_ms and (
-                best is None or key.not_before_ms >= best.not_before_ms
+                best is None or max(key.not_before_ms, 0) >= max(best.not_before_ms, 0)
             ):
                 best = key
         self._signing = best
