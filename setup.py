@@ -20,6 +20,17 @@ PURE, DEBUG, SANITIZE, TRACE = (
 # Each compiled module and the C++ sources that it alone links; modules reach
 # each other through their .pxd files.
 MODULES = {
+    "_canonical_text": [
+        "json_transcoder.cpp",
+        "json_diagnosis.cpp",
+        "json_number.cpp",
+        "json_levels.cpp",
+        "json_level_portable.cpp",
+        "json_level_sse2.cpp",
+        "json_level_avx2.cpp",
+        "json_level_avx512.cpp",
+        "number.cpp",
+    ],
 }
 
 if sys.platform == "win32":
