@@ -42,7 +42,7 @@ MODULES = {
         "number.cpp",
     ],
     "_canonical_values": ["number.cpp"],
-    "_sigil": ["sigil_format.cpp"],
+    "_sigil": ["base64url.cpp", "sigil_format.cpp"],
     "_keyring": [],
     "_sealing": [],
     "_batch": [],
