@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=True
 """SHA-256, HMAC-SHA-256 and HKDF on the best kernel that this machine can run.
 
 Sources: FIPS 180-4, RFC 2104 and RFC 5869. The kernels are C++ (``csrc/``). Those
