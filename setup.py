@@ -20,7 +20,6 @@ PURE, DEBUG, SANITIZE, TRACE = (
 # Each compiled module and the C++ sources that it alone links; modules reach
 # each other through their .pxd files.
 MODULES = {
-    "_canonical_values": ["number.cpp"],
     "_hashing": [
         "hkdf.cpp",
         "hmac.cpp",
@@ -31,7 +30,9 @@ MODULES = {
         "sha256_shani.cpp",
     ],
     "_identifiers": ["uuid7.cpp"],
+    "_canonical_values": ["number.cpp"],
     "_sigil": ["sigil_format.cpp"],
+    "_keyring": [],
     "_signature": [],
 }
 
