@@ -18,12 +18,12 @@ from sigil_native._arguments import (
     json_options,
     lifetime_ms,
     moment_ms,
+    skew_ms,
     tenant_bytes,
-    text_bytes,
 )
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH, MAX_EXPIRY_MS
 from sigil_native._pure.identifiers import uuid7_bytes
-from sigil_native._pure.json_text import canonical_bytes
+from sigil_native._pure.json_text import canonical_bytes, utf8_bytes
 from sigil_native._pure.json_values import canonicalize
 from sigil_native._pure.keyring import KeyRing, RingKey
 from sigil_native._pure.lines import encoded_error_line, split_lines, verified_line
@@ -87,7 +87,7 @@ class SigilCodec:
         if not isinstance(ring, KeyRing):
             raise TypeError(f"ring must be KeyRing, not {type(ring).__name__}")
         self._ring = ring
-        self._skew_ms = moment_ms(max_future_skew, "max_future_skew", none_allowed=False) or 0
+        self._skew_ms = skew_ms(max_future_skew)
         self._exact, self._max_depth, self._max_bytes = json_options(integers, max_depth, max_bytes)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -196,13 +196,15 @@ class SigilCodec:
         """
         tenant_name, lifetime = self._seal_options(tenant, expires_in)
         check_form(form)
-        canonical = []
-        for index, payload in enumerate(payloads):
+        sigils = []
+        for index, payload in enumerate(list(payloads)):
             try:
-                canonical.append(self._from_value(payload))
+                canonical = self._from_value(payload)
             except CanonicalizationError as error:
-                raise _with_index(error, index) from None
-        return [self._seal(item, tenant_name, lifetime, form) for item in canonical]
+                error.index = index
+                raise
+            sigils.append(self._seal(canonical, tenant_name, lifetime, form))
+        return sigils
 
     def encode_ndjson(
         self, lines: JsonText, *, tenant: str, expires_in: float | None = None, form: TextForm | str = "text"
@@ -224,7 +226,7 @@ class SigilCodec:
         tenant_name, lifetime = self._seal_options(tenant, expires_in)
         check_line_form(form)
         results = []
-        for line in split_lines(text_bytes(lines, "lines")):
+        for line in split_lines(utf8_bytes(lines, "lines")):
             try:
                 canonical = self._from_bytes(line, isinstance(lines, str))
             except CanonicalizationError as error:
@@ -323,17 +325,15 @@ class SigilCodec:
             InvalidTenantError: the tenant is empty or too long.
             TypeError: an argument or a sigil has a wrong type.
         """
-        tenant_name, now_ms = self._judge_options(tenant, now)
         sigil_list, payload_list = list(sigils), list(payloads)
         if len(sigil_list) != len(payload_list):
             raise InvalidOptionError("sigils and payloads differ in number")
+        tenant_name, now_ms = self._judge_options(tenant, now)
         results: list[Sigil | SigilError] = []
-        for index, (sigil, payload) in enumerate(zip(sigil_list, payload_list, strict=True)):
+        for sigil, payload in zip(sigil_list, payload_list, strict=True):
             try:
                 parsed = parse(sigil)
                 results.append(self._check(parsed, self._from_value(payload), tenant_name, now_ms))
-            except CanonicalizationError as error:
-                results.append(_with_index(error, index))
             except SigilError as error:
                 results.append(error)
         return results
@@ -344,7 +344,8 @@ class SigilCodec:
         Returns:
             As many lines, in the same order, each a JSON object: ``valid`` true with
             ``id``, ``key_id``, ``issued_at_ms`` and ``expires_at_ms``, or ``valid`` false
-            with ``error`` (a code) and ``message``.
+            with ``error`` (a code) and ``message``, besides ``pointer`` and ``offset``
+            where the line is not canonicalizable.
 
         Raises:
             InvalidTenantError: the tenant is empty or too long.
@@ -359,18 +360,14 @@ class SigilCodec:
                 (self._exact, self._max_depth, self._max_bytes),
                 lambda sigil, data: self._check(parse(sigil), data, tenant_name, now_ms),
             )
-            for line in split_lines(text_bytes(lines, "lines"))
+            for line in split_lines(utf8_bytes(lines, "lines"))
         ]
         return b"".join(result + b"\n" for result in results)
 
     # -- steps -----------------------------------------------------------------
 
     def _seal_options(self, tenant: object, expires_in: object) -> tuple[bytes, int | None]:
-        tenant_name = tenant_bytes(tenant)
-        lifetime = lifetime_ms(expires_in)
-        if lifetime is not None and _now_ms() + lifetime > MAX_EXPIRY_MS:
-            raise InvalidExpiryError("expires_in is out of range")
-        return tenant_name, lifetime
+        return tenant_bytes(tenant), lifetime_ms(expires_in)
 
     def _judge_options(self, tenant: object, now: object) -> tuple[bytes, int]:
         tenant_name = tenant_bytes(tenant)
@@ -382,7 +379,7 @@ class SigilCodec:
         return canonicalize(payload, integers=integers, max_depth=self._max_depth, max_bytes=self._max_bytes)
 
     def _from_text(self, json_text: object) -> bytes:
-        return self._from_bytes(text_bytes(json_text, "text"), isinstance(json_text, str))
+        return self._from_bytes(utf8_bytes(json_text), isinstance(json_text, str))
 
     def _from_bytes(self, raw: bytes, from_str: bool) -> bytes:
         return canonical_bytes(raw, from_str, self._exact, self._max_depth, self._max_bytes)
@@ -390,9 +387,9 @@ class SigilCodec:
     def _seal(self, canonical: bytes, tenant: bytes, lifetime: int | None, form: str) -> str | bytes:
         key = self._ring.signing_key(_now_ms())
         identifier = uuid7_bytes()
-        issued_ms = int.from_bytes(identifier[:6], "big")
-        # A clock that jumped since the lifetime was checked must not overflow the year 9999.
-        expires_ms = 0 if lifetime is None else min(issued_ms + lifetime, MAX_EXPIRY_MS)
+        expires_ms = 0 if lifetime is None else int.from_bytes(identifier[:6], "big") + lifetime
+        if expires_ms > MAX_EXPIRY_MS:
+            raise InvalidExpiryError("expires_in is out of range")
         header = header_bytes(key.key_id, expires_ms, identifier)
         sigil = sigil_from_bytes(header + _tag(key, tenant, header, canonical))
         if form == "binary":
@@ -428,7 +425,3 @@ class SigilCodec:
 
 def _tag(key: RingKey, tenant: bytes, header: bytes, canonical: bytes) -> bytes:
     return hmac.digest(key.tenant_key(tenant), header + canonical, "sha256")
-
-
-def _with_index(error: CanonicalizationError, index: int) -> CanonicalizationError:
-    return type(error)(error.problem, pointer=error.pointer, offset=error.offset, index=index)

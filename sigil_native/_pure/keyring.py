@@ -9,7 +9,6 @@ from typing import Any, NoReturn, final
 from sigil_native._arguments import (
     cache_size,
     check_key_state,
-    key_id_number,
     moment_ms,
     secret_bytes,
 )
@@ -26,23 +25,38 @@ from sigil_native.errors import DuplicateKeyError, NoActiveKeyError, NoSuchKeyEr
 
 
 class RingKey:
-    """A key of a ring. Times are milliseconds since the Unix epoch; None means no bound."""
+    """A key of a ring. Times are seconds since the Unix epoch; None means no bound."""
 
-    __slots__ = ("key_id", "not_before_ms", "retire_at_ms", "secret", "state")
+    __slots__ = ("key_id", "not_before", "retire_at", "secret", "state")
 
     def __init__(
-        self, secret: bytes, state: str, not_before_ms: int | None, retire_at_ms: int | None
+        self,
+        secret: str | bytes | bytearray | memoryview,
+        state: str,
+        not_before: float | None,
+        retire_at: float | None,
     ) -> None:
-        self.secret = bytearray(secret)
+        self.secret = bytearray(secret_bytes(secret))
         self.key_id = int.from_bytes(
-            hkdf_sha256(secret, salt=HKDF_SALT, info=HKDF_KEY_ID_INFO, length=4), "big"
+            hkdf_sha256(self.secret, salt=HKDF_SALT, info=HKDF_KEY_ID_INFO, length=4), "big"
         )
         self.state = state
-        self.not_before_ms = not_before_ms
-        self.retire_at_ms = retire_at_ms
+        self.not_before = not_before
+        self.retire_at = retire_at
+        moment_ms(not_before, "not_before")  # raises for a time that is none
+        moment_ms(retire_at, "retire_at")
 
     def __del__(self) -> None:
-        self.secret[:] = bytes(len(self.secret))
+        secret = getattr(self, "secret", bytearray())  # absent if __init__ refused it
+        secret[:] = bytes(len(secret))
+
+    def starts_ms(self) -> int:
+        """From when the key is valid, in milliseconds since the Unix epoch."""
+        return moment_ms(self.not_before, "not_before") or 0
+
+    def ends_ms(self) -> int | None:
+        """From when the key is valid no longer, in milliseconds; None = never."""
+        return moment_ms(self.retire_at, "retire_at")
 
     def tenant_key(self, tenant: bytes) -> bytes:
         """The 32 bytes that seal for one tenant."""
@@ -50,11 +64,12 @@ class RingKey:
 
     def is_early(self, now_ms: int) -> bool:
         """Whether the key is not valid yet."""
-        return self.not_before_ms is not None and now_ms < self.not_before_ms
+        return now_ms < self.starts_ms()
 
     def is_retired(self, now_ms: int) -> bool:
         """Whether the key is valid no longer."""
-        return self.retire_at_ms is not None and now_ms >= self.retire_at_ms
+        end = self.ends_ms()
+        return end is not None and now_ms >= end
 
     def may_sign(self, now_ms: int) -> bool:
         """Whether the key may make new sigils."""
@@ -131,9 +146,8 @@ class KeyRing:
             InvalidOptionError: an argument is unknown or out of range.
             TypeError: an argument has a wrong type.
         """
-        raw = secret_bytes(secret)
         check_key_state(state)
-        key = RingKey(raw, state, moment_ms(not_before, "not_before"), moment_ms(retire_at, "retire_at"))
+        key = RingKey(secret, state, not_before, retire_at)
         with self._lock:
             self._append(key)
         return key.key_id
@@ -161,16 +175,15 @@ class KeyRing:
             SigilError: as for ``add``; the ring is then unchanged.
             TypeError: an argument has a wrong type.
         """
-        raw = secret_bytes(secret)
-        key = RingKey(raw, "active", moment_ms(not_before, "not_before"), None)
-        retire_ms = moment_ms(retire_previous_at, "retire_previous_at")
+        moment_ms(retire_previous_at, "retire_previous_at")
+        key = RingKey(secret, "active", not_before, None)
         with self._lock:
             previous = [other for other in self._keys if other.state == "active"]
             self._append(key)
             for other in previous:
                 other.state = "verify-only"
-                if retire_ms is not None:
-                    other.retire_at_ms = retire_ms
+                if retire_previous_at is not None:
+                    other.retire_at = retire_previous_at
         return key.key_id
 
     def revoke(self, key_id: int) -> None:
@@ -180,19 +193,17 @@ class KeyRing:
             NoSuchKeyError: the ring holds no key with this id.
             TypeError: ``key_id`` is not an int.
         """
-        number = key_id_number(key_id)
+        if not isinstance(key_id, int):
+            raise TypeError(f"key_id must be int, not {type(key_id).__name__}")
         with self._lock:
-            key = self.find(number)
+            key = self.find(key_id)
             if key is None:
-                raise NoSuchKeyError(f"the ring holds no key {number:08x}")
+                raise NoSuchKeyError(f"the ring holds no key {key_id:08x}")
             key.state = "revoked"
 
     def keys(self) -> list[KeyInfo]:
         """What may be told about the keys, in the order of their addition."""
-        return [
-            KeyInfo(key.key_id, key.state, _seconds(key.not_before_ms), _seconds(key.retire_at_ms))
-            for key in self._keys
-        ]
+        return [KeyInfo(key.key_id, key.state, key.not_before, key.retire_at) for key in self._keys]
 
     def find(self, key_id: int) -> RingKey | None:
         """The key with an id; for the codec of this backend."""
@@ -207,7 +218,7 @@ class KeyRing:
         usable = [key for key in self._keys if key.may_sign(now_ms)]
         if not usable:
             raise NoActiveKeyError("the ring holds no key that may sign now")
-        return max(reversed(usable), key=lambda key: key.not_before_ms or 0)  # max() keeps the first
+        return max(reversed(usable), key=RingKey.starts_ms)  # max() keeps the first
 
     def _append(self, key: RingKey) -> None:
         if self.find(key.key_id) is not None:
@@ -229,7 +240,3 @@ class KeyRing:
 
     def __deepcopy__(self, memo: object) -> NoReturn:
         self.__reduce_ex__(4)
-
-
-def _seconds(milliseconds: int | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
