@@ -1,14 +1,10 @@
-"""Sealing payloads and judging seals.
+"""The codec: options, the ways of passing payloads, and batches.
 
-``tag = HMAC-SHA-256(K, header || canonical)``, where the header is a sigil's
-first 32 bytes, canonical the payload's RFC 8785 form, and ``K =
-HKDF-SHA-256(secret, salt="sigil-dna/v1", info="tenant:" || tenant, 32 bytes)``.
+What a seal is stands in ``sealing``.
 """
 
 from __future__ import annotations
 
-import hmac
-import time
 from collections.abc import Iterable
 from typing import Any, Literal, NoReturn, final, overload
 
@@ -21,35 +17,18 @@ from sigil_native._arguments import (
     skew_ms,
     tenant_bytes,
 )
-from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH, MAX_EXPIRY_MS
-from sigil_native._pure.identifiers import uuid7_bytes
+from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
 from sigil_native._pure.json_text import canonical_bytes, utf8_bytes
 from sigil_native._pure.json_values import canonicalize
-from sigil_native._pure.keyring import KeyRing, RingKey
+from sigil_native._pure.keyring import KeyRing
 from sigil_native._pure.lines import encoded_error_line, split_lines, verified_line
-from sigil_native._pure.sigil import Sigil, base64url, header_bytes, parse, sigil_from_bytes
-from sigil_native.errors import (
-    CanonicalizationError,
-    InvalidExpiryError,
-    InvalidOptionError,
-    IssuedInFutureError,
-    KeyNotYetValidError,
-    RetiredKeyError,
-    RevokedKeyError,
-    SigilError,
-    SigilExpiredError,
-    SigilFormatError,
-    TagMismatchError,
-    UnknownKeyError,
-)
+from sigil_native._pure.sealing import check, clock_ms, seal
+from sigil_native._pure.sigil import Sigil, parse
+from sigil_native.errors import CanonicalizationError, InvalidOptionError, SigilError, SigilFormatError
 
 BytesLike = bytes | bytearray | memoryview
 JsonText = str | BytesLike
 TextForm = Literal["text", "strand", "token"]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @final
@@ -372,7 +351,7 @@ class SigilCodec:
     def _judge_options(self, tenant: object, now: object) -> tuple[bytes, int]:
         tenant_name = tenant_bytes(tenant)
         now_ms = moment_ms(now, "now")
-        return tenant_name, _now_ms() if now_ms is None else now_ms
+        return tenant_name, clock_ms() if now_ms is None else now_ms
 
     def _from_value(self, payload: object) -> bytes:
         integers = "exact" if self._exact else "safe"
@@ -385,43 +364,9 @@ class SigilCodec:
         return canonical_bytes(raw, from_str, self._exact, self._max_depth, self._max_bytes)
 
     def _seal(self, canonical: bytes, tenant: bytes, lifetime: int | None, form: str) -> str | bytes:
-        key = self._ring.signing_key(_now_ms())
-        identifier = uuid7_bytes()
-        expires_ms = 0 if lifetime is None else int.from_bytes(identifier[:6], "big") + lifetime
-        if expires_ms > MAX_EXPIRY_MS:
-            raise InvalidExpiryError("expires_in is out of range")
-        header = header_bytes(key.key_id, expires_ms, identifier)
-        sigil = sigil_from_bytes(header + _tag(key, tenant, header, canonical))
-        if form == "binary":
-            return bytes(sigil)
-        if form == "strand":
-            return sigil.strand
-        return sigil.text if form == "text" else f"{sigil.text}.{base64url(canonical)}"
+        return seal(self._ring, canonical, tenant, lifetime, form)
 
     def _check(
         self, parsed: tuple[Sigil, bytes | None], canonical: bytes, tenant: bytes, now_ms: int
     ) -> Sigil:
-        """Return the sigil, or raise the first reason why it does not hold."""
-        sigil, carried = parsed
-        key = self._ring.find(sigil.key_id)
-        if key is None:
-            raise UnknownKeyError(sigil)
-        if key.state == "revoked":
-            raise RevokedKeyError(sigil)
-        if key.is_early(now_ms):
-            raise KeyNotYetValidError(sigil)
-        if key.is_retired(now_ms):
-            raise RetiredKeyError(sigil)
-        tag = _tag(key, tenant, sigil.header, canonical)
-        is_other = carried is not None and carried != canonical
-        if not hmac.compare_digest(tag, sigil.tag) or is_other:
-            raise TagMismatchError(sigil)
-        if sigil.issued_at_ms > now_ms + self._skew_ms:
-            raise IssuedInFutureError(sigil)
-        if sigil.expires_at_ms != 0 and now_ms >= sigil.expires_at_ms:
-            raise SigilExpiredError(sigil)
-        return sigil
-
-
-def _tag(key: RingKey, tenant: bytes, header: bytes, canonical: bytes) -> bytes:
-    return hmac.digest(key.tenant_key(tenant), header + canonical, "sha256")
+        return check(self._ring, parsed, canonical, tenant, now_ms, self._skew_ms)
