@@ -70,7 +70,7 @@ class Sigil:
     _raw: bytes
 
     def __init__(self) -> None:
-        raise TypeError("a Sigil comes from SigilCodec")
+        raise TypeError("use SigilCodec.decode to read a sigil")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         raise TypeError(f"{Sigil.__name__} is final")
