@@ -31,14 +31,6 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _octets(view: memoryview, what: str) -> memoryview:
-    """A buffer's bytes, one by one."""
-    if not view.c_contiguous:
-        raise TypeError(f"{what} must be contiguous")
-    # cast() knows native formats only, and a ctypes array has others.
-    return view if view.format == "B" and view.ndim == 1 else memoryview(view.tobytes())
-
-
 def readable_bytes(value: object, what: str) -> memoryview:
     """The bytes of a bytes-like argument.
 
@@ -49,22 +41,32 @@ def readable_bytes(value: object, what: str) -> memoryview:
         view = memoryview(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{what} must be bytes-like, not {_type_name(value)}") from None
-    return _octets(view, what)
+    if not view.c_contiguous:
+        raise TypeError(f"{what} must be contiguous")
+    # cast() knows native formats only, and a ctypes array has others.
+    return view if view.format == "B" and view.ndim == 1 else memoryview(view.tobytes())
 
 
-def readable_text(text: object, what: str = "text") -> str | memoryview:
-    """JSON text as str or as the bytes of its UTF-8 form.
+def text_bytes(text: object, what: str) -> bytes:
+    """The bytes of a text given as str or as its UTF-8 bytes.
+
+    Surrogates of a str become the bytes that UTF-8 would have for them, so that
+    the reader of the text finds them where they are.
 
     Raises:
-        TypeError: neither str nor bytes-like, or not contiguous.
+        TypeError: the text is neither str nor bytes-like, or not contiguous.
     """
     if isinstance(text, str):
+        return str.encode(text, "utf-8", "surrogatepass")
+    if type(text) is bytes:
         return text
     try:
         view = memoryview(text)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{what} must be str or bytes-like, not {_type_name(text)}") from None
-    return _octets(view, what)
+    if not view.c_contiguous:
+        raise TypeError(f"{what} must be contiguous")
+    return view.tobytes()
 
 
 def secret_bytes(secret: object) -> bytes:
@@ -204,14 +206,25 @@ def moment_ms(value: object, what: str) -> int | None:
 
 
 def cache_size(value: object) -> int:
-    """How many derived keys to keep.
+    """The size of a cache, 0 or more.
 
     Raises:
         TypeError: not an int.
-        InvalidOptionError: under 1 or over 2^24.
+        InvalidOptionError: negative.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"tenant_cache_size must be int, not {_type_name(value)}")
-    if not 1 <= value <= 1 << 24:
-        raise InvalidOptionError("tenant_cache_size is out of range")
+    if value < 0:
+        raise InvalidOptionError("tenant_cache_size must not be negative")
+    return value
+
+
+def key_id_number(value: object) -> int:
+    """A key id that a caller names; any int, as a ring can say that it holds no such key.
+
+    Raises:
+        TypeError: not an int.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"key_id must be int, not {_type_name(value)}")
     return value

@@ -16,15 +16,23 @@ from sigil_native._arguments import (
     moment_ms,
     skew_ms,
     tenant_bytes,
+    text_bytes,
 )
-from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
-from sigil_native._pure.json_text import canonical_bytes, utf8_bytes
+from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH, MAX_EXPIRY_MS
+from sigil_native._pure.json_text import canonical_bytes
 from sigil_native._pure.json_values import canonicalize
 from sigil_native._pure.keyring import KeyRing
 from sigil_native._pure.lines import encoded_error_line, split_lines, verified_line
 from sigil_native._pure.sealing import check, clock_ms, seal
 from sigil_native._pure.sigil import Sigil, parse
-from sigil_native.errors import CanonicalizationError, InvalidOptionError, SigilError, SigilFormatError
+from sigil_native.errors import (
+    CanonicalizationError,
+    InvalidExpiryError,
+    InvalidOptionError,
+    SigilError,
+    SigilFormatError,
+    at_index,
+)
 
 BytesLike = bytes | bytearray | memoryview
 JsonText = str | BytesLike
@@ -175,15 +183,13 @@ class SigilCodec:
         """
         tenant_name, lifetime = self._seal_options(tenant, expires_in)
         check_form(form)
-        sigils = []
+        canonical = []
         for index, payload in enumerate(list(payloads)):
             try:
-                canonical = self._from_value(payload)
+                canonical.append(self._from_value(payload))
             except CanonicalizationError as error:
-                error.index = index
-                raise
-            sigils.append(self._seal(canonical, tenant_name, lifetime, form))
-        return sigils
+                raise at_index(error, index) from None
+        return [self._seal(item, tenant_name, lifetime, form) for item in canonical]
 
     def encode_ndjson(
         self, lines: JsonText, *, tenant: str, expires_in: float | None = None, form: TextForm | str = "text"
@@ -205,7 +211,7 @@ class SigilCodec:
         tenant_name, lifetime = self._seal_options(tenant, expires_in)
         check_line_form(form)
         results = []
-        for line in split_lines(utf8_bytes(lines, "lines")):
+        for line in split_lines(text_bytes(lines, "lines")):
             try:
                 canonical = self._from_bytes(line, isinstance(lines, str))
             except CanonicalizationError as error:
@@ -309,10 +315,12 @@ class SigilCodec:
             raise InvalidOptionError("sigils and payloads differ in number")
         tenant_name, now_ms = self._judge_options(tenant, now)
         results: list[Sigil | SigilError] = []
-        for sigil, payload in zip(sigil_list, payload_list, strict=True):
+        for index, (sigil, payload) in enumerate(zip(sigil_list, payload_list, strict=True)):
             try:
                 parsed = parse(sigil)
                 results.append(self._check(parsed, self._from_value(payload), tenant_name, now_ms))
+            except CanonicalizationError as error:
+                results.append(at_index(error, index))
             except SigilError as error:
                 results.append(error)
         return results
@@ -323,8 +331,7 @@ class SigilCodec:
         Returns:
             As many lines, in the same order, each a JSON object: ``valid`` true with
             ``id``, ``key_id``, ``issued_at_ms`` and ``expires_at_ms``, or ``valid`` false
-            with ``error`` (a code) and ``message``, besides ``pointer`` and ``offset``
-            where the line is not canonicalizable.
+            with ``error`` (a code) and ``message``.
 
         Raises:
             InvalidTenantError: the tenant is empty or too long.
@@ -339,14 +346,18 @@ class SigilCodec:
                 (self._exact, self._max_depth, self._max_bytes),
                 lambda sigil, data: self._check(parse(sigil), data, tenant_name, now_ms),
             )
-            for line in split_lines(utf8_bytes(lines, "lines"))
+            for line in split_lines(text_bytes(lines, "lines"))
         ]
         return b"".join(result + b"\n" for result in results)
 
     # -- steps -----------------------------------------------------------------
 
     def _seal_options(self, tenant: object, expires_in: object) -> tuple[bytes, int | None]:
-        return tenant_bytes(tenant), lifetime_ms(expires_in)
+        tenant_name = tenant_bytes(tenant)
+        lifetime = lifetime_ms(expires_in)
+        if lifetime is not None and clock_ms() + lifetime > MAX_EXPIRY_MS:
+            raise InvalidExpiryError("expires_in is out of range")
+        return tenant_name, lifetime
 
     def _judge_options(self, tenant: object, now: object) -> tuple[bytes, int]:
         tenant_name = tenant_bytes(tenant)
@@ -358,7 +369,7 @@ class SigilCodec:
         return canonicalize(payload, integers=integers, max_depth=self._max_depth, max_bytes=self._max_bytes)
 
     def _from_text(self, json_text: object) -> bytes:
-        return self._from_bytes(utf8_bytes(json_text), isinstance(json_text, str))
+        return self._from_bytes(text_bytes(json_text, "text"), isinstance(json_text, str))
 
     def _from_bytes(self, raw: bytes, from_str: bool) -> bytes:
         return canonical_bytes(raw, from_str, self._exact, self._max_depth, self._max_bytes)

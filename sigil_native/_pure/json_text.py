@@ -11,7 +11,7 @@ from collections.abc import Collection
 from math import isinf
 from typing import NoReturn
 
-from sigil_native._arguments import json_options, readable_text
+from sigil_native._arguments import json_options, text_bytes
 from sigil_native._constants import DEFAULT_MAX_DEPTH, MAX_INTEGER_DIGITS, MAX_SAFE_INTEGER
 from sigil_native._pure.json_scalars import (
     integer_text,
@@ -68,17 +68,7 @@ def canonicalize_json(
         TypeError: ``text`` or an option has a wrong type.
     """
     exact, depth, limit = json_options(integers, max_depth, max_bytes)
-    return canonical_bytes(utf8_bytes(text), isinstance(text, str), exact, depth, limit)
-
-
-def utf8_bytes(text: object, what: str = "text") -> bytes:
-    """The bytes of a text.
-
-    A surrogate in a ``str`` becomes the three bytes that UTF-8 would have for
-    it if it had any, so that the reader comes upon it in its place.
-    """
-    given = readable_text(text, what)
-    return str.encode(given, "utf-8", "surrogatepass") if isinstance(given, str) else given.tobytes()
+    return canonical_bytes(text_bytes(text, "text"), isinstance(text, str), exact, depth, limit)
 
 
 def canonical_bytes(raw: bytes, from_str: bool, exact: bool, max_depth: int, max_bytes: int | None) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, final
 from sigil_native._arguments import (
     cache_size,
     check_key_state,
+    key_id_number,
     moment_ms,
     secret_bytes,
 )
@@ -25,9 +26,9 @@ from sigil_native.errors import DuplicateKeyError, NoActiveKeyError, NoSuchKeyEr
 
 
 class RingKey:
-    """A key of a ring. Times are seconds since the Unix epoch; None means no bound."""
+    """A key of a ring. Times are milliseconds since the Unix epoch; 0 and None mean no bound."""
 
-    __slots__ = ("key_id", "not_before", "retire_at", "secret", "state")
+    __slots__ = ("key_id", "not_before_ms", "retire_at_ms", "secret", "state")
 
     def __init__(
         self,
@@ -37,26 +38,17 @@ class RingKey:
         retire_at: float | None,
     ) -> None:
         self.secret = bytearray(secret_bytes(secret))
+        check_key_state(state)
+        self.state = state
+        self.not_before_ms = moment_ms(not_before, "not_before") or 0
+        self.retire_at_ms = moment_ms(retire_at, "retire_at")
         self.key_id = int.from_bytes(
             hkdf_sha256(self.secret, salt=HKDF_SALT, info=HKDF_KEY_ID_INFO, length=4), "big"
         )
-        self.state = state
-        self.not_before = not_before
-        self.retire_at = retire_at
-        moment_ms(not_before, "not_before")  # raises for a time that is none
-        moment_ms(retire_at, "retire_at")
 
     def __del__(self) -> None:
         secret = getattr(self, "secret", bytearray())  # absent if __init__ refused it
         secret[:] = bytes(len(secret))
-
-    def starts_ms(self) -> int:
-        """From when the key is valid, in milliseconds since the Unix epoch."""
-        return moment_ms(self.not_before, "not_before") or 0
-
-    def ends_ms(self) -> int | None:
-        """From when the key is valid no longer, in milliseconds; None = never."""
-        return moment_ms(self.retire_at, "retire_at")
 
     def tenant_key(self, tenant: bytes) -> bytes:
         """The 32 bytes that seal for one tenant."""
@@ -64,12 +56,11 @@ class RingKey:
 
     def is_early(self, now_ms: int) -> bool:
         """Whether the key is not valid yet."""
-        return now_ms < self.starts_ms()
+        return now_ms < self.not_before_ms
 
     def is_retired(self, now_ms: int) -> bool:
         """Whether the key is valid no longer."""
-        end = self.ends_ms()
-        return end is not None and now_ms >= end
+        return self.retire_at_ms is not None and now_ms >= self.retire_at_ms
 
     def may_sign(self, now_ms: int) -> bool:
         """Whether the key may make new sigils."""
@@ -146,7 +137,6 @@ class KeyRing:
             InvalidOptionError: an argument is unknown or out of range.
             TypeError: an argument has a wrong type.
         """
-        check_key_state(state)
         key = RingKey(secret, state, not_before, retire_at)
         with self._lock:
             self._append(key)
@@ -175,15 +165,15 @@ class KeyRing:
             SigilError: as for ``add``; the ring is then unchanged.
             TypeError: an argument has a wrong type.
         """
-        moment_ms(retire_previous_at, "retire_previous_at")
         key = RingKey(secret, "active", not_before, None)
+        retire_ms = moment_ms(retire_previous_at, "retire_previous_at")
         with self._lock:
             previous = [other for other in self._keys if other.state == "active"]
             self._append(key)
             for other in previous:
                 other.state = "verify-only"
-                if retire_previous_at is not None:
-                    other.retire_at = retire_previous_at
+                if retire_ms is not None:
+                    other.retire_at_ms = retire_ms
         return key.key_id
 
     def revoke(self, key_id: int) -> None:
@@ -193,17 +183,19 @@ class KeyRing:
             NoSuchKeyError: the ring holds no key with this id.
             TypeError: ``key_id`` is not an int.
         """
-        if not isinstance(key_id, int):
-            raise TypeError(f"key_id must be int, not {type(key_id).__name__}")
+        number = key_id_number(key_id)
         with self._lock:
-            key = self.find(key_id)
+            key = self.find(number)
             if key is None:
-                raise NoSuchKeyError(f"the ring holds no key {key_id:08x}")
+                raise NoSuchKeyError(f"the ring holds no key {number:08x}")
             key.state = "revoked"
 
     def keys(self) -> list[KeyInfo]:
         """What may be told about the keys, in the order of their addition."""
-        return [KeyInfo(key.key_id, key.state, key.not_before, key.retire_at) for key in self._keys]
+        return [
+            KeyInfo(key.key_id, key.state, _seconds(key.not_before_ms or None), _seconds(key.retire_at_ms))
+            for key in self._keys
+        ]
 
     def find(self, key_id: int) -> RingKey | None:
         """The key with an id; for the codec of this backend."""
@@ -218,7 +210,7 @@ class KeyRing:
         usable = [key for key in self._keys if key.may_sign(now_ms)]
         if not usable:
             raise NoActiveKeyError("the ring holds no key that may sign now")
-        return max(reversed(usable), key=RingKey.starts_ms)  # max() keeps the first
+        return max(reversed(usable), key=lambda key: key.not_before_ms)  # max() keeps the first
 
     def _append(self, key: RingKey) -> None:
         if self.find(key.key_id) is not None:
@@ -240,3 +232,7 @@ class KeyRing:
 
     def __deepcopy__(self, memo: object) -> NoReturn:
         self.__reduce_ex__(4)
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -9,6 +9,8 @@ from sigil_native._pure.json_text import canonical_members
 from sigil_native._pure.sigil import Sigil
 from sigil_native.errors import CanonicalizationError, InvalidLineError, SigilError, canonicalization_error
 
+LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
+
 
 def split_lines(raw: bytes) -> list[bytes]:
     """The lines of a text; the last may lack its line feed."""
@@ -19,19 +21,14 @@ def split_lines(raw: bytes) -> list[bytes]:
 
 
 def _compact(record: dict[str, object]) -> bytes:
-    return json.dumps(record, separators=(",", ":")).encode()
-
-
-def _error(error: SigilError) -> dict[str, object]:
-    record: dict[str, object] = {"error": error.code, "message": str(error)}
-    if isinstance(error, CanonicalizationError):
-        record |= {"pointer": error.pointer, "offset": error.offset}
-    return record
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def encoded_error_line(error: CanonicalizationError) -> bytes:
     """Why a line was not sealed."""
-    return _compact(_error(error))
+    return _compact(
+        {"error": error.code, "message": str(error), "pointer": error.pointer, "offset": error.offset}
+    )
 
 
 def verified_line(
@@ -44,7 +41,7 @@ def verified_line(
     try:
         sigil = judge(*_members(line, from_str, *options))
     except SigilError as error:
-        return _compact({"valid": False, **_error(error)})
+        return _compact({"valid": False, "error": error.code, "message": str(error)})
     return _compact(
         {
             "valid": True,
@@ -65,5 +62,5 @@ def _members(
     # The line's own object is not a level of the data.
     members = canonical_members(line, from_str, exact, max_depth + 1)
     if members is None or set(members) != {"sigil", "data"} or not members["sigil"].startswith(b'"'):
-        raise InvalidLineError('a line holds the members "sigil" and "data" and no others')
+        raise InvalidLineError(LINE_RULE)
     return json.loads(members["sigil"]), members["data"]
