@@ -46,11 +46,21 @@ class SigilCodec:
     ) -> str | bytes: ...
     @overload
     def encode_many(
-        self, payloads: Iterable[object], *, tenant: str, expires_in: float | None = None, form: TextForm = "text"
+        self,
+        payloads: Iterable[object],
+        *,
+        tenant: str,
+        expires_in: float | None = None,
+        form: TextForm = "text",
     ) -> list[str]: ...
     @overload
     def encode_many(
-        self, payloads: Iterable[object], *, tenant: str, expires_in: float | None = None, form: Literal["binary"]
+        self,
+        payloads: Iterable[object],
+        *,
+        tenant: str,
+        expires_in: float | None = None,
+        form: Literal["binary"],
     ) -> list[bytes]: ...
     @overload
     def encode_many(
