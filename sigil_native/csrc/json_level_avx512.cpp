@@ -13,6 +13,11 @@
 #include "json_target.h"
 #include "json_utf8.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 finds its own intrinsics' undefined operands suspicious.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 SIGIL_TARGET_BEGIN("avx2,bmi,bmi2,popcnt,pclmul,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2")
 
 namespace sigil {
