@@ -1,48 +1,9 @@
 """JSON text to canonical bytes, for other compiled modules."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t
-from libcpp cimport bool as cpp_bool
-from libcpp.string cimport string
+from libc.stdint cimport uint8_t
 
-
-cdef extern from "byte_buffer.h" namespace "sigil" nogil:
-    cdef cppclass ByteBuffer:
-        ByteBuffer() noexcept
-        uint8_t* data() noexcept
-        size_t size() noexcept
-        size_t capacity() noexcept
-        cpp_bool reserve(size_t extra) noexcept
-        uint8_t* end() noexcept
-        void set_end(const uint8_t* position) noexcept
-        void set_size(size_t size) noexcept
-        void clear() noexcept
-        void shrink_if_above(size_t most) noexcept
-
-
-cdef extern from "problem.h" namespace "sigil" nogil:
-    cdef enum class Problem(uint8_t):
-        none
-        invalid_utf8
-        lone_surrogate
-        document_too_large
-        out_of_memory
-
-    const char* problem_name(Problem problem) noexcept
-
-    cdef cppclass Failure:
-        Failure() noexcept
-        Problem problem
-        size_t offset
-        string pointer
-
-
-cdef extern from "json_transcoder.h" namespace "sigil" nogil:
-    cdef cppclass JsonOptions:
-        JsonOptions() noexcept
-        uint32_t max_depth
-        cpp_bool exact_integers
-        size_t max_bytes
+from sigil_native._json cimport ByteBuffer, Failure, JsonOptions
 
 
 # Appends the canonical form to `out`. False: `failure` tells why, and `out` is as it was.
@@ -53,3 +14,7 @@ cdef bint canonicalize_text(
 # Builds, but does not raise, the Python error for a failure. `from_str`: the text was a str, so what is
 # not UTF-8 in it is a surrogate. `index`: which item of a batch, or None.
 cdef object text_error(const Failure& failure, bint from_str, object index)
+
+# Appends the canonical form of a str or bytes-like to `out`; on an error raises and leaves `out` as it
+# was. Releases the GIL on large input. Runs no Python code if `text` is exactly bytes or str.
+cdef int write_canonical_text(object text, const JsonOptions& options, ByteBuffer& out) except -1

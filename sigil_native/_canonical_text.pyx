@@ -3,13 +3,14 @@
 
 import os
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_Check
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
 
-from sigil_native._arguments import json_options
+from sigil_native._json cimport ByteBuffer, Failure, JsonOptions, Problem, problem_name
+
+from sigil_native._arguments import json_options, text_bytes
 from sigil_native.errors import canonicalization_error
 
 
@@ -67,55 +68,57 @@ cdef object text_error(const Failure& failure, bint from_str, object index):
     )
 
 
-cdef bytes _canonicalize(
-    const VectorLevel* level, const uint8_t* text, size_t size, const JsonOptions& options, bint from_str
-):
-    cdef Failure failure
-    cdef ByteBuffer* out = &thread_output()
-    cdef bint done
-    out.clear()
-    if size >= RELEASE_SIZE:
-        with nogil:
-            done = canonicalize_text_at(level[0], text, size, options, out[0], failure)
-    else:
-        done = canonicalize_text_at(level[0], text, size, options, out[0], failure)
-    if not done:
-        raise text_error(failure, from_str, None)
-    try:
-        return PyBytes_FromStringAndSize(<const char*>out.data(), <Py_ssize_t>out.size())
-    finally:
-        out.shrink_if_above(kKeptScratch)
+cdef int write_canonical_text(object text, const JsonOptions& options, ByteBuffer& out) except -1:
+    return _append(&native_level(), text, options, out)
 
 
-cdef bytes _canonicalize_str(const VectorLevel* level, object text, const JsonOptions& options):
+cdef int _append(const VectorLevel* level, object text, const JsonOptions& options, ByteBuffer& out) except -1:
     cdef Py_ssize_t size = 0
     cdef const char* utf8
-    try:
-        utf8 = PyUnicode_AsUTF8AndSize(text, &size)
-    except UnicodeEncodeError:
-        encoded = text.encode("utf-8", "surrogatepass")
-        return _canonicalize(
-            level, <const uint8_t*>PyBytes_AS_STRING(encoded), <size_t>PyBytes_GET_SIZE(encoded), options, True
-        )
-    return _canonicalize(level, <const uint8_t*>utf8, <size_t>size, options, True)
+    cdef bint from_str = PyUnicode_Check(text)
+    if from_str:
+        try:
+            utf8 = PyUnicode_AsUTF8AndSize(text, &size)
+            return _append_bytes(level, <const uint8_t*> utf8, <size_t> size, options, from_str, out)
+        except UnicodeEncodeError:
+            pass
+    # A copy of what is not bytes: somebody could change it while the GIL is released.
+    cdef bytes raw = text_bytes(text, "text")
+    return _append_bytes(
+        level, <const uint8_t*> PyBytes_AS_STRING(raw), <size_t> PyBytes_GET_SIZE(raw), options, from_str, out
+    )
 
 
-cdef bytes _dispatch(const VectorLevel* level, object text, const JsonOptions& options):
-    cdef Py_buffer view
-    if PyBytes_CheckExact(text):
-        return _canonicalize(
-            level, <const uint8_t*>PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text), options, False
-        )
-    if PyUnicode_Check(text):
-        return _canonicalize_str(level, text, options)
-    try:
-        PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
-    except (TypeError, BufferError):
-        raise TypeError(f"text must be str or bytes-like, not {type(text).__name__}") from None
-    try:
-        return _canonicalize(level, <const uint8_t*>view.buf, <size_t>view.len, options, False)
-    finally:
-        PyBuffer_Release(&view)
+cdef int _append_bytes(
+    const VectorLevel* level,
+    const uint8_t* text,
+    size_t size,
+    const JsonOptions& options,
+    bint from_str,
+    ByteBuffer& out,
+) except -1:
+    cdef Failure failure
+    cdef bint done
+    if size >= RELEASE_SIZE:
+        with nogil:
+            done = canonicalize_text_at(level[0], text, size, options, out, failure)
+    else:
+        done = canonicalize_text_at(level[0], text, size, options, out, failure)
+    if not done:
+        raise text_error(failure, from_str, None)
+    return 0
+
+
+cdef bytes _canonicalize(const VectorLevel* level, object text, const JsonOptions& options):
+    cdef ByteBuffer* out = &thread_output()
+    # Python code may run while a stranger's buffer is read, and none between here and the result.
+    if not PyBytes_CheckExact(text) and not PyUnicode_Check(text):
+        text = text_bytes(text, "text")
+    out.clear()
+    _append(level, text, options, out[0])
+    canonical = PyBytes_FromStringAndSize(<const char*> out.data(), <Py_ssize_t> out.size())
+    out.shrink_if_above(kKeptScratch)
+    return canonical
 
 
 cdef JsonOptions _options(object integers, object max_depth, object max_bytes) except *:
@@ -154,7 +157,7 @@ def canonicalize_json(text, *, integers="safe", max_depth=512, max_bytes=None):
     cdef JsonOptions options
     if integers is not DEFAULT_INTEGERS or max_depth is not DEFAULT_DEPTH or max_bytes is not None:
         options = _options(integers, max_depth, max_bytes)
-    return _dispatch(&native_level(), text, options)
+    return _canonicalize(&native_level(), text, options)
 
 
 def canonicalize_json_at(level, text, *, integers="safe", max_depth=512, max_bytes=None):
@@ -162,7 +165,7 @@ def canonicalize_json_at(level, text, *, integers="safe", max_depth=512, max_byt
     cdef const VectorLevel* found = find_vector_level(level.encode())
     if found is NULL:
         raise ValueError(f"no vector level {level!r} here")
-    return _dispatch(found, text, _options(integers, max_depth, max_bytes))
+    return _canonicalize(found, text, _options(integers, max_depth, max_bytes))
 
 
 def vector_levels():

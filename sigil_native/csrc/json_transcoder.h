@@ -9,15 +9,10 @@
 #include <cstdint>
 
 #include "byte_buffer.h"
+#include "json_options.h"
 #include "problem.h"
 
 namespace sigil {
-
-struct JsonOptions {
-    std::uint32_t max_depth = 512;
-    bool exact_integers = false;
-    std::size_t max_bytes = SIZE_MAX;
-};
 
 // Appends the canonical form of `text` to `out`, which is never cleared. False:
 // `failure` tells why and out.size() is unchanged. `failure.problem` is `none`
