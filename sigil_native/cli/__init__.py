@@ -1,0 +1,110 @@
+"""The command ``sigil``: the library at a shell's prompt."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from sigil_native import errors
+from sigil_native.cli import exits
+from sigil_native.cli.output import complain, printable
+from sigil_native.cli.parser import build_parser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["main"]
+
+_USAGE: Final = (errors.InvalidOptionError, errors.InvalidTenantError, errors.InvalidExpiryError)
+_CONFIGURATION: Final = (
+    errors.WeakSecretError,
+    errors.DuplicateKeyError,
+    errors.NoActiveKeyError,
+    errors.KeyRingFormatError,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status (the table in ``sigil --help``)."""
+    try:
+        with _raising_on_sigterm():
+            args = _parse(sys.argv[1:] if arguments is None else arguments)
+            module, _, function = args.run.partition(":")
+            run: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), function)
+            return run(args)
+    except SystemExit as ending:
+        return _after_argparse(ending)
+    except exits.CommandError as error:
+        complain(str(error))
+        return error.status
+    except errors.SigilError as error:
+        complain(str(error))
+        return exits.USAGE if isinstance(error, _USAGE) else (
+            exits.CONFIGURATION if isinstance(error, _CONFIGURATION) else exits.REFUSED
+        )
+    except BrokenPipeError:
+        return exits.BROKEN_PIPE
+    except OSError as error:
+        name = f"{printable(os.fsdecode(error.filename))}: " if error.filename is not None else ""
+        complain(f"{name}{error.strerror or error}")
+        return exits.IO_ERROR
+    except MemoryError:
+        complain("out of memory")
+        return exits.IO_ERROR
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except exits.Terminated:
+        return exits.TERMINATED
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse, and take operands that stand after options.
+
+    What is not understood may be a secret typed in the wrong place: only the
+    names of unknown options are shown.
+    """
+    parser = build_parser()
+    args, extra = parser.parse_known_args(arguments)
+    unknown = [item.partition("=")[0] for item in extra if item.startswith("-") and item != "-"]
+    if unknown:
+        raise exits.UsageError(f"{args.command}: unknown option {printable(unknown[0])}")
+    if extra:
+        if "operands" not in args:
+            raise exits.UsageError(f"{args.command}: too many arguments")
+        args.operands += extra
+    return args
+
+
+def _after_argparse(ending: SystemExit) -> int:
+    """Help and version go through ``sys.stdout``; a failed flush must not show at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return exits.BROKEN_PIPE if isinstance(error, BrokenPipeError) else exits.IO_ERROR
+    return ending.code if isinstance(ending.code, int) else exits.USAGE
+
+
+@contextlib.contextmanager
+def _raising_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that no temporary file stays behind."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise exits.Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
