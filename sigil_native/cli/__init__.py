@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -39,27 +40,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(args)
     except SystemExit as ending:
         return _after_argparse(ending)
-    except exits.CommandError as error:
-        complain(str(error))
-        return error.status
-    except errors.SigilError as error:
-        complain(str(error))
-        return exits.USAGE if isinstance(error, _USAGE) else (
-            exits.CONFIGURATION if isinstance(error, _CONFIGURATION) else exits.REFUSED
-        )
-    except BrokenPipeError:
-        return exits.BROKEN_PIPE
-    except OSError as error:
-        name = f"{printable(os.fsdecode(error.filename))}: " if error.filename is not None else ""
-        complain(f"{name}{error.strerror or error}")
-        return exits.IO_ERROR
-    except MemoryError:
-        complain("out of memory")
-        return exits.IO_ERROR
+    except (exits.CommandError, errors.SigilError, OSError, MemoryError) as error:
+        status, message = _verdict(error)
+        if message:
+            complain(message)
+        return status
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except exits.Terminated:
         return exits.TERMINATED
+
+
+def _verdict(error: Exception) -> tuple[int, str]:
+    """The exit status that an error leads to, and what to say; nothing if nobody reads."""
+    if isinstance(error, exits.CommandError):
+        return error.status, str(error)
+    if isinstance(error, errors.SigilError):
+        for kinds, status in ((_USAGE, exits.USAGE), (_CONFIGURATION, exits.CONFIGURATION)):
+            if isinstance(error, kinds):
+                return status, str(error)
+        return exits.REFUSED, str(error)
+    if isinstance(error, BrokenPipeError):
+        return exits.BROKEN_PIPE, ""
+    if isinstance(error, OSError):
+        name = "" if error.filename is None else f"{printable(os.fsdecode(error.filename))}: "
+        return exits.IO_ERROR, f"{name}{error.strerror or error}"
+    return exits.IO_ERROR, "out of memory"
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -70,9 +76,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     parser = build_parser()
     args, extra = parser.parse_known_args(arguments)
-    unknown = [item.partition("=")[0] for item in extra if item.startswith("-") and item != "-"]
-    if unknown:
-        raise exits.UsageError(f"{args.command}: unknown option {printable(unknown[0])}")
+    for item in extra:
+        if item.startswith("-") and item != "-":
+            name = re.match(r"--?[a-z]+(-[a-z]+)*(?![^=])", item)
+            raise exits.UsageError(f"{args.command}: unknown option {name[0] if name else ''}".rstrip())
     if extra:
         if "operands" not in args:
             raise exits.UsageError(f"{args.command}: too many arguments")

@@ -101,9 +101,7 @@ def _locked(path: str) -> Iterator[None]:
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
-            raise exits.ConfigurationError(
-                f"key ring file {printable(path)}: {error.strerror}"
-            ) from None
+            raise exits.ConfigurationError(f"key ring file {printable(path)}: {error.strerror}") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             # The file may have been replaced while this waited for its lock.

@@ -18,16 +18,7 @@ if TYPE_CHECKING:
 
 RING: Final = "SIGIL_KEYRING"
 SECRET: Final = "SPIRAL_EVENT_SECRET"  # noqa: S105 - a variable's name
-SECRET_FILE: Final = "SPIRAL_EVENT_SECRET_FILE"  # noqa: S105
 PREVIOUS: Final = "SPIRAL_EVENT_SECRET_PREVIOUS"
-
-HELP: Final = f"""\
-secrets, the first that is given:
-  --keyring FILE or {RING}   a key ring file, made by sigil keygen
-  {SECRET}              the secret itself, at least 32 bytes
-  {SECRET_FILE}         a file that holds it; one newline at its end is no part of it
-beside the last two: {PREVIOUS}, a secret that still verifies
-"""
 
 
 class _Key(NamedTuple):
@@ -65,9 +56,7 @@ def ring_of(keys: Iterator[_Key] | list[_Key]) -> KeyRing:
     ring = KeyRing()
     for origin, entry in keys:
         try:
-            ring.add(
-                entry.secret, state=entry.state, not_before=entry.not_before, retire_at=entry.retire_at
-            )
+            ring.add(entry.secret, state=entry.state, not_before=entry.not_before, retire_at=entry.retire_at)
         except (WeakSecretError, DuplicateKeyError) as error:
             raise ConfigurationError(f"{origin}: {error}") from None
     return ring
@@ -126,28 +115,38 @@ def _configured_keys(option: str | None) -> list[_Key]:
             _Key(f"key ring file {printable(path)}: key {number}", entry)
             for number, entry in enumerate(entries, 1)
         ]
-    current = _secret_of_environment()
+    current = _variable(SECRET)
     if current is None:
-        raise ConfigurationError(
-            f"no secret: give --keyring FILE, or set {RING}, {SECRET} or {SECRET_FILE}"
-        )
-    keys = [current]
-    if previous := os.environ.get(PREVIOUS):
-        keys.append(_Key(PREVIOUS, KeyEntry(os.fsencode(previous), "verify-only")))
+        raise ConfigurationError(f"no secret: give --keyring FILE, or set {RING}, {SECRET} or {SECRET}_FILE")
+    keys = [_Key(current.origin, KeyEntry(current.value))]
+    if previous := _variable(PREVIOUS):
+        keys += [
+            _Key(previous.origin, KeyEntry(line, "verify-only"))
+            for line in previous.value.replace(b"\r\n", b"\n").split(b"\n")
+            if line
+        ]
     return keys
 
 
-def _secret_of_environment() -> _Key | None:
-    secret, path = os.environ.get(SECRET), os.environ.get(SECRET_FILE)
-    if secret and path:
-        raise ConfigurationError(f"{SECRET} and {SECRET_FILE} are both set; keep one")
-    if secret:
-        return _Key(SECRET, KeyEntry(os.fsencode(secret)))
+class _Variable(NamedTuple):
+    origin: str
+    value: bytes
+
+
+def _variable(name: str) -> _Variable | None:
+    """The bytes of a variable, or of the file that ``name_FILE`` names; empty is unset.
+
+    One newline at the end of the file is no part of it: editors put it there.
+    """
+    value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
+    if value and path:
+        raise ConfigurationError(f"{name} and {name}_FILE are both set; keep one")
+    if value:
+        return _Variable(name, os.fsencode(value))
     if not path:
         return None
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise ConfigurationError(f"{SECRET_FILE}: {printable(path)}: {error.strerror}") from None
-    content = content.removesuffix(b"\n").removesuffix(b"\r")
-    return _Key(SECRET_FILE, KeyEntry(content))
+        raise ConfigurationError(f"{name}_FILE: {printable(path)}: {error.strerror}") from None
+    return _Variable(f"{name}_FILE", content.removesuffix(b"\n").removesuffix(b"\r"))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from sigil_native.cli import exits
 from sigil_native.cli.output import complain, open_output, printable
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 _NAMED: Final = 10
 
 
-@dataclass(slots=True)
-class Results:
+class Results(NamedTuple):
     """What came of a block of lines.
 
     ``reasons`` gives the place in the block (from 0) and the cause of each
@@ -30,7 +28,7 @@ class Results:
 
     output: bytes
     refused: int = 0
-    reasons: Iterable[tuple[int, str]] = field(default=())
+    reasons: Iterable[tuple[int, str]] = ()
 
 
 class LineJob(Protocol):
@@ -43,8 +41,7 @@ class LineJob(Protocol):
         """The result of a line that ``process`` never gets to see."""
 
 
-@dataclass(slots=True)
-class EachLine:
+class EachLine(NamedTuple):
     """A job done by a Python function, a line at a time.
 
     ``convert`` gives a line's result and raises a SigilError if there is none;

@@ -72,15 +72,14 @@ class _AtomicOutput(Output):
         self._temporary: Path | None = destination.with_name(
             f".{destination.name[:100]}.{os.urandom(6).hex()}.tmp"
         )
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         try:
-            descriptor = os.open(self._temporary, flags, 0o666)
+            raw = io.FileIO(self._temporary, "xb")
         except OSError as error:
             error.filename = str(destination)
             raise
-        super().__init__(io.FileIO(descriptor, "wb"), str(destination))
+        super().__init__(raw, str(destination))
         with contextlib.suppress(OSError):  # a file that is replaced keeps its mode
-            os.chmod(self._temporary, stat.S_IMODE(destination.stat().st_mode))
+            self._temporary.chmod(stat.S_IMODE(destination.stat().st_mode))
 
     def _finish(self) -> None:
         if self._temporary is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
+from sigil_native import __version__, backend
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH, FORMS, INTEGER_MODES, SIGNED_TEXTS
 from sigil_native.cli import exits, values
 from sigil_native.cli.streams import DEFAULT_MAX_LINE
@@ -14,7 +15,8 @@ secrets, the first that is given:
   --keyring FILE, SIGIL_KEYRING  a key ring file, made by sigil keygen
   SPIRAL_EVENT_SECRET            the secret itself, at least 32 bytes
   SPIRAL_EVENT_SECRET_FILE       a file that holds it, without its last newline
-Beside the last two, SPIRAL_EVENT_SECRET_PREVIOUS holds a secret that still verifies.
+Beside the last two, SPIRAL_EVENT_SECRET_PREVIOUS (or _FILE) holds secrets that still
+verify, a line each.
 """
 
 
@@ -32,21 +34,6 @@ class Parser(argparse.ArgumentParser):
         self.exit(exits.USAGE, f"sigil: {where}{message} (see {self.prog} --help)\n")
 
 
-class _Version(argparse.Action):
-    """Prints the version; looked up only when asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib import metadata  # noqa: PLC0415
-
-        from sigil_native import backend  # noqa: PLC0415
-
-        try:
-            version = metadata.version("sigil-native")
-        except metadata.PackageNotFoundError:
-            version = "(not installed)"
-        parser.exit(exits.OK, f"sigil {version} ({backend} backend)\n")
-
-
 def build_parser() -> Parser:
     """The whole command line."""
     parser = Parser(
@@ -54,7 +41,7 @@ def build_parser() -> Parser:
         description="Tamper-evident seals for JSON: encode, verify, decode; canonical JSON; keys.",
         epilog=f"{_SECRETS}\n{exits.HELP}",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and the backend")
+    parser.add_argument("--version", action="version", version=f"sigil {__version__} ({backend} backend)")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (_keygen, _canon, _encode, _verify, _decode, _sign, _strand):
         add(commands)
@@ -64,9 +51,7 @@ def build_parser() -> Parser:
 def _add(commands: Any, name: str, run: str, text: str, *, secrets: bool = False) -> Parser:
     """A command; ``run`` is the function that does it, as module:function."""
     epilog = f"{_SECRETS}\n{exits.HELP}" if secrets else exits.HELP
-    command: Parser = commands.add_parser(
-        name, help=text.partition("\n")[0], description=text, epilog=epilog
-    )
+    command: Parser = commands.add_parser(name, help=text.partition("\n")[0], description=text, epilog=epilog)
     command.set_defaults(run=run)
     if secrets:
         command.add_argument("--keyring", metavar="FILE", help="key ring file")

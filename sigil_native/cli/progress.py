@@ -32,7 +32,9 @@ class Progress:
     do not scroll over the same one.
     """
 
-    def __init__(self, label: str, total: int | None, *, wanted: bool = True, to_stdout: bool = False) -> None:
+    def __init__(
+        self, label: str, total: int | None, *, wanted: bool = True, to_stdout: bool = False
+    ) -> None:
         self._label = label
         self._total = total
         self._done = 0

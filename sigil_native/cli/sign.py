@@ -6,6 +6,7 @@ import argparse
 import hmac
 import json
 import re
+from collections import Counter
 from typing import NoReturn
 
 from sigil_native import HmacKey, canonicalize_json, sign_event
@@ -96,8 +97,7 @@ def parse_strictly(text: bytes) -> object:
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise canonicalization_error("duplicate_name", detail=json.dumps(twice))
     return members
 

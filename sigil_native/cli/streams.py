@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,12 +77,10 @@ class Source:
         self._raw.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Complete lines; only the very last of a stream may lack its newline.
 
-    ``data`` is a view of a buffer that the next block reuses. ``consumed`` is
-    what this block takes off the input.
+    ``data`` is a view of a buffer that the next block reuses. ``consumed``
     """
 
     data: memoryview
@@ -92,12 +89,11 @@ class Block:
 
     @property
     def consumed(self) -> int:
-        """Bytes of input in this block."""
+        """Bytes of input that this block is."""
         return len(self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class LongLine:
+class LongLine(NamedTuple):
     """A line beyond the limit; its bytes were read past and not kept."""
 
     first_line: int

@@ -90,10 +90,8 @@ def _operands(args: argparse.Namespace) -> tuple[str | bytes | None, str | None]
             raise exits.UsageError("verify: --ndjson goes with neither --sigil-file nor --payload")
     elif args.json and args.payload:
         raise exits.UsageError("verify: --json and --payload exclude each other")
-    if args.sigil_file == "-" and file in (None, "-"):
-        # A token needs no payload, so only a second use of standard input is wrong.
-        if file == "-":
-            raise exits.UsageError("verify: sigil and payload cannot both come from standard input")
+    if args.sigil_file == "-" and file == "-":
+        raise exits.UsageError("verify: sigil and payload cannot both come from standard input")
     return sigil, file
 
 
