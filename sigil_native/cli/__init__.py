@@ -63,7 +63,8 @@ def _verdict(error: Exception) -> tuple[int, str]:
     if isinstance(error, BrokenPipeError):
         return exits.BROKEN_PIPE, ""
     if isinstance(error, OSError):
-        name = "" if error.filename is None else f"{printable(os.fsdecode(error.filename))}: "
+        named = isinstance(error.filename, (str, bytes))
+        name = f"{printable(os.fsdecode(error.filename))}: " if named else ""
         return exits.IO_ERROR, f"{name}{error.strerror or error}"
     return exits.IO_ERROR, "out of memory"
 

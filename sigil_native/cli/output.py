@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import select
 import stat
 import sys
 from pathlib import Path
@@ -34,20 +35,25 @@ class Output:
             OSError: with the output's name, for example when a disk is full.
         """
         try:
-            written = self._raw.write(data) or 0
-            if written < len(data):
-                rest = memoryview(data)
-                while written < len(data):
-                    written += self._raw.write(rest[written:]) or 0
+            rest = memoryview(data)
+            while rest:
+                written = self._raw.write(rest)
+                if written is None:  # not blocking, as some parents hand a pipe down
+                    select.select([], [self._raw], [])
+                    continue
+                rest = rest[written:]
         except OSError as error:
             error.filename = self.name
             raise
 
     def abandon(self) -> None:
         """Leave no file behind, and an earlier one as it was."""
+        with contextlib.suppress(OSError):
+            self._raw.close()
 
     def _finish(self) -> None:
         """Make what was written visible."""
+        self._raw.close()
 
     def __enter__(self) -> Output:
         return self
@@ -96,8 +102,7 @@ class _AtomicOutput(Output):
     def abandon(self) -> None:
         if self._temporary is None:
             return
-        with contextlib.suppress(OSError):
-            self._raw.close()
+        super().abandon()
         with contextlib.suppress(OSError):
             self._temporary.unlink()
         self._temporary = None

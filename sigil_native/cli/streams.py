@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,8 +22,12 @@ class Source:
 
     def __init__(self, path: str | None) -> None:
         standard = path is None or path == "-"
-        self._raw = io.FileIO(0, "rb", closefd=False) if standard else io.FileIO(str(path), "rb")
         self.name = "standard input" if standard else str(path)
+        try:
+            self._raw = io.FileIO(0, "rb", closefd=False) if standard else io.FileIO(self.name, "rb")
+        except OSError as error:
+            error.filename = self.name
+            raise
         self._ahead = b""
 
     def remaining(self) -> int | None:
@@ -40,10 +45,16 @@ class Source:
             self._ahead = self._ahead[count:]
             return count
         try:
-            return self._raw.readinto(target) or 0
+            while (count := self._raw.readinto(target)) is None:
+                self._wait()
         except OSError as error:
             error.filename = self.name
             raise
+        return count
+
+    def _wait(self) -> None:
+        """Input that does not block, as some parents hand a pipe down: wait for it."""
+        select.select([self._raw], [], [])
 
     def peek(self) -> bytes:
         """The next byte, left in place; empty at the end."""
@@ -64,11 +75,15 @@ class Source:
     def read_all(self) -> bytes:
         """Everything up to the end."""
         try:
-            rest = self._raw.readall()
+            if not self._ahead and os.get_blocking(self._raw.fileno()):
+                return self._raw.readall()
         except OSError as error:
             error.filename = self.name
             raise
-        return self._ahead + rest if self._ahead else rest
+        pieces = []
+        while piece := self.read_up_to(BLOCK_SIZE):
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def __enter__(self) -> Source:
         return self
