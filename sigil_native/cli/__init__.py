@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module, _, function = args.run.partition(":")
             run: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), function)
             return run(args)
-    except SystemExit as ending:
-        return _after_argparse(ending)
+    except SystemExit:  # argparse, after help or version
+        return exits.OK
     except (exits.CommandError, errors.SigilError, OSError, MemoryError) as error:
         status, message = _verdict(error)
         if message:
@@ -86,18 +86,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
             raise exits.UsageError(f"{args.command}: too many arguments")
         args.operands += extra
     return args
-
-
-def _after_argparse(ending: SystemExit) -> int:
-    """Help and version go through ``sys.stdout``; a failed flush must not show at exit."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return exits.BROKEN_PIPE if isinstance(error, BrokenPipeError) else exits.IO_ERROR
-    return ending.code if isinstance(ending.code, int) else exits.USAGE
 
 
 @contextlib.contextmanager

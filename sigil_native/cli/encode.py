@@ -53,6 +53,8 @@ def _as_objects(results: bytes) -> bytes:
 
 def run(args: argparse.Namespace) -> int:
     """Seal one document, or every line of a stream."""
+    if args.form == "binary" and (args.ndjson or args.json):
+        raise exits.UsageError("encode: the binary form goes with neither --ndjson nor --json")
     codec = SigilCodec(load_ring(args.keyring), integers=args.integers, max_depth=args.max_depth)
     # Wrong options, and a ring without a key that may sign, show before any input is read.
     codec.encode_json(b"0", tenant=args.tenant, expires_in=args.expires_in, form=args.form)

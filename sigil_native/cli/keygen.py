@@ -65,10 +65,9 @@ def _rotate(path: str, retire_previous_in: float | None) -> int:
 
     Like ``KeyRing.rotate``, on the file.
     """
-    target = os.path.realpath(path)  # a link stays a link
     retire_at = None if retire_previous_in is None else round(time.time() + retire_previous_in, 3)
-    with _locked(target):
-        entries = [_stand_down(entry, retire_at) for entry in read_ring_file(target)]
+    with _locked(path):
+        entries = [_stand_down(entry, retire_at) for entry in read_ring_file(path)]
         ring = KeyRing()
         for entry in entries:
             ring.add(entry.secret, state=entry.state)
@@ -79,6 +78,7 @@ def _rotate(path: str, retire_previous_in: float | None) -> int:
                 break
             except DuplicateKeyError:  # 32 bits of id can meet by chance
                 continue
+        target = os.path.realpath(path)  # a link stays a link
         write_key_ring_file(target, [*entries, KeyEntry(secret)], replace=True)
     return key_id
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from sigil_native import __version__, backend
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH, FORMS, INTEGER_MODES, SIGNED_TEXTS
 from sigil_native.cli import exits, values
+from sigil_native.cli.output import open_output
 from sigil_native.cli.streams import DEFAULT_MAX_LINE
 
 _SECRETS = """\
@@ -31,7 +32,13 @@ class Parser(argparse.ArgumentParser):
         """End with the status for wrong usage."""
         command = self.prog.partition(" ")[2]
         where = f"{command}: " if command else ""
-        self.exit(exits.USAGE, f"sigil: {where}{message} (see {self.prog} --help)\n")
+        raise exits.UsageError(f"{where}{message} (see {self.prog} --help)")
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        """Help and version; unlike argparse's own, a failed write is an error."""
+        del file  # always standard output: complaints are raised
+        with open_output(None) as output:
+            output.write(message.encode())
 
 
 def build_parser() -> Parser:
