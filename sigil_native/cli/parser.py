@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 from sigil_native import __version__, backend
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH, FORMS, INTEGER_MODES, SIGNED_TEXTS
@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
         where = f"{command}: " if command else ""
         raise exits.UsageError(f"{where}{message} (see {self.prog} --help)")
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: object = None) -> None:
         """Help and version; unlike argparse's own, a failed write is an error."""
         del file  # always standard output: complaints are raised
         with open_output(None) as output:

@@ -115,6 +115,18 @@ def test_keygen_rotates_behind_a_link(run: Run) -> None:
     assert sorted(map(str, Path().iterdir())) == ["d", "link.json", "ring.json"]
 
 
+def test_keygen_keeps_who_may_read(run: Run) -> None:
+    """A rotation takes the file away from nobody who was given it."""
+    run("keygen", "--keyring", "ring.json")
+    Path("ring.json").chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown("ring.json", 12345, 23456)
+    before = Path("ring.json").stat()
+    assert run("keygen", "--keyring", "ring.json", "--rotate")[0] == 0
+    after = Path("ring.json").stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
 def test_rotations_at_once_lose_no_key(run: Run) -> None:
     """Each of several rotations at one time adds its key to the others'."""
     run("keygen", "--keyring", "ring.json")
@@ -224,6 +236,10 @@ def test_earlier_secrets_verify_and_never_sign(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setenv("SPIRAL_EVENT_SECRET_PREVIOUS", f"{SECRET}\n\n{OTHER}\n")
     assert [run("verify", sigil, "d", "--tenant", "a")[0] for sigil in sigils] == [0, 0]
     assert run("sign", "d")[1] == signature("n" * 32)
+    monkeypatch.delenv("SPIRAL_EVENT_SECRET_PREVIOUS")
+    Path("previous").write_bytes(f"{OTHER}\r\n{SECRET}\r\n".encode())
+    monkeypatch.setenv("SPIRAL_EVENT_SECRET_PREVIOUS_FILE", "previous")
+    assert [run("verify", sigil, "d", "--tenant", "a")[0] for sigil in sigils] == [0, 0]
 
 
 def test_sign_follows_the_ring(run: Run) -> None:

@@ -66,25 +66,22 @@ def events(count: int) -> Iterator[bytes]:
 # -- every command -------------------------------------------------------------
 
 
-def test_a_whole_life() -> None:
+def test_a_whole_life(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key ring, a seal, its fields and forms, its verification: each by a process of its own."""
     document = b'{"b":1,"a":[true,null]}'
     key_id = run("keygen", "--keyring", "ring.json").stdout.strip().decode()
-    os.environ["SIGIL_KEYRING"] = "ring.json"
-    try:
-        assert run("canon", text=document).stdout == b'{"a":[true,null],"b":1}'
-        sigil = run("encode", "--tenant", "acme", "-", text=document).stdout.strip().decode()
-        assert json.loads(run("decode", "--json", sigil).stdout)["key_id"] == key_id
-        strand = run("strand", sigil).stdout.strip().decode()
-        assert re.fullmatch("[ACGT]{256}", strand)
-        assert run("verify", strand, "--tenant", "acme", text=document).returncode == 0
-        refused = run("verify", strand, "--tenant", "acme", text=document + b" []")
-        assert refused.returncode == 1
-        assert refused.stderr.startswith(b"sigil: refused: standard input: unexpected data")
-        signature = run("sign", text=document).stdout.strip().decode()
-        assert run("sign", "--verify", signature, text=document).stdout == b"valid\n"
-    finally:
-        del os.environ["SIGIL_KEYRING"]
+    monkeypatch.setenv("SIGIL_KEYRING", "ring.json")
+    assert run("canon", text=document).stdout == b'{"a":[true,null],"b":1}'
+    sigil = run("encode", "--tenant", "acme", "-", text=document).stdout.strip().decode()
+    assert json.loads(run("decode", "--json", sigil).stdout)["key_id"] == key_id
+    strand = run("strand", sigil).stdout.strip().decode()
+    assert re.fullmatch("[ACGT]{256}", strand)
+    assert run("verify", strand, "--tenant", "acme", text=document).returncode == 0
+    refused = run("verify", strand, "--tenant", "acme", text=document + b" []")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(b"sigil: refused: standard input: unexpected data")
+    signature = run("sign", text=document).stdout.strip().decode()
+    assert run("sign", "--verify", signature, text=document).stdout == b"valid\n"
 
 
 def test_decode_and_strand_as_filters() -> None:
