@@ -50,6 +50,15 @@ MODULES = {
     "_signature": [],
 }
 
+# Plain C methods are quicker to call than Cython's own; "clinic" tells help() and inspect their signatures.
+DIRECTIVES = {
+    "language_level": 3,
+    "binding": False,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
+    "linetrace": TRACE,
+}
+
 if sys.platform == "win32":
     compile_flags, link_flags = ["/std:c++17", "/O2", "/EHsc"], []
 else:
@@ -84,7 +93,7 @@ def extensions() -> list[Extension]:
     ]
     return cythonize(
         modules,
-        compiler_directives={"language_level": 3, "binding": False, "linetrace": TRACE},
+        compiler_directives=DIRECTIVES,
         build_dir="build/cython",
     )
 
