@@ -26,6 +26,7 @@ MODULES = {
         "secret.cpp",
         "sha256.cpp",
         "sha256_armv8.cpp",
+        "sha256_avx512.cpp",
         "sha256_portable.cpp",
         "sha256_shani.cpp",
     ],

@@ -72,7 +72,7 @@ bool usable() noexcept {
 #endif
 }
 
-constexpr Sha256Kernel kKernel = {"armv8-sha2", usable, compress, nullptr, nullptr};
+constexpr Sha256Kernel kKernel = {"armv8-sha2", usable, compress, nullptr, nullptr, nullptr};
 
 }  // namespace
 

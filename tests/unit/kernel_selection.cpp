@@ -69,6 +69,23 @@ void two_stopping_early(const HmacState& key, const PaddedMessage& first, const 
     if (first.total < second.total) second_tag[0] ^= 1;
 }
 
+void sixteen(const HmacState& key, const PaddedMessage* messages, std::uint8_t* const* tags,
+             std::size_t count) noexcept {
+    for (std::size_t i = 0; i < count; ++i) hmac(key, messages[i], tags[i]);
+}
+
+void last_lane_wrong(const HmacState& key, const PaddedMessage* messages, std::uint8_t* const* tags,
+                     std::size_t count) noexcept {
+    sixteen(key, messages, tags, count);
+    if (count == 16) tags[15][0] ^= 1;
+}
+
+void full_groups_only(const HmacState& key, const PaddedMessage* messages, std::uint8_t* const* tags,
+                      std::size_t count) noexcept {
+    sixteen(key, messages, tags, count);
+    if (count != 16) tags[0][0] ^= 1;
+}
+
 bool chosen(const Sha256Kernel& kernel) {
     const Sha256Kernel* const candidates[] = {nullptr, &kernel, kSha256Portable};
     const Sha256Kernel* found[3];
@@ -83,18 +100,20 @@ bool chosen(const Sha256Kernel& kernel) {
 }  // namespace
 
 int main() {
-    const Sha256Kernel honest = {"honest", usable, compress, hmac, two};
+    const Sha256Kernel honest = {"honest", usable, compress, hmac, two, sixteen};
     if (!chosen(honest)) {
         std::puts("the honest kernel was passed over");
         return 1;
     }
     const Sha256Kernel liars[] = {
-        {"not usable", not_usable, compress, hmac, two},
-        {"forgetful", usable, forgetful, hmac, two},
-        {"wrong bit", usable, wrong_bit, hmac, two},
-        {"hmac of first block", usable, compress, hmac_of_first_block, two},
-        {"two swapped", usable, compress, hmac, two_swapped},
-        {"two stopping early", usable, compress, hmac, two_stopping_early},
+        {"not usable", not_usable, compress, hmac, two, nullptr},
+        {"forgetful", usable, forgetful, hmac, two, nullptr},
+        {"wrong bit", usable, wrong_bit, hmac, two, nullptr},
+        {"hmac of first block", usable, compress, hmac_of_first_block, two, nullptr},
+        {"two swapped", usable, compress, hmac, two_swapped, nullptr},
+        {"two stopping early", usable, compress, hmac, two_stopping_early, nullptr},
+        {"last lane", usable, compress, hmac, two, last_lane_wrong},
+        {"full groups only", usable, compress, hmac, two, full_groups_only},
     };
     int status = 0;
     for (const Sha256Kernel& liar : liars) {
