@@ -319,7 +319,7 @@ def test_memory_stays_flat() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_follow_a_long_line() -> None:
-    """A line of 100 MB is refused in the memory of its limit; many blank lines, whose results are long, take little."""
+    """A line of 100 MB is refused in the memory of its limit; blank lines, whose results are long, too."""
     with Path("long").open("wb") as file:
         file.write(b'1\n"')
         for _ in range(100):
