@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import os
 import re
 import stat
@@ -89,6 +88,8 @@ def write_key_ring_file(
         }
         for entry in entries
     ]
+    import json  # noqa: PLC0415 - it is slow to import, and most programs read no such file
+
     text = json.dumps({"version": _VERSION, "keys": keys}, indent=2) + "\n"
     target = os.fspath(path)
     folder = os.path.dirname(target) or "."  # noqa: PTH120 - as above
@@ -161,6 +162,8 @@ def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _parsed(raw: bytes) -> object:
+    import json  # noqa: PLC0415 - as above
+
     try:
         text = raw.decode()
     except UnicodeDecodeError:
