@@ -75,7 +75,7 @@ class Source:
     def read_all(self) -> bytes:
         """Everything up to the end."""
         try:
-            if not self._ahead and os.get_blocking(self._raw.fileno()):
+            if not self._ahead and (os.name == "nt" or os.get_blocking(self._raw.fileno())):
                 return self._raw.readall()
         except OSError as error:
             error.filename = self.name
