@@ -86,3 +86,9 @@ class InvalidCursorError(DomainError):
     """A cursor that no listing has given out."""
 
     code = "invalid_cursor"
+
+
+class PayloadMissingError(DomainError):
+    """A verification needs the payload, and the sigil does not carry it."""
+
+    code = "data_missing"

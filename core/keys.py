@@ -1,0 +1,28 @@
+"""The key ring that the settings describe."""
+
+from __future__ import annotations
+
+from core.settings import Settings, SettingsError
+from sigil_native import KeyRing
+from sigil_native.errors import DuplicateKeyError
+
+
+def ring_from(settings: Settings) -> KeyRing:
+    """The ring to sign and verify with.
+
+    Raises:
+        SettingsError: the settings name no secret.
+    """
+    if settings.key_ring is not None:
+        return KeyRing.load(settings.key_ring)
+    if settings.event_secret is None:
+        raise SettingsError(["SPIRAL_EVENT_SECRET: required"])
+    ring = KeyRing()
+    ring.add(settings.event_secret.get_secret_value())
+    for secret in settings.secrets_to_verify_with:
+        try:
+            ring.add(secret, state="verify-only")
+        except DuplicateKeyError:
+            # A secret named twice, or the current one among the earlier: nothing is ambiguous.
+            continue
+    return ring
