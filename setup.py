@@ -20,6 +20,18 @@ PURE, DEBUG, SANITIZE, TRACE = (
 # Each compiled module and the C++ sources that it alone links; modules reach
 # each other through their .pxd files.
 MODULES = {
+    "_hashing": [
+        "hkdf.cpp",
+        "hmac.cpp",
+        "secret.cpp",
+        "sha256.cpp",
+        "sha256_armv8.cpp",
+        "sha256_portable.cpp",
+        "sha256_shani.cpp",
+    ],
+    "_identifiers": ["uuid7.cpp"],
+    "_sigil": ["sigil_format.cpp"],
+    "_keyring": [],
 }
 
 if sys.platform == "win32":

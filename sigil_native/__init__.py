@@ -1,1 +1,120 @@
-"""Tamper-evident seals for JSON events, at native speed."""
+"""Tamper-evident seals for JSON events, at native speed.
+
+The compiled modules do the work. ``SIGIL_NATIVE_PURE=1`` in the environment
+asks for the same in plain Python; ``backend`` says which it is.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final, Literal
+
+from sigil_native._keyinfo import KeyInfo
+from sigil_native.errors import (
+    ByteOrderMarkError,
+    CanonicalizationError,
+    DocumentTooLargeError,
+    DuplicateKeyError,
+    DuplicateNameError,
+    IntegerRangeError,
+    InvalidExpiryError,
+    InvalidOptionError,
+    InvalidTenantError,
+    InvalidUtf8Error,
+    IssuedInFutureError,
+    JsonSyntaxError,
+    KeyNotYetValidError,
+    KeyRingFormatError,
+    LoneSurrogateError,
+    NestingTooDeepError,
+    NoActiveKeyError,
+    NonFiniteNumberError,
+    NoSuchKeyError,
+    RetiredKeyError,
+    RevokedKeyError,
+    SigilError,
+    SigilExpiredError,
+    SigilFormatError,
+    TagMismatchError,
+    TrailingDataError,
+    UnknownKeyError,
+    UnsupportedTypeError,
+    VerificationError,
+    WeakSecretError,
+)
+
+_wants_pure = os.environ.get("SIGIL_NATIVE_PURE") == "1"
+
+#: What does the work: the compiled modules, or plain Python.
+backend: Final[Literal["native", "pure"]] = "pure" if _wants_pure else "native"
+
+if TYPE_CHECKING or _wants_pure:
+    from sigil_native._pure.canonical import canonicalize, canonicalize_json
+    from sigil_native._pure.codec import SigilCodec
+    from sigil_native._pure.hashing import HmacKey
+    from sigil_native._pure.keyring import KeyRing
+    from sigil_native._pure.sigil import Sigil
+    from sigil_native._pure.signature import sign_event, verify_event
+else:
+    try:
+        from sigil_native._canonical_text import canonicalize_json
+        from sigil_native._canonical_values import canonicalize
+        from sigil_native._codec import SigilCodec
+        from sigil_native._hashing import HmacKey
+        from sigil_native._keyring import KeyRing
+        from sigil_native._sigil import Sigil
+        from sigil_native._signature import sign_event, verify_event
+    except ModuleNotFoundError as error:
+        # Never a silent step down to the slow backend: whoever wants it says so.
+        raise ImportError(
+            f"the compiled module {error.name} is missing: build it with "
+            "'python setup.py build_ext --inplace' (or 'make build'), install a wheel, "
+            "or ask for the plain Python backend with SIGIL_NATIVE_PURE=1",
+            name=error.name,
+        ) from error
+
+__version__: Final = "0.1.0"
+
+__all__ = [
+    "ByteOrderMarkError",
+    "CanonicalizationError",
+    "DocumentTooLargeError",
+    "DuplicateKeyError",
+    "DuplicateNameError",
+    "HmacKey",
+    "IntegerRangeError",
+    "InvalidExpiryError",
+    "InvalidOptionError",
+    "InvalidTenantError",
+    "InvalidUtf8Error",
+    "IssuedInFutureError",
+    "JsonSyntaxError",
+    "KeyInfo",
+    "KeyNotYetValidError",
+    "KeyRing",
+    "KeyRingFormatError",
+    "LoneSurrogateError",
+    "NestingTooDeepError",
+    "NoActiveKeyError",
+    "NoSuchKeyError",
+    "NonFiniteNumberError",
+    "RetiredKeyError",
+    "RevokedKeyError",
+    "Sigil",
+    "SigilCodec",
+    "SigilError",
+    "SigilExpiredError",
+    "SigilFormatError",
+    "TagMismatchError",
+    "TrailingDataError",
+    "UnknownKeyError",
+    "UnsupportedTypeError",
+    "VerificationError",
+    "WeakSecretError",
+    "__version__",
+    "backend",
+    "canonicalize",
+    "canonicalize_json",
+    "sign_event",
+    "verify_event",
+]

@@ -43,6 +43,46 @@ def readable_bytes(value: object, what: str) -> memoryview:
         raise TypeError(f"{what} must be bytes-like, not {_type_name(value)}") from None
     if not view.c_contiguous:
         raise TypeError(f"{what} must be contiguous")
+    # cast() knows native formats only, and a ctypes array has others.
+    return view if view.format == "B" and view.ndim == 1 else memoryview(view.tobytes())
+
+
+def text_bytes(text: object, what: str) -> bytes:
+    """The bytes of a text given as str or as its UTF-8 bytes.
+
+    Surrogates of a str become the bytes that UTF-8 would have for them, so that
+    the reader of the text finds them where they are.
+
+    Raises:
+        TypeError: the text is neither str nor bytes-like, or not contiguous.
+    """
+    if isinstance(text, str):
+        return str.encode(text, "utf-8", "surrogatepass")
+    if type(text) is bytes:
+        return text
+    try:
+        view = memoryview(text)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{what} must be str or bytes-like, not {_type_name(text)}") from None
+    if not view.c_contiguous:
+        raise TypeError(f"{what} must be contiguous")
+    return view.tobytes()
+
+
+def readable_text(text: object, what: str = "text") -> str | memoryview:
+    """JSON text as str or as the bytes of its UTF-8 form.
+
+    Raises:
+        TypeError: neither str nor bytes-like, or not contiguous.
+    """
+    if isinstance(text, str):
+        return text
+    try:
+        view = memoryview(text)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{what} must be str or bytes-like, not {_type_name(text)}") from None
+    if not view.c_contiguous:
+        raise TypeError(f"{what} must be contiguous")
     return view.cast("B")
 
 
@@ -152,18 +192,56 @@ def lifetime_ms(expires_in: object) -> int | None:
     return milliseconds
 
 
-def moment_ms(value: object, what: str, *, none_allowed: bool = True) -> int | None:
+def skew_ms(max_future_skew: object) -> int:
+    """A tolerance in whole milliseconds.
+
+    Raises:
+        TypeError: not a number.
+        InvalidOptionError: negative, not finite, or beyond all clocks.
+    """
+    if not _is_number(max_future_skew):
+        raise TypeError(f"max_future_skew must be a number of seconds, not {_type_name(max_future_skew)}")
+    if not 0 <= max_future_skew <= MAX_EXPIRY_MS // 1000:
+        raise InvalidOptionError("max_future_skew is out of range")
+    return math.floor(max_future_skew * 1000)
+
+
+def moment_ms(value: object, what: str) -> int | None:
     """A moment in whole milliseconds since the Unix epoch, rounded down; None stays None.
 
     Raises:
         TypeError: not a number.
         InvalidOptionError: before 1970, after 9999, or not finite.
     """
-    if value is None and none_allowed:
+    if value is None:
         return None
     if not _is_number(value):
-        kind = "a number of seconds or None" if none_allowed else "a number of seconds"
-        raise TypeError(f"{what} must be {kind}, not {_type_name(value)}")
+        raise TypeError(f"{what} must be a number of seconds or None, not {_type_name(value)}")
     if not 0 <= value <= MAX_EXPIRY_MS // 1000:
         raise InvalidOptionError(f"{what} is out of range")
     return math.floor(value * 1000)
+
+
+def cache_size(value: object) -> int:
+    """The size of a cache, 0 or more.
+
+    Raises:
+        TypeError: not an int.
+        InvalidOptionError: negative.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"tenant_cache_size must be int, not {_type_name(value)}")
+    if value < 0:
+        raise InvalidOptionError("tenant_cache_size must not be negative")
+    return value
+
+
+def key_id_number(value: object) -> int:
+    """A key id that a caller names; any int, as a ring can say that it holds no such key.
+
+    Raises:
+        TypeError: not an int.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"key_id must be int, not {_type_name(value)}")
+    return value

@@ -7,7 +7,6 @@ messages are for people and may change.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -65,11 +64,17 @@ class CanonicalizationError(SigilError):
             shown = self.pointer
             if len(shown) > _LONGEST_POINTER_IN_A_MESSAGE:
                 shown = shown[:_LONGEST_POINTER_IN_A_MESSAGE] + "..."
-            place.append(f"pointer {json.dumps(shown)}")
+            place.append(f"pointer {_quoted(shown)}")
         return f"{self.problem} ({', '.join(place)})" if place else self.problem
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.problem, self.pointer, self.offset, self.index)
+
+
+def _quoted(text: str) -> str:
+    import json  # noqa: PLC0415 (errors are rare, and json is slow to import)
+
+    return json.dumps(text)
 
 
 def _rebuild(
@@ -274,6 +279,12 @@ class SigilFormatError(SigilError):
 
     def __str__(self) -> str:
         return self._TEXTS[self.problem]
+
+
+class InvalidLineError(SigilError):
+    """A line of a batch does not hold what it should, though it is JSON."""
+
+    code = "line"
 
 
 class VerificationError(SigilError):

@@ -1,0 +1,15 @@
+from libc.stdint cimport int64_t
+
+from sigil_native._json cimport JsonOptions
+from sigil_native._keyring cimport KeyRing
+
+
+cdef list encode_values(
+    KeyRing ring, const JsonOptions& options, object payloads, object tenant, object expires_in, object form
+)
+cdef bytes encode_lines(
+    KeyRing ring, const JsonOptions& options, object lines, object tenant, object expires_in, object form
+)
+cdef bytes verify_lines(
+    KeyRing ring, const JsonOptions& options, object lines, object tenant, int64_t now_ms, int64_t skew_ms
+)

@@ -1,0 +1,400 @@
+# distutils: language = c++
+"""Many payloads a call: canonicalised into one buffer, signed together, the GIL released.
+
+Payloads are taken in groups. A group is large enough for the hash to find
+messages of equal length to run side by side, and small enough to stay in cache.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memchr, memcmp, memcpy
+from libcpp cimport bool as cbool
+
+from sigil_native._canonical_text cimport canonicalize_text, text_error
+from sigil_native._canonical_values cimport write_canonical
+from sigil_native._hashing cimport HmacMessage, hmac_digest_many
+from sigil_native._identifiers cimport uuid7_fill
+from sigil_native._json cimport ByteBuffer, Failure, JsonOptions
+from sigil_native._keyring cimport Key, KeyRing, TenantKey
+from sigil_native._sealing cimport (
+    Form,
+    check_tenant,
+    form_of,
+    judge,
+    lifetime_of,
+    render,
+    start_seal,
+    write_lifetime,
+    write_unidentified_header,
+)
+from sigil_native._sigil cimport (
+    Sigil,
+    base64url_size,
+    kHeaderSize,
+    kIdentifierOffset,
+    kStrandSize,
+    kTagSize,
+    kTextSize,
+    key_id_of,
+    read_sigil,
+    spell_base64url,
+    spell_strand,
+    spell_text,
+)
+
+from sigil_native._arguments import check_line_form, readable_text
+from sigil_native.errors import CanonicalizationError, InvalidLineError, NoActiveKeyError, SigilError, TagMismatchError
+
+
+# Payloads a group, at most, and the bytes after which a group is closed early.
+cdef enum:
+    GROUP_SIZE = 128
+    GROUP_BYTES = 262144
+
+
+cdef struct Seal:
+    size_t offset  # of the header within the group's buffer
+    size_t size  # of header and payload; 0: the line is bad and `offset` counts bad lines
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Group:
+    """Seals in the making, one after the other in one buffer."""
+
+    cdef ByteBuffer buffer
+    cdef Seal seals[GROUP_SIZE]
+    cdef Py_ssize_t count
+    cdef Key key
+    cdef TenantKey tenant_key
+    cdef int64_t lifetime_ms
+
+    cdef bint is_full(self) noexcept nogil:
+        return self.count == GROUP_SIZE or self.buffer.size() >= GROUP_BYTES
+
+    cdef void clear(self) noexcept nogil:
+        self.buffer.clear()
+        self.count = 0
+
+    cdef bint begin(self) noexcept nogil:
+        """Room for a header; the payload is written behind it. False: no memory."""
+        if not self.buffer.reserve(kHeaderSize):
+            return False
+        self.seals[self.count].offset = self.buffer.size()
+        self.buffer.set_size(self.buffer.size() + kHeaderSize)
+        return True
+
+    cdef bint end(self) noexcept nogil:
+        """The payload is written: room for the tag. False: no memory."""
+        if not self.buffer.reserve(kTagSize):
+            return False
+        self.seals[self.count].size = self.buffer.size() - self.seals[self.count].offset
+        self.buffer.set_size(self.buffer.size() + kTagSize)
+        self.count += 1
+        return True
+
+    cdef void skip(self, size_t bad_line) noexcept nogil:
+        """Drop what ``begin`` opened and leave a place for a bad line."""
+        self.buffer.set_size(self.seals[self.count].offset)
+        self.seals[self.count].offset = bad_line
+        self.seals[self.count].size = 0
+        self.count += 1
+
+    cdef int sign(self) except -1 nogil:
+        cdef uint8_t identifiers[GROUP_SIZE * 16]
+        cdef HmacMessage messages[GROUP_SIZE]
+        cdef size_t good = 0
+        cdef Py_ssize_t i
+        cdef uint8_t* header
+        if not uuid7_fill(identifiers, self.count, 16):
+            with gil:
+                raise OSError("the system gave no randomness")
+        for i in range(self.count):
+            if self.seals[i].size == 0:
+                continue
+            header = self.buffer.data() + self.seals[i].offset
+            write_unidentified_header(header, self.key.key_id)
+            memcpy(header + kIdentifierOffset, identifiers + good * 16, 16)
+            if self.lifetime_ms:
+                write_lifetime(header, self.lifetime_ms)
+            messages[good].data = header
+            messages[good].size = self.seals[i].size
+            messages[good].tag = header + self.seals[i].size
+            good += 1
+        hmac_digest_many(&self.tenant_key.state, messages, good)
+        return 0
+
+
+cdef Group _group_for(KeyRing ring, object tenant, object expires_in):
+    cdef Group group = Group.__new__(Group)
+    check_tenant(tenant)
+    group.lifetime_ms = lifetime_of(expires_in)
+    group.key = ring.signing_key()
+    if group.key is not None:
+        group.tenant_key = group.key.for_tenant(tenant)
+    return group
+
+
+cdef list encode_values(
+    KeyRing ring, const JsonOptions& options, object payloads, object tenant, object expires_in, object form
+):
+    cdef Group group = _group_for(ring, tenant, expires_in)
+    cdef Form wanted = form_of(form)
+    cdef list sigils = []
+    cdef Py_ssize_t index
+    for index, payload in enumerate(list(payloads)):
+        if not group.begin():
+            raise MemoryError
+        try:
+            write_canonical(payload, group.buffer, options)
+        except CanonicalizationError as error:
+            error.index = index
+            raise
+        if group.key is None:
+            raise NoActiveKeyError("the ring holds no key that may sign now")
+        if not group.end():
+            raise MemoryError
+        if group.is_full():
+            _sign_and_render(group, wanted, sigils)
+    if group.count:
+        _sign_and_render(group, wanted, sigils)
+    return sigils
+
+
+cdef int _sign_and_render(Group group, Form form, list sigils) except -1:
+    cdef Py_ssize_t i
+    with nogil:
+        group.sign()
+    for i in range(group.count):
+        sigils.append(render(form, group.buffer.data() + group.seals[i].offset, group.seals[i].size))
+    group.clear()
+    return 0
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Lines:
+    """Newline-delimited text, held while it is read."""
+
+    cdef Py_buffer view
+    cdef object owner
+    cdef bint from_str, held
+    cdef const uint8_t* position
+    cdef const uint8_t* last
+    # The line read last.
+    cdef const uint8_t* line
+    cdef size_t size
+
+    def __cinit__(self, lines):
+        lines = readable_text(lines, "lines")
+        self.from_str = isinstance(lines, str)
+        self.owner = lines.encode("utf-8", "surrogatepass") if self.from_str else lines
+        PyObject_GetBuffer(self.owner, &self.view, PyBUF_SIMPLE)
+        self.held = True
+        self.position = <const uint8_t*> self.view.buf
+        self.last = self.position + self.view.len
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.view)
+
+    cdef bint next(self) noexcept nogil:
+        cdef const uint8_t* newline
+        if self.position == self.last:
+            return False
+        newline = <const uint8_t*> memchr(self.position, c"\n", self.last - self.position)
+        self.line = self.position
+        if newline == NULL:
+            self.size = self.last - self.position
+            self.position = self.last
+        else:
+            self.size = newline - self.position
+            self.position = newline + 1
+        return True
+
+
+cdef bytes encode_lines(
+    KeyRing ring, const JsonOptions& options, object lines, object tenant, object expires_in, object form
+):
+    cdef Group group = _group_for(ring, tenant, expires_in)
+    cdef Form wanted = _line_form(form)
+    cdef Lines reader = Lines.__new__(Lines, lines)
+    cdef ByteBuffer out
+    cdef Failure failure
+    cdef list bad_lines = []
+    cdef bint bad
+    while True:
+        bad = False
+        with nogil:
+            while not group.is_full() and reader.next():
+                if not group.begin():
+                    with gil:
+                        raise MemoryError
+                if not canonicalize_text(reader.line, reader.size, options, group.buffer, failure):
+                    bad = True
+                    break
+                if not group.end():
+                    with gil:
+                        raise MemoryError
+        if bad:
+            group.skip(len(bad_lines))
+            bad_lines.append(_error_line(text_error(failure, reader.from_str, None)))
+            if not group.is_full():
+                continue
+        if group.count == 0:
+            break
+        if group.key is None:
+            if len(bad_lines) < group.count:
+                raise NoActiveKeyError("the ring holds no key that may sign now")
+        else:
+            with nogil:
+                group.sign()
+        _write_lines(group, wanted, bad_lines, out)
+        group.clear()
+        bad_lines.clear()
+    return PyBytes_FromStringAndSize(<char*> out.data(), out.size())
+
+
+cdef Form _line_form(object form) except *:
+    check_line_form(form)
+    return form_of(form)
+
+
+cdef size_t _line_size(Form form, size_t size) noexcept nogil:
+    if form == Form.STRAND:
+        return kStrandSize + 1
+    if form == Form.TEXT:
+        return kTextSize + 1
+    return kTextSize + 1 + base64url_size(size - kHeaderSize) + 1
+
+
+cdef int _write_lines(Group group, Form form, list bad_lines, ByteBuffer& out) except -1:
+    cdef Py_ssize_t i
+    cdef bytes bad_line
+    for i in range(group.count):
+        if group.seals[i].size == 0:
+            bad_line = bad_lines[group.seals[i].offset]
+            if not out.reserve(len(bad_line)):
+                raise MemoryError
+            memcpy(out.end(), <const char*> bad_line, len(bad_line))
+            out.set_size(out.size() + len(bad_line))
+        else:
+            if not out.reserve(_line_size(form, group.seals[i].size)):
+                raise MemoryError
+            out.set_end(_write_line(form, group.buffer.data() + group.seals[i].offset, group.seals[i].size, out.end()))
+    return 0
+
+
+cdef uint8_t* _write_line(Form form, const uint8_t* sealed, size_t size, uint8_t* out) noexcept nogil:
+    cdef uint8_t seal[64]
+    memcpy(seal, sealed, kHeaderSize)
+    memcpy(seal + kHeaderSize, sealed + size, kTagSize)
+    if form == Form.STRAND:
+        out = spell_strand(seal, out)
+    else:
+        out = spell_text(seal, out)
+    if form == Form.TOKEN:
+        out[0] = c"."
+        out = spell_base64url(sealed + kHeaderSize, size - kHeaderSize, out + 1)
+    out[0] = c"\n"
+    return out + 1
+
+
+def _json_line(members):
+    import json  # here, because it would be a third of the time that importing the package takes
+
+    # ASCII, because a pointer may hold half of a surrogate pair.
+    return json.dumps(members, separators=(",", ":")).encode() + b"\n"
+
+
+def _error_line(error, **first):
+    members = {**first, "error": error.code, "message": str(error)}
+    if isinstance(error, CanonicalizationError):
+        members |= {"pointer": error.pointer, "offset": error.offset}
+    return _json_line(members)
+
+
+cdef bytes verify_lines(
+    KeyRing ring, const JsonOptions& options, object lines, object tenant, int64_t now_ms, int64_t skew_ms
+):
+    cdef Lines reader = Lines.__new__(Lines, lines)
+    cdef JsonOptions line_options = options
+    cdef ByteBuffer line
+    cdef Failure failure
+    cdef list results = []
+    # The payload stands one level down in its line.
+    line_options.max_depth += 1
+    while reader.next():
+        line.clear()
+        try:
+            if not canonicalize_text(reader.line, reader.size, line_options, line, failure):
+                raise text_error(failure, reader.from_str, None)
+            canonical = PyBytes_FromStringAndSize(<char*> line.data(), line.size())
+            sigil = _verify_line(ring, options, canonical, tenant, now_ms, skew_ms)
+        except SigilError as error:
+            results.append(_error_line(error, valid=False))
+        else:
+            results.append(_verified_line(sigil))
+    return b"".join(results)
+
+
+def _verified_line(Sigil sigil):
+    return _json_line({
+        "valid": True,
+        "id": sigil.id,
+        "key_id": f"{sigil.key_id:08x}",
+        "issued_at_ms": sigil.issued_at_ms,
+        "expires_at_ms": sigil.expires_at_ms,
+    })
+
+
+cdef Sigil _verify_line(
+    KeyRing ring, const JsonOptions& options, bytes line, object tenant, int64_t now_ms, int64_t skew_ms
+):
+    cdef ByteBuffer sealed
+    cdef ByteBuffer carried
+    cdef Failure failure
+    cdef cbool is_token = False
+    cdef Sigil sigil
+    cdef Key key
+    cdef TenantKey tenant_key = None
+    spelling, payload = _split_line(line)
+    sigil = read_sigil(spelling, carried, &is_token)
+    key = ring.find(key_id_of(sigil.raw))
+    if key is not None:
+        tenant_key = key.for_tenant(tenant)
+    start_seal(sealed)
+    # What lies between the two members' names is one value only if it is its own canonical form.
+    if (
+        not canonicalize_text(<const uint8_t*> <const char*> payload, len(payload), options, sealed, failure)
+        or sealed.size() != kHeaderSize + len(payload)
+    ):
+        raise InvalidLineError(_LINE_RULE)
+    judge(sigil, key, tenant_key, sealed.data(), sealed.size(), now_ms, skew_ms)
+    if is_token and (
+        carried.size() != len(payload) or memcmp(carried.data(), <const char*> payload, len(payload)) != 0
+    ):
+        raise TagMismatchError(sigil)
+    return sigil
+
+
+_LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
+
+
+cdef tuple _split_line(bytes line):
+    """The sigil's spelling and the payload of a canonical line ``{"data":…,"sigil":"…"}``."""
+    at = line.rfind(b',"sigil":"')
+    if at < 8 or not line.startswith(b'{"data":') or not line.endswith(b'"}'):
+        raise InvalidLineError(_LINE_RULE)
+    spelling = line[at + 10 : -2]
+    if b'"' in spelling or b"\\" in spelling:
+        import json
+
+        try:
+            return json.loads(b'"' + spelling + b'"'), line[8:at]
+        except ValueError:
+            raise InvalidLineError(_LINE_RULE) from None
+    return spelling.decode(), line[8:at]

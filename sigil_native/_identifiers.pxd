@@ -1,0 +1,9 @@
+"""What other compiled modules may use of ``_identifiers``, without the GIL."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t
+
+
+# Writes `count` ids of 16 bytes, the first at `out`, each `stride` bytes after the
+# one before, ascending. False: the system gave no random bytes (OSError).
+cdef bint uuid7_fill(uint8_t* out, size_t count, size_t stride) noexcept nogil

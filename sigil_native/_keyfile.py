@@ -1,0 +1,198 @@
+"""The key ring file: a strict reader and a careful writer, for both backends.
+
+The file is JSON::
+
+    {"version": 1, "keys": [
+        {"secret": "<base64url without padding>", "state": "active",
+         "not_before": null, "retire_at": null}
+    ]}
+
+``state``, ``not_before`` and ``retire_at`` may be left out; times are seconds
+since the Unix epoch. No message ever holds a part of a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterable
+from typing import NamedTuple, NoReturn
+
+from sigil_native._arguments import check_key_state, moment_ms
+from sigil_native._constants import MIN_SECRET_SIZE
+from sigil_native.errors import InvalidOptionError, KeyRingFormatError
+
+_VERSION = 1
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+_FILE_MODE = 0o600
+
+
+class KeyEntry(NamedTuple):
+    """A key as its file has it."""
+
+    secret: bytes
+    state: str = "active"
+    not_before: float | None = None
+    retire_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<KeyEntry {self.state}>"
+
+
+def read_key_ring_file(path: str | os.PathLike[str]) -> list[KeyEntry]:
+    """Read and check a key ring file.
+
+    Raises:
+        KeyRingFormatError: the file does not follow the format; names the file
+            and the key (counted from 1), never a secret.
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 - any path-like object will do
+        raw = file.read()
+    problem = None
+    entries: list[KeyEntry] = []
+    try:
+        entries = _entries(_parsed(raw))
+    except _ProblemError as error:
+        problem = str(error)
+    # Raised outside the handler: a chained error would hold the text, and with it the secrets.
+    if problem is not None:
+        raise KeyRingFormatError(f"key ring file {os.fspath(path)}: {problem}")
+    return entries
+
+
+def write_key_ring_file(
+    path: str | os.PathLike[str], entries: Iterable[KeyEntry], *, replace: bool = False
+) -> None:
+    """Write a key ring file that only its owner can read; durable when this returns.
+
+    Args:
+        path: where.
+        entries: the keys, in order.
+        replace: put the new file in the place of an old one, in one step.
+
+    Raises:
+        FileExistsError: there is a file already and ``replace`` is false.
+        OSError: the file cannot be written.
+    """
+    keys = [
+        {
+            "secret": base64.urlsafe_b64encode(entry.secret).rstrip(b"=").decode(),
+            "state": entry.state,
+            "not_before": entry.not_before,
+            "retire_at": entry.retire_at,
+        }
+        for entry in entries
+    ]
+    text = json.dumps({"version": _VERSION, "keys": keys}, indent=2) + "\n"
+    target = os.fspath(path)
+    folder = os.path.dirname(target) or "."  # noqa: PTH120 - as above
+    written = f"{target}.{os.getpid()}.tmp" if replace else target
+    _write_new(written, text.encode())
+    if replace:
+        os.replace(written, target)  # noqa: PTH105
+    _sync_folder(folder)
+
+
+def _write_new(path: str, data: bytes) -> None:
+    """Write a file that must not exist, mode 0600, down to the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 - half a file is of no use
+        raise
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the file's name durable too."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _ProblemError(Exception):
+    """What is wrong with a file, in words that may be shown."""
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise _ProblemError("not JSON")
+
+
+def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _ProblemError("an object has two members of one name")
+    return members
+
+
+def _parsed(raw: bytes) -> object:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise _ProblemError("not UTF-8") from None
+    try:
+        return json.loads(text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise _ProblemError("not JSON") from None
+
+
+def _entries(root: object) -> list[KeyEntry]:
+    if not isinstance(root, dict) or set(root) != {"version", "keys"}:
+        raise _ProblemError("must be an object with the members version and keys, and no others")
+    if type(root["version"]) is not int or root["version"] != _VERSION:
+        raise _ProblemError(f"version must be {_VERSION}")
+    keys = root["keys"]
+    if not isinstance(keys, list):
+        raise _ProblemError("keys must be an array")
+    entries: list[KeyEntry] = []
+    for number, item in enumerate(keys, start=1):
+        try:
+            entry = _entry(item)
+        except (_ProblemError, InvalidOptionError, TypeError) as error:
+            raise _ProblemError(f"key {number}: {error}") from None
+        for earlier, other in enumerate(entries, start=1):
+            if other.secret == entry.secret:
+                raise _ProblemError(f"key {number}: the same secret as key {earlier}")
+        entries.append(entry)
+    return entries
+
+
+def _entry(item: object) -> KeyEntry:
+    if not isinstance(item, dict):
+        raise _ProblemError("must be an object")
+    unknown = set(item) - set(KeyEntry._fields)
+    if unknown:
+        # The names are not shown: a secret may have slipped into the wrong place.
+        raise _ProblemError("has a member other than secret, state, not_before and retire_at")
+    if "secret" not in item:
+        raise _ProblemError("has no secret")
+    state = item.get("state", "active")
+    check_key_state(state)
+    for name in ("not_before", "retire_at"):
+        moment_ms(item.get(name), name)
+    return KeyEntry(_secret(item["secret"]), state, item.get("not_before"), item.get("retire_at"))
+
+
+def _secret(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise _ProblemError("secret must be a string")
+    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
+        raise _ProblemError("secret is not base64url without padding")
+    secret = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if base64.urlsafe_b64encode(secret).rstrip(b"=").decode() != text:
+        raise _ProblemError("secret has unused bits that are not zero")
+    if len(secret) < MIN_SECRET_SIZE:
+        raise _ProblemError(f"a secret has at least {MIN_SECRET_SIZE} bytes, this one has {len(secret)}")
+    return secret

@@ -1,0 +1,41 @@
+from libc.stdint cimport int64_t, uint32_t
+
+from sigil_native._hashing cimport HmacState
+
+
+cdef enum KeyState:
+    ACTIVE
+    VERIFY_ONLY
+    REVOKED
+
+
+cdef class TenantKey:
+    """A key derived for one tenant; its bytes live in the midstates alone."""
+    cdef HmacState state
+
+
+cdef class Key:
+    """One secret of a ring, kept as the HKDF key that the tenants' keys are expanded from."""
+    cdef HmacState expander
+    cdef readonly uint32_t key_id
+    cdef KeyState state
+    cdef object not_before, retire_at  # as given: seconds or None
+    cdef int64_t not_before_ms, retire_at_ms
+    # Two generations: the young one fills up, then becomes the old one.
+    cdef dict young, old
+    cdef Py_ssize_t generation_size
+
+    cdef TenantKey for_tenant(self, object tenant)
+    cdef TenantKey _derive(self, object tenant)
+
+
+cdef class KeyRing:
+    cdef list _keys                  # of Key, in order of addition
+    cdef dict _by_id                 # key id -> Key
+    cdef Py_ssize_t _tenant_cache_size
+    # The key that signs, and the span of time for which that is known.
+    cdef Key _signing
+    cdef int64_t _signing_from_ms, _signing_until_ms
+
+    cdef Key signing_key(self)       # None: no key may sign now
+    cdef Key find(self, uint32_t key_id)  # None when unknown
