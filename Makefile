@@ -8,12 +8,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-
-NATIVE_SOURCES := setup.py pyproject.toml $(wildcard sigil_native/*.pyx sigil_native/*.pxd sigil_native/csrc/*)
+SOURCES := setup.py pyproject.toml MANIFEST.in $(wildcard sigil_native/*.pyx sigil_native/*.pxd sigil_native/csrc/*)
+JOBS := $(shell nproc 2>/dev/null || echo 1)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# -- set-up -------------------------------------------------------------------
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -24,10 +26,81 @@ $(VENV)/.group-%: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --constraint constraints.txt --group build --group $*
 	@touch $@
 
-$(VENV)/.native: $(NATIVE_SOURCES) $(VENV)/.group-build
-	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
-	$(PIP) install --no-build-isolation --no-deps --editable . --config-settings editable_mode=compat
+$(VENV)/.native: $(SOURCES) $(VENV)/.group-build
+	$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	$(PIP) install --no-build-isolation --no-deps --config-settings editable_mode=compat --editable .
 	@touch $@
+
+# A Debian package for each command that is missing: COMMAND=package.
+APT := $(if $(filter 0,$(shell id -u)),,sudo) apt-get
+define need
+	@for pair in $(1); do \
+	  command -v "$${pair%%=*}" >/dev/null && continue; \
+	  packages+=" $$(echo "$${pair#*=}" | tr + ' ')"; \
+	done; \
+	if [ -n "$${packages:-}" ]; then \
+	  $(APT) update -qq; DEBIAN_FRONTEND=noninteractive $(APT) install -qq -y --no-install-recommends $$packages; \
+	fi
+endef
 
 .PHONY: build
 build: $(VENV)/.native ## Compile the native modules in place
+
+# -- use ----------------------------------------------------------------------
+
+.PHONY: serve
+serve: $(VENV)/.native $(VENV)/.group-service ## Start the service on loopback, for development
+	$(BIN)/python -m app serve --development
+
+.PHONY: bench
+bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peers
+	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)
+
+.PHONY: docs
+docs: $(VENV)/.group-docs ## Build the documentation into site/
+	$(BIN)/mkdocs build --quiet --strict
+
+# -- checks -------------------------------------------------------------------
+
+.PHONY: test
+test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
+	$(call need,node=nodejs curl=curl)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST)
+
+STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
+
+.PHONY: lint
+lint: $(VENV)/.native $(VENV)/.group-lint ## Style, types, stubs, C++ warnings
+	$(call need,g++=g++)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint --max-line-length 120 sigil_native
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest $(STUBBED)
+	for source in sigil_native/csrc/*.cpp; do \
+	  g++ -std=c++17 -O1 -Wall -Wextra -Wconversion -Werror -fsyntax-only $$source; \
+	done
+
+.PHONY: package
+package: $(VENV)/.group-build ## Build the sdist, a wheel from it, and use the wheel elsewhere
+	tests/isolated/package.sh $(abspath $(BIN)/python)
+
+# The suite again, on modules built with AddressSanitizer and UBSan, in a copy of the tree.
+SANITIZED := build/sanitized
+
+.PHONY: sanitize
+sanitize: $(VENV)/.native $(VENV)/.group-test ## Run the tests of native code under ASan and UBSan
+	$(call need,node=nodejs curl=curl)
+	tests/isolated/sanitize.sh $(abspath $(BIN)/python) $(SANITIZED)
+
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz
+fuzz: ## Fuzz the transcoder and the parser of sigils (FUZZ_SECONDS each)
+	$(call need,clang++=clang+libclang-rt-14-dev)
+	fuzz/run.sh $(FUZZ_SECONDS)
+
+.PHONY: clean
+clean: ## Remove everything that the other targets made
+	rm -rf $(VENV) build dist site reports *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find sigil_native -name '*.so' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,8 +30,10 @@ MODULES = {
         "sha256_shani.cpp",
     ],
     "_identifiers": ["uuid7.cpp"],
+    "_canonical_values": ["number.cpp"],
     "_sigil": ["sigil_format.cpp"],
     "_keyring": [],
+    "_signature": [],
 }
 
 if sys.platform == "win32":

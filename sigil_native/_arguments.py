@@ -69,23 +69,6 @@ def text_bytes(text: object, what: str) -> bytes:
     return view.tobytes()
 
 
-def readable_text(text: object, what: str = "text") -> str | memoryview:
-    """JSON text as str or as the bytes of its UTF-8 form.
-
-    Raises:
-        TypeError: neither str nor bytes-like, or not contiguous.
-    """
-    if isinstance(text, str):
-        return text
-    try:
-        view = memoryview(text)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{what} must be str or bytes-like, not {_type_name(text)}") from None
-    if not view.c_contiguous:
-        raise TypeError(f"{what} must be contiguous")
-    return view.cast("B")
-
-
 def secret_bytes(secret: object) -> bytes:
     """The bytes of a secret given as text (UTF-8) or bytes; at least 32.
 

@@ -6,7 +6,6 @@ messages of equal length to run side by side, and small enough to stay in cache.
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t
@@ -28,7 +27,6 @@ from sigil_native._sealing cimport (
     render,
     start_seal,
     write_lifetime,
-    write_unidentified_header,
 )
 from sigil_native._sigil cimport (
     Sigil,
@@ -43,10 +41,11 @@ from sigil_native._sigil cimport (
     spell_base64url,
     spell_strand,
     spell_text,
+    write_header,
 )
 
-from sigil_native._arguments import check_line_form, readable_text
-from sigil_native.errors import CanonicalizationError, InvalidLineError, NoActiveKeyError, SigilError, TagMismatchError
+from sigil_native._arguments import check_line_form, text_bytes
+from sigil_native.errors import CanonicalizationError, InvalidLineError, NoActiveKeyError, SigilError, at_index
 
 
 # Payloads a group, at most, and the bytes after which a group is closed early.
@@ -116,7 +115,7 @@ cdef class Group:
             if self.seals[i].size == 0:
                 continue
             header = self.buffer.data() + self.seals[i].offset
-            write_unidentified_header(header, self.key.key_id)
+            write_header(header, self.key.key_id)
             memcpy(header + kIdentifierOffset, identifiers + good * 16, 16)
             if self.lifetime_ms:
                 write_lifetime(header, self.lifetime_ms)
@@ -144,28 +143,30 @@ cdef list encode_values(
     cdef Group group = _group_for(ring, tenant, expires_in)
     cdef Form wanted = form_of(form)
     cdef list sigils = []
-    cdef Py_ssize_t index
+    cdef Py_ssize_t index = -1
     for index, payload in enumerate(list(payloads)):
         if not group.begin():
             raise MemoryError
         try:
             write_canonical(payload, group.buffer, options)
         except CanonicalizationError as error:
-            error.index = index
-            raise
-        if group.key is None:
-            raise NoActiveKeyError("the ring holds no key that may sign now")
+            raise at_index(error, index) from None
         if not group.end():
             raise MemoryError
         if group.is_full():
             _sign_and_render(group, wanted, sigils)
     if group.count:
         _sign_and_render(group, wanted, sigils)
+    if group.key is None and index >= 0:
+        raise NoActiveKeyError("the ring holds no key that may sign now")
     return sigils
 
 
 cdef int _sign_and_render(Group group, Form form, list sigils) except -1:
     cdef Py_ssize_t i
+    if group.key is None:
+        group.clear()
+        return 0
     with nogil:
         group.sign()
     for i in range(group.count):
@@ -179,9 +180,8 @@ cdef int _sign_and_render(Group group, Form form, list sigils) except -1:
 cdef class Lines:
     """Newline-delimited text, held while it is read."""
 
-    cdef Py_buffer view
-    cdef object owner
-    cdef bint from_str, held
+    cdef bytes text
+    cdef bint from_str
     cdef const uint8_t* position
     cdef const uint8_t* last
     # The line read last.
@@ -189,17 +189,10 @@ cdef class Lines:
     cdef size_t size
 
     def __cinit__(self, lines):
-        lines = readable_text(lines, "lines")
+        self.text = text_bytes(lines, "lines")
         self.from_str = isinstance(lines, str)
-        self.owner = lines.encode("utf-8", "surrogatepass") if self.from_str else lines
-        PyObject_GetBuffer(self.owner, &self.view, PyBUF_SIMPLE)
-        self.held = True
-        self.position = <const uint8_t*> self.view.buf
-        self.last = self.position + self.view.len
-
-    def __dealloc__(self):
-        if self.held:
-            PyBuffer_Release(&self.view)
+        self.position = <const uint8_t*> <const char*> self.text
+        self.last = self.position + len(self.text)
 
     cdef bint next(self) noexcept nogil:
         cdef const uint8_t* newline
@@ -306,15 +299,13 @@ cdef uint8_t* _write_line(Form form, const uint8_t* sealed, size_t size, uint8_t
 def _json_line(members):
     import json  # here, because it would be a third of the time that importing the package takes
 
-    # ASCII, because a pointer may hold half of a surrogate pair.
-    return json.dumps(members, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
-def _error_line(error, **first):
-    members = {**first, "error": error.code, "message": str(error)}
-    if isinstance(error, CanonicalizationError):
-        members |= {"pointer": error.pointer, "offset": error.offset}
-    return _json_line(members)
+def _error_line(error):
+    return _json_line(
+        {"error": error.code, "message": str(error), "pointer": error.pointer, "offset": error.offset}
+    )
 
 
 cdef bytes verify_lines(
@@ -335,7 +326,7 @@ cdef bytes verify_lines(
             canonical = PyBytes_FromStringAndSize(<char*> line.data(), line.size())
             sigil = _verify_line(ring, options, canonical, tenant, now_ms, skew_ms)
         except SigilError as error:
-            results.append(_error_line(error, valid=False))
+            results.append(_json_line({"valid": False, "error": error.code, "message": str(error)}))
         else:
             results.append(_verified_line(sigil))
     return b"".join(results)
@@ -373,11 +364,10 @@ cdef Sigil _verify_line(
         or sealed.size() != kHeaderSize + len(payload)
     ):
         raise InvalidLineError(_LINE_RULE)
-    judge(sigil, key, tenant_key, sealed.data(), sealed.size(), now_ms, skew_ms)
-    if is_token and (
-        carried.size() != len(payload) or memcmp(carried.data(), <const char*> payload, len(payload)) != 0
-    ):
-        raise TagMismatchError(sigil)
+    intact = not is_token or (
+        carried.size() == len(payload) and memcmp(carried.data(), <const char*> payload, len(payload)) == 0
+    )
+    judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, skew_ms)
     return sigil
 
 

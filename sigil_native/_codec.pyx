@@ -25,9 +25,16 @@ from sigil_native._sealing cimport (
 )
 from sigil_native._sigil cimport Sigil, kHeaderSize, key_id_of, read_sigil
 
-from sigil_native._arguments import json_options, readable_text, skew_ms
+from sigil_native._arguments import json_options, skew_ms, text_bytes
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
-from sigil_native.errors import InvalidOptionError, NoActiveKeyError, SigilError, SigilFormatError, TagMismatchError
+from sigil_native.errors import (
+    CanonicalizationError,
+    InvalidOptionError,
+    NoActiveKeyError,
+    SigilError,
+    SigilFormatError,
+    at_index,
+)
 
 
 cdef extern from "scratch.h" namespace "sigil" nogil:
@@ -190,7 +197,9 @@ cdef class SigilCodec:
         if not sealed.reserve(payload.size()):
             raise MemoryError
         memcpy(sealed.end(), payload.data(), payload.size())
-        judge(sigil, key, tenant_key, sealed.data(), kHeaderSize + payload.size(), now_ms, self.future_skew_ms)
+        judge(
+            sigil, key, tenant_key, sealed.data(), kHeaderSize + payload.size(), True, now_ms, self.future_skew_ms
+        )
         canonical = PyBytes_FromStringAndSize(<char*> payload.data(), payload.size())
         start_seal(sealed[0])
         try:
@@ -218,9 +227,11 @@ cdef class SigilCodec:
         check_tenant(tenant)
         now_ms = moment_of(now)
         outcomes = []
-        for sigil, payload in zip(sigils, payloads):
+        for index, (sigil, payload) in enumerate(zip(sigils, payloads)):
             try:
                 outcomes.append(self._verify(sigil, payload, False, tenant, now_ms))
+            except CanonicalizationError as error:
+                outcomes.append(at_index(error, index))
             except SigilError as error:
                 outcomes.append(error)
         return outcomes
@@ -280,7 +291,7 @@ cdef class SigilCodec:
         if key is not None:
             tenant_key = key.for_tenant(tenant)
         if is_text and type(payload) is not bytes and type(payload) is not str:
-            payload = readable_text(payload)
+            payload = text_bytes(payload, "text")
         start_seal(sealed[0])
         if is_text:
             write_canonical_text(payload, self.options, sealed[0])
@@ -305,15 +316,14 @@ cdef class SigilCodec:
         if key is not None:
             tenant_key = key.for_tenant(tenant)
         if is_text and type(payload) is not bytes and type(payload) is not str:
-            payload = readable_text(payload)
+            payload = text_bytes(payload, "text")
         start_seal(sealed[0])
         if is_text:
             write_canonical_text(payload, self.options, sealed[0])
         else:
             write_canonical(payload, sealed[0], self.options)
-        judge(sigil, key, tenant_key, sealed.data(), sealed.size(), now_ms, self.future_skew_ms)
-        if is_token and not _holds(sealed, carried):
-            raise TagMismatchError(sigil)
+        intact = not is_token or _holds(sealed, carried)
+        judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, self.future_skew_ms)
         sealed.shrink_if_above(kLargestScratch)
         return sigil
 

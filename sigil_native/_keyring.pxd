@@ -19,8 +19,7 @@ cdef class Key:
     cdef HmacState expander
     cdef readonly uint32_t key_id
     cdef KeyState state
-    cdef object not_before, retire_at  # as given: seconds or None
-    cdef int64_t not_before_ms, retire_at_ms
+    cdef int64_t not_before_ms, retire_at_ms  # -1 and INT64_MAX: no bound
     # Two generations: the young one fills up, then becomes the old one.
     cdef dict young, old
     cdef Py_ssize_t generation_size

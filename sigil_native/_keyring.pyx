@@ -10,7 +10,14 @@ from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t
 from sigil_native._hashing cimport HmacState, hmac_digest, hmac_init, wipe
 
 from sigil_native import _keyfile
-from sigil_native._arguments import check_key_state, moment_ms, secret_bytes, tenant_bytes
+from sigil_native._arguments import (
+    cache_size,
+    check_key_state,
+    key_id_number,
+    moment_ms,
+    secret_bytes,
+    tenant_bytes,
+)
 from sigil_native._constants import (
     DEFAULT_TENANT_CACHE_SIZE,
     HKDF_KEY_ID_INFO,
@@ -19,7 +26,7 @@ from sigil_native._constants import (
     KEY_STATES,
 )
 from sigil_native._keyinfo import KeyInfo
-from sigil_native.errors import DuplicateKeyError, InvalidOptionError, NoSuchKeyError
+from sigil_native.errors import DuplicateKeyError, NoSuchKeyError
 
 
 cdef extern from "clock.h" namespace "sigil" nogil:
@@ -77,16 +84,24 @@ cdef class Key:
         return key
 
     def info(self):
-        return KeyInfo(self.key_id, KEY_STATES[<int> self.state], self.not_before, self.retire_at)
+        return KeyInfo(
+            self.key_id,
+            KEY_STATES[<int> self.state],
+            self.not_before_ms / 1000 if self.not_before_ms >= 0 else None,
+            self.retire_at_ms / 1000 if self.retire_at_ms != INT64_MAX else None,
+        )
 
 
-cdef Key _make_key(object secret, KeyState state, object not_before, object retire_at, Py_ssize_t cache_size):
+cdef Key _make_key(object secret, object state, object not_before, object retire_at, Py_ssize_t cache_size):
     cdef Key key = Key.__new__(Key)
     cdef HmacState extractor
     cdef uint8_t extracted[32]
     cdef uint8_t identifier[32]
     cdef bytes raw = secret_bytes(secret)
     cdef bytes salt = HKDF_SALT
+    check_key_state(state)
+    start = moment_ms(not_before, "not_before")
+    end = moment_ms(retire_at, "retire_at")
     # HKDF-Extract (RFC 5869 §2.2): the pseudorandom key is HMAC(salt, secret).
     hmac_init(&extractor, <const uint8_t*> PyBytes_AS_STRING(salt), PyBytes_GET_SIZE(salt))
     hmac_digest(&extractor, <const uint8_t*> PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), extracted)
@@ -97,12 +112,8 @@ cdef Key _make_key(object secret, KeyState state, object not_before, object reti
         <uint32_t> identifier[0] << 24 | <uint32_t> identifier[1] << 16
         | <uint32_t> identifier[2] << 8 | <uint32_t> identifier[3]
     )
-    key.state = state
-    key.not_before = not_before
-    key.retire_at = retire_at
-    start = moment_ms(not_before, "not_before")
-    end = moment_ms(retire_at, "retire_at")
-    key.not_before_ms = 0 if start is None else start
+    key.state = <KeyState> <int> KEY_STATES.index(state)
+    key.not_before_ms = -1 if start is None else start
     key.retire_at_ms = INT64_MAX if end is None else end
     key.generation_size = max(1, cache_size // 2)
     return key
@@ -124,13 +135,9 @@ cdef class KeyRing:
     """
 
     def __init__(self, *, tenant_cache_size=DEFAULT_TENANT_CACHE_SIZE):
-        if not isinstance(tenant_cache_size, int) or isinstance(tenant_cache_size, bool):
-            raise TypeError(f"tenant_cache_size must be int, not {type(tenant_cache_size).__name__}")
-        if not 1 <= tenant_cache_size <= 1 << 24:
-            raise InvalidOptionError("tenant_cache_size is out of range")
         self._keys = []
         self._by_id = {}
-        self._tenant_cache_size = tenant_cache_size
+        self._tenant_cache_size = cache_size(tenant_cache_size)
         self._forget_signing_key()
 
     @classmethod
@@ -143,7 +150,7 @@ cdef class KeyRing:
             OSError: the file cannot be read.
         """
         ring = cls()
-        for entry in _keyfile.read_key_ring(path):
+        for entry in _keyfile.read_key_ring_file(path):
             ring.add(entry.secret, entry.state, entry.not_before, entry.retire_at)
         return ring
 
@@ -162,11 +169,7 @@ cdef class KeyRing:
             InvalidOptionError: unknown state, or a time out of range.
             DuplicateKeyError: the ring already holds a key with this id.
         """
-        cdef Key key
-        check_key_state(state)
-        key = _make_key(
-            secret, <KeyState> <int> KEY_STATES.index(state), not_before, retire_at, self._tenant_cache_size
-        )
+        cdef Key key = _make_key(secret, state, not_before, retire_at, self._tenant_cache_size)
         self._append(key)
         return key.key_id
 
@@ -183,14 +186,13 @@ cdef class KeyRing:
             The errors of ``add``; the ring is then unchanged.
         """
         cdef Key key, previous
+        key = _make_key(secret, "active", not_before, None, self._tenant_cache_size)
         end = moment_ms(retire_previous_at, "retire_previous_at")
-        key = _make_key(secret, KeyState.ACTIVE, not_before, None, self._tenant_cache_size)
         demoted = [one for one in self._keys if (<Key> one).state == KeyState.ACTIVE]
         self._append(key)
         for previous in demoted:
             previous.state = KeyState.VERIFY_ONLY
             if end is not None:
-                previous.retire_at = retire_previous_at
                 previous.retire_at_ms = end
         return key.key_id
 
@@ -200,9 +202,7 @@ cdef class KeyRing:
         Raises:
             NoSuchKeyError: the ring holds no such key.
         """
-        if not isinstance(key_id, int):
-            raise TypeError(f"key_id must be int, not {type(key_id).__name__}")
-        key = self._by_id.get(key_id)
+        key = self._by_id.get(key_id_number(key_id))
         if key is None:
             raise NoSuchKeyError(f"the ring holds no key {key_id:08x}")
         (<Key> key).state = KeyState.REVOKED
@@ -260,7 +260,7 @@ cdef class KeyRing:
                 else:
                     self._signing_until_ms = min(self._signing_until_ms, edge)
             if key.not_before_ms <= now < key.retire_at_ms and (
-                best is None or key.not_before_ms >= best.not_before_ms
+                best is None or max(key.not_before_ms, 0) >= max(best.not_before_ms, 0)
             ):
                 best = key
         self._signing = best

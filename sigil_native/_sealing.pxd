@@ -1,5 +1,5 @@
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t
 
 from sigil_native._json cimport ByteBuffer
 from sigil_native._keyring cimport Key, TenantKey
@@ -23,11 +23,12 @@ cdef int check_tenant(object tenant) except -1
 # `size` always counts header and payload; room for the tag follows them.
 cdef int start_seal(ByteBuffer& out) except -1
 cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime_ms, ByteBuffer& out, size_t size) except -1
-cdef void write_unidentified_header(uint8_t* header, uint32_t key_id) noexcept nogil
-cdef int write_lifetime(uint8_t* header, int64_t lifetime_ms) except -1 nogil
+cdef void write_lifetime(uint8_t* header, int64_t lifetime_ms) noexcept nogil
 cdef object render(Form form, const uint8_t* sealed, size_t size)
 
 # Raises the first reason why the sigil does not hold, in the order of the checks.
+# `intact`: a token carries this very payload, or there is no token.
 cdef int judge(
-    Sigil sigil, Key key, TenantKey tenant_key, uint8_t* sealed, size_t size, int64_t now_ms, int64_t skew_ms
+    Sigil sigil, Key key, TenantKey tenant_key, uint8_t* sealed, size_t size, bint intact,
+    int64_t now_ms, int64_t skew_ms,
 ) except -1

@@ -4,7 +4,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from sigil_native._hashing cimport equal_bytes, hmac_digest
@@ -69,16 +69,16 @@ cdef Form form_of(object form) except *:
 
 
 cdef int64_t lifetime_of(object expires_in) except -1:
-    cdef double seconds
+    cdef int64_t lifetime
     if expires_in is None:
         return 0
     if type(expires_in) is int and 0 < expires_in <= LAST_SECOND:
-        return <int64_t> expires_in * 1000
-    if type(expires_in) is float:
-        seconds = expires_in
-        if 0.001 <= seconds <= <double> LAST_SECOND:
-            return <int64_t> (seconds * 1000)
-    return lifetime_ms(expires_in)
+        lifetime = <int64_t> expires_in * 1000
+    else:
+        lifetime = lifetime_ms(expires_in)
+    if lifetime > LAST_MOMENT_MS - wall_clock_ms():
+        raise InvalidExpiryError("expires_in is out of range")
+    return lifetime
 
 
 cdef int64_t moment_of(object now) except -1:
@@ -103,17 +103,10 @@ cdef int start_seal(ByteBuffer& out) except -1:
     return 0
 
 
-cdef void write_unidentified_header(uint8_t* header, uint32_t key_id) noexcept nogil:
-    write_header(header, key_id)
-
-
-cdef int write_lifetime(uint8_t* header, int64_t lifetime_ms) except -1 nogil:
+cdef void write_lifetime(uint8_t* header, int64_t lifetime_ms) noexcept nogil:
     cdef int64_t expires = <int64_t> issued_ms_of(header) + lifetime_ms
-    if expires > LAST_MOMENT_MS:
-        with gil:
-            raise InvalidExpiryError("expires_in is out of range")
-    write_expiry(header, expires)
-    return 0
+    # lifetime_of() has checked the sum; the clock may have been set forward since.
+    write_expiry(header, min(expires, LAST_MOMENT_MS))
 
 
 cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime_ms, ByteBuffer& out, size_t size) except -1:
@@ -157,7 +150,8 @@ cdef object render(Form form, const uint8_t* sealed, size_t size):
 
 
 cdef int judge(
-    Sigil sigil, Key key, TenantKey tenant_key, uint8_t* sealed, size_t size, int64_t now_ms, int64_t skew_ms
+    Sigil sigil, Key key, TenantKey tenant_key, uint8_t* sealed, size_t size, bint intact,
+    int64_t now_ms, int64_t skew_ms,
 ) except -1:
     cdef uint8_t tag[32]
     if key is None:
@@ -174,7 +168,7 @@ cdef int judge(
             hmac_digest(&tenant_key.state, sealed, size, tag)
     else:
         hmac_digest(&tenant_key.state, sealed, size, tag)
-    if not equal_bytes(tag, sigil.raw + kHeaderSize, kTagSize):
+    if not equal_bytes(tag, sigil.raw + kHeaderSize, kTagSize) or not intact:
         raise TagMismatchError(sigil)
     if <int64_t> issued_ms_of(sigil.raw) > now_ms + skew_ms:
         raise IssuedInFutureError(sigil)

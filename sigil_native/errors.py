@@ -198,6 +198,11 @@ def canonicalization_error(
     return kind(text, pointer=pointer, offset=offset, index=index)
 
 
+def at_index(error: CanonicalizationError, index: int) -> CanonicalizationError:
+    """The same error, told of an item of a batch."""
+    return type(error)(error.problem, pointer=error.pointer, offset=error.offset, index=index)
+
+
 # -- arguments and keys --------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from sigil_native._arguments import (
     json_options,
     lifetime_ms,
     moment_ms,
+    skew_ms,
     tenant_bytes,
     text_bytes,
 )
@@ -41,6 +42,7 @@ from sigil_native.errors import (
     SigilFormatError,
     TagMismatchError,
     UnknownKeyError,
+    at_index,
 )
 
 BytesLike = bytes | bytearray | memoryview
@@ -87,7 +89,7 @@ class SigilCodec:
         if not isinstance(ring, KeyRing):
             raise TypeError(f"ring must be KeyRing, not {type(ring).__name__}")
         self._ring = ring
-        self._skew_ms = moment_ms(max_future_skew, "max_future_skew", none_allowed=False) or 0
+        self._skew_ms = skew_ms(max_future_skew)
         self._exact, self._max_depth, self._max_bytes = json_options(integers, max_depth, max_bytes)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -201,7 +203,7 @@ class SigilCodec:
             try:
                 canonical.append(self._from_value(payload))
             except CanonicalizationError as error:
-                raise _with_index(error, index) from None
+                raise at_index(error, index) from None
         return [self._seal(item, tenant_name, lifetime, form) for item in canonical]
 
     def encode_ndjson(
@@ -333,7 +335,7 @@ class SigilCodec:
                 parsed = parse(sigil)
                 results.append(self._check(parsed, self._from_value(payload), tenant_name, now_ms))
             except CanonicalizationError as error:
-                results.append(_with_index(error, index))
+                results.append(at_index(error, index))
             except SigilError as error:
                 results.append(error)
         return results
@@ -428,7 +430,3 @@ class SigilCodec:
 
 def _tag(key: RingKey, tenant: bytes, header: bytes, canonical: bytes) -> bytes:
     return hmac.digest(key.tenant_key(tenant), header + canonical, "sha256")
-
-
-def _with_index(error: CanonicalizationError, index: int) -> CanonicalizationError:
-    return type(error)(error.problem, pointer=error.pointer, offset=error.offset, index=index)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from sigil_native._pure.json_text import canonical_members
 from sigil_native._pure.sigil import Sigil
-from sigil_native.errors import CanonicalizationError, SigilError, SigilFormatError, canonicalization_error
+from sigil_native.errors import CanonicalizationError, InvalidLineError, SigilError, canonicalization_error
+
+LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
 
 
 def split_lines(raw: bytes) -> list[bytes]:
@@ -60,5 +62,5 @@ def _members(
     # The line's own object is not a level of the data.
     members = canonical_members(line, from_str, exact, max_depth + 1)
     if members is None or set(members) != {"sigil", "data"} or not members["sigil"].startswith(b'"'):
-        raise SigilFormatError("shape")
+        raise InvalidLineError(LINE_RULE)
     return json.loads(members["sigil"]), members["data"]

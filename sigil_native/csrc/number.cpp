@@ -42,7 +42,35 @@ char* zeros(char* out, int count) noexcept {
     return out + count;
 }
 
+// Most numbers in events are amounts: whole, or with a few decimals. Writes such a
+// number and returns the end, null if it is not one.
+//
+// Why this is Number::toString: let n = round(value * 100) < 10^15. If n / 100,
+// correctly rounded, is the value, then the decimal n / 100 reads back as the value.
+// No two decimals of at most 15 digits are read as the same double (DBL_DIG), so,
+// trailing zeros removed, no shorter one reads back as it, and none as short.
+char* write_short_decimal(double positive, char* out) noexcept {
+    if (!(positive >= 1e-2 && positive < 1e13)) return nullptr;
+    const auto hundredths = static_cast<std::uint64_t>(positive * 100 + 0.5);
+    if (static_cast<double>(hundredths) / 100 != positive) return nullptr;
+    out = write_integer(hundredths / 100, out);
+    const auto rest = static_cast<unsigned>(hundredths % 100);
+    if (rest == 0) return out;
+    out[0] = '.';
+    out[1] = static_cast<char>('0' + rest / 10);
+    out[2] = static_cast<char>('0' + rest % 10);
+    return out + (rest % 10 == 0 ? 2 : 3);
+}
+
 }  // namespace
+
+char* write_integer(std::uint64_t value, char* out) noexcept {
+    if (value < 10) {
+        *out = static_cast<char>('0' + value);
+        return out + 1;
+    }
+    return std::to_chars(out, out + 20, value).ptr;
+}
 
 char* write_number(double value, char* out) noexcept {
     if (value == 0) {
@@ -53,6 +81,7 @@ char* write_number(double value, char* out) noexcept {
         *out++ = '-';
         value = -value;
     }
+    if (char* const end = write_short_decimal(value, out)) return end;
     const Decimal decimal = shortest_decimal(value);
     const int count = decimal.count;
     const int point = decimal.point;

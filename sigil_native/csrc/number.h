@@ -2,6 +2,8 @@
 // which RFC 8785 §3.2.2.3 takes over.
 #pragma once
 
+#include <cstdint>
+
 namespace sigil {
 
 // Longest result: "-2.2250738585072014e-308" and "-0.0000012345678901234567".
@@ -10,5 +12,8 @@ constexpr int kLongestNumber = 32;
 // Writes a finite number, no terminator; -0 becomes 0. `out` has room for
 // kLongestNumber characters. Returns the end of the text.
 char* write_number(double value, char* out) noexcept;
+
+// Writes a whole number's digits. `out` has room for 20 characters.
+char* write_integer(std::uint64_t value, char* out) noexcept;
 
 }  // namespace sigil

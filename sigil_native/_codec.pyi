@@ -1,0 +1,80 @@
+from collections.abc import Iterable
+from typing import Literal, final, overload
+
+from sigil_native._keyring import KeyRing
+from sigil_native._sigil import Sigil
+from sigil_native.errors import SigilError
+
+BytesLike = bytes | bytearray | memoryview
+JsonText = str | BytesLike
+TextForm = Literal["text", "strand", "token"]
+
+@final
+class SigilCodec:
+    def __init__(
+        self,
+        ring: KeyRing,
+        *,
+        max_future_skew: float = 60.0,
+        integers: str = "safe",
+        max_depth: int = 512,
+        max_bytes: int | None = None,
+    ) -> None: ...
+    @overload
+    def encode(
+        self, payload: object, *, tenant: str, expires_in: float | None = None, form: TextForm = "text"
+    ) -> str: ...
+    @overload
+    def encode(
+        self, payload: object, *, tenant: str, expires_in: float | None = None, form: Literal["binary"]
+    ) -> bytes: ...
+    @overload
+    def encode(
+        self, payload: object, *, tenant: str, expires_in: float | None = None, form: str
+    ) -> str | bytes: ...
+    @overload
+    def encode_json(
+        self, json_text: JsonText, *, tenant: str, expires_in: float | None = None, form: TextForm = "text"
+    ) -> str: ...
+    @overload
+    def encode_json(
+        self, json_text: JsonText, *, tenant: str, expires_in: float | None = None, form: Literal["binary"]
+    ) -> bytes: ...
+    @overload
+    def encode_json(
+        self, json_text: JsonText, *, tenant: str, expires_in: float | None = None, form: str
+    ) -> str | bytes: ...
+    @overload
+    def encode_many(
+        self, payloads: Iterable[object], *, tenant: str, expires_in: float | None = None, form: TextForm = "text"
+    ) -> list[str]: ...
+    @overload
+    def encode_many(
+        self, payloads: Iterable[object], *, tenant: str, expires_in: float | None = None, form: Literal["binary"]
+    ) -> list[bytes]: ...
+    @overload
+    def encode_many(
+        self, payloads: Iterable[object], *, tenant: str, expires_in: float | None = None, form: str
+    ) -> list[str] | list[bytes]: ...
+    def encode_ndjson(
+        self, lines: JsonText, *, tenant: str, expires_in: float | None = None, form: str = "text"
+    ) -> bytes: ...
+    def verify(
+        self, sigil: Sigil | JsonText, payload: object, *, tenant: str, now: float | None = None
+    ) -> Sigil: ...
+    def verify_json(
+        self, sigil: Sigil | JsonText, json_text: JsonText, *, tenant: str, now: float | None = None
+    ) -> Sigil: ...
+    def verify_token(
+        self, token: JsonText, *, tenant: str, now: float | None = None
+    ) -> tuple[Sigil, bytes]: ...
+    def verify_many(
+        self,
+        sigils: Iterable[Sigil | JsonText],
+        payloads: Iterable[object],
+        *,
+        tenant: str,
+        now: float | None = None,
+    ) -> list[Sigil | SigilError]: ...
+    def verify_ndjson(self, lines: JsonText, *, tenant: str, now: float | None = None) -> bytes: ...
+    def decode(self, sigil: Sigil | JsonText) -> Sigil: ...

@@ -1,0 +1,202 @@
+// The inside of JSON strings, escaped as RFC 8785 §3.2.2.2 and ECMAScript's
+// JSON.stringify do: \" \\ \b \f \n \r \t, other controls as \u00xx, all else
+// as UTF-8.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE2__) || defined(_M_X64)
+#include <emmintrin.h>
+#define SIGIL_SSE2 1
+#endif
+
+namespace sigil {
+
+// A code point of any width becomes at most this many bytes.
+constexpr std::size_t kLongestEscape = 6;
+// The functions below may store this far behind the end of what they return.
+constexpr std::size_t kStringSlack = 16;
+
+namespace detail {
+
+// 0: as it is; 'u': \u00xx; otherwise the letter behind the backslash.
+inline char escape_letter(std::uint32_t ascii) noexcept {
+    switch (ascii) {
+        case '"': return '"';
+        case '\\': return '\\';
+        case '\b': return 'b';
+        case '\t': return 't';
+        case '\n': return 'n';
+        case '\f': return 'f';
+        case '\r': return 'r';
+        default: return ascii < 0x20 ? 'u' : '\0';
+    }
+}
+
+inline std::uint8_t* put_unit_escape(std::uint8_t* out, std::uint32_t unit) noexcept {
+    static constexpr char kHex[] = "0123456789abcdef";
+    *out++ = '\\';
+    *out++ = 'u';
+    for (int shift = 12; shift >= 0; shift -= 4) *out++ = static_cast<std::uint8_t>(kHex[unit >> shift & 15]);
+    return out;
+}
+
+inline std::uint8_t* put_ascii(std::uint8_t* out, std::uint32_t ascii) noexcept {
+    const char letter = escape_letter(ascii);
+    if (letter == '\0') {
+        *out++ = static_cast<std::uint8_t>(ascii);
+        return out;
+    }
+    if (letter == 'u') return put_unit_escape(out, ascii);
+    *out++ = '\\';
+    *out++ = static_cast<std::uint8_t>(letter);
+    return out;
+}
+
+inline std::uint8_t* put_utf8(std::uint8_t* out, std::uint32_t point) noexcept {
+    if (point < 0x800) {
+        *out++ = static_cast<std::uint8_t>(0xC0 | point >> 6);
+    } else {
+        if (point < 0x10000) {
+            *out++ = static_cast<std::uint8_t>(0xE0 | point >> 12);
+        } else {
+            *out++ = static_cast<std::uint8_t>(0xF0 | point >> 18);
+            *out++ = static_cast<std::uint8_t>(0x80 | (point >> 12 & 0x3F));
+        }
+        *out++ = static_cast<std::uint8_t>(0x80 | (point >> 6 & 0x3F));
+    }
+    *out++ = static_cast<std::uint8_t>(0x80 | (point & 0x3F));
+    return out;
+}
+
+inline bool is_surrogate(std::uint32_t point) noexcept { return point >> 11 == 0xD800 >> 11; }
+inline bool is_high(std::uint32_t point) noexcept { return point >> 10 == 0xD800 >> 10; }
+inline bool is_low(std::uint32_t point) noexcept { return point >> 10 == 0xDC00 >> 10; }
+
+#ifdef SIGIL_SSE2
+inline __m128i load16(const void* from) noexcept {
+    return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+inline void store16(void* to, __m128i bytes) noexcept { _mm_storeu_si128(static_cast<__m128i*>(to), bytes); }
+
+// All ones in the bytes that need an escape.
+inline __m128i needs_escape(__m128i bytes) noexcept {
+    const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+    const __m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
+    return _mm_or_si128(_mm_or_si128(quote, backslash), control);
+}
+
+// How many code points were copied: a whole vector of plain ASCII, or none.
+inline std::size_t copy_plain(const std::uint8_t* text, std::uint8_t* out) noexcept {
+    const __m128i bytes = load16(text);
+    if (_mm_movemask_epi8(_mm_or_si128(bytes, needs_escape(bytes))) != 0) return 0;
+    store16(out, bytes);
+    return 16;
+}
+inline std::size_t copy_plain(const std::uint16_t* text, std::uint8_t* out) noexcept {
+    const __m128i low = load16(text);
+    const __m128i high = load16(text + 8);
+    // Saturation makes any unit above 0xFF either 0xFF or, if "negative", 0.
+    const __m128i bytes = _mm_packus_epi16(low, high);
+    if (_mm_movemask_epi8(_mm_or_si128(bytes, needs_escape(bytes))) != 0) return 0;
+    store16(out, bytes);
+    return 16;
+}
+#else
+template <typename Point>
+std::size_t copy_plain(const Point*, std::uint8_t*) noexcept {
+    return 0;
+}
+#endif
+inline std::size_t copy_plain(const std::uint32_t*, std::uint8_t*) noexcept { return 0; }
+
+}  // namespace detail
+
+// Whether any of the code points is a surrogate.
+template <typename Point>
+bool has_surrogate(const Point* text, std::size_t length) noexcept {
+    if (sizeof(Point) == 1) return false;
+    bool found = false;
+    for (std::size_t i = 0; i < length; ++i) found |= detail::is_surrogate(text[i]);
+    return found;
+}
+
+// Copies ASCII text and tells whether none of it needs an escape (if not, what
+// was copied is of no use). `out` has room for `length` bytes, and kStringSlack
+// behind. At least 16 readable bytes lie before `text` (in Python's strings: the
+// object's header), so that no load has to depend on the length.
+inline bool copy_plain_ascii(const std::uint8_t* text, std::size_t length, std::uint8_t* out) noexcept {
+#ifdef SIGIL_SSE2
+    using namespace detail;
+    if (length <= 16) {
+        const bool is_short = length < 8;
+        std::uint64_t first;
+        std::uint64_t last;
+        std::memcpy(&first, is_short ? text + length - 8 : text, 8);
+        std::memcpy(&last, text + length - 8, 8);
+        first >>= is_short ? (64 - 8 * length) & 63 : 0;
+        std::memcpy(out, &first, 8);
+        std::memcpy(is_short ? out + 8 : out + length - 8, &last, 8);
+        const int marks = _mm_movemask_epi8(needs_escape(load16(text + length - 16)));
+        return marks >> (16 - length) == 0;
+    }
+    const __m128i tail = load16(text + length - 16);
+    __m128i marks = needs_escape(tail);
+    for (std::size_t i = 0; i + 16 < length; i += 16) {
+        const __m128i bytes = load16(text + i);
+        store16(out + i, bytes);
+        marks = _mm_or_si128(marks, needs_escape(bytes));
+    }
+    store16(out + length - 16, tail);
+    return _mm_movemask_epi8(marks) == 0;
+#else
+    std::memcpy(out, text, length);
+    unsigned marks = 0;
+    for (std::size_t i = 0; i < length; ++i) {
+        marks |= static_cast<unsigned>(text[i] < 0x20) | static_cast<unsigned>(text[i] == '"') |
+                 static_cast<unsigned>(text[i] == '\\');
+    }
+    return marks == 0;
+#endif
+}
+
+// Writes the code points from `text` to `end`. `out` has room for kLongestEscape
+// bytes each, and kStringSlack behind. Surrogates: with `utf16` a high one
+// followed by a low one is one character and any other is written \udxxx;
+// otherwise any ends the work. Returns the end of what was written, or null.
+template <typename Point>
+std::uint8_t* put_escaped(const Point* text, const Point* end, std::uint8_t* out, bool utf16) noexcept {
+    using namespace detail;
+    while (text != end) {
+        if (end - text >= 16) {
+            const std::size_t copied = copy_plain(text, out);
+            text += copied;
+            out += copied;
+            if (copied != 0) continue;
+        }
+        // Something in the next sixteen is not plain: go through them one by one.
+        const Point* const stop = end - text >= 16 ? text + 16 : end;
+        while (text < stop) {
+            std::uint32_t point = *text++;
+            if (point < 0x80) {
+                out = put_ascii(out, point);
+                continue;
+            }
+            if (is_surrogate(point)) {
+                if (!utf16) return nullptr;
+                if (!is_high(point) || text == end || !is_low(*text)) {
+                    out = put_unit_escape(out, point);
+                    continue;
+                }
+                point = 0x10000 + ((point & 0x3FF) << 10) + (*text++ & 0x3FFu);
+            }
+            out = put_utf8(out, point);
+        }
+    }
+    return out;
+}
+
+}  // namespace sigil

@@ -1,0 +1,23 @@
+// Memory that a thread's walks over Python values use again and again.
+#pragma once
+
+#include "byte_buffer.h"
+#include "member_stack.h"
+
+namespace sigil {
+
+struct ValueScratch {
+    ByteBuffer text;
+    MemberStack members;
+
+    // Each keeps what ordinary documents need.
+    void trim() noexcept { text.shrink_if_above(std::size_t{1} << 20); }
+    void trim_members() noexcept { members.shrink_if_above(std::size_t{1} << 14); }
+};
+
+inline ValueScratch& value_scratch() noexcept {
+    thread_local ValueScratch scratch;
+    return scratch;
+}
+
+}  // namespace sigil

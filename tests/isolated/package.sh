@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The source distribution builds elsewhere and its wheel works alone: package.sh PYTHON
+set -euo pipefail
+python=$1
+cd "$(dirname "$0")/../.."
+elsewhere=$(mktemp -d)
+trap 'rm -rf "$elsewhere"' EXIT
+
+"$python" -c 'import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])' \
+  "$elsewhere" >"$elsewhere/log" 2>&1 || { cat "$elsewhere/log"; exit 1; }
+cd "$elsewhere"
+tar --extract --gzip --file sigil_native-*.tar.gz
+"$python" -m pip --quiet --disable-pip-version-check wheel --no-deps --wheel-dir wheels ./sigil_native-*/
+
+"$python" - wheels/*.whl <<'PYTHON'
+import sys
+import zipfile
+from pathlib import Path
+
+wheel = Path(sys.argv[1])
+names = zipfile.ZipFile(wheel).namelist()
+strangers = {name.split("/")[0] for name in names} - {"sigil_native"}
+assert all(name.endswith(".dist-info") for name in strangers), strangers
+for wanted in ("py.typed", "_codec.pyi", "_codec.pyx", "_hashing.pxd", "csrc/hmac.h"):
+    found = f"sigil_native/{wanted}" in names
+    assert found != wanted.endswith(".pyx"), f"{wanted}: {'there' if found else 'missing'}"
+size = wheel.stat().st_size
+assert size < 2_000_000, f"the wheel has {size} bytes"
+print(f"{wheel.name}: {len(names)} files, {size / 1000:.0f} kB")
+PYTHON
+
+"$python" -m venv alone
+alone/bin/python -m pip --quiet --disable-pip-version-check install --no-index wheels/*.whl
+cat >use.py <<'PYTHON'
+import sigil_native
+
+ring = sigil_native.KeyRing()
+ring.add("correct horse battery staple, thrice")
+codec = sigil_native.SigilCodec(ring)
+sigil = codec.encode({"b": 1, "a": [True, None]}, tenant="acme")
+assert codec.verify_json(sigil, b'{"a":[true,null],"b":1.0}', tenant="acme").text == sigil
+print(sigil_native.__version__, sigil_native.backend, sigil)
+PYTHON
+alone/bin/python use.py
+export SPIRAL_EVENT_SECRET='correct horse battery staple, thrice'
+echo '{"b":1,"a":2}' | alone/bin/sigil encode --tenant acme - >sigil.txt
+echo '{"a":2,"b":1}' | alone/bin/sigil verify --tenant acme --sigil-file sigil.txt -
