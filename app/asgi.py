@@ -55,14 +55,20 @@ class Guard:
             await self._app(scope, receive, send)
         except ClientGoneError:
             return
-        except Exception as error:  # noqa: BLE001 - the last line of defence
-            problem = problem_from(error)
-            if problem is None:
-                problem = ProblemError("internal", "an unexpected error; it has been logged")
-                _log.exception("request failed", request_id=context.request_id.decode(), path=scope["path"])
-            elif problem.status >= _LOGGED:
-                _log.error("request failed", request_id=context.request_id.decode(), code=problem.code, cause=str(error))
-            await send_problem(send, context, problem)
+        except Exception as error:
+            # The last line of defence: a defect of ours must not become a broken connection.
+            await send_problem(send, context, _problem(error, context, scope))
+
+
+def _problem(error: Exception, context: Context, scope: Scope) -> ProblemError:
+    problem = problem_from(error)
+    request_id = context.request_id.decode()
+    if problem is None:
+        _log.exception("request failed", request_id=request_id, path=scope["path"])
+        return ProblemError("internal", "an unexpected error; it has been logged")
+    if problem.status >= _LOGGED:
+        _log.error("request failed", request_id=request_id, code=problem.code, cause=str(error))
+    return problem
 
 
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:

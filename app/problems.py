@@ -8,21 +8,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from core.errors import (
-    InvalidCursorError,
-    PayloadMissingError,
+    DomainError,
     RecordCorruptError,
     RecordNotFoundError,
     RecordUnverifiableError,
     StoreUnavailableError,
 )
-from sigil_native.errors import (
-    ByteOrderMarkError,
-    CanonicalizationError,
-    InvalidExpiryError,
-    InvalidUtf8Error,
-    JsonSyntaxError,
-    NoActiveKeyError,
-)
+from sigil_native.errors import CanonicalizationError, InvalidExpiryError, NoActiveKeyError, SigilError
 
 MEDIA_TYPE: Final = b"application/problem+json"
 _TYPE_PREFIX: Final = "urn:sigil-dna:problem:"
@@ -133,28 +125,30 @@ def _retry_after(seconds: int) -> Headers:
     return ((b"retry-after", b"%d" % seconds),)
 
 
+#: What callers are told where the error's own text is for the operator.
+_DETAILS: Final[dict[type[Exception], str]] = {
+    RecordNotFoundError: "no record with this id",
+    RecordCorruptError: "the stored record is not what was sealed; it is withheld",
+    RecordUnverifiableError: "the key ring has no usable key for the record; it is withheld",
+}
+
+
 def problem_from(error: Exception) -> ProblemError | None:
     """The problem that a domain's or the library's error means; None for what is a defect of ours."""
-    match error:
-        case ProblemError():
-            return error
-        case CanonicalizationError():
-            text_is_broken = isinstance(error, JsonSyntaxError | InvalidUtf8Error | ByteOrderMarkError)
-            code = error.code if error.code in KINDS else "syntax" if text_is_broken else "invalid_request"
-            return ProblemError(code, error.problem, pointer=error.pointer, offset=error.offset)
-        case StoreUnavailableError():
-            return ProblemError(error.code, str(error), headers=_retry_after(error.retry_after))
-        case RecordNotFoundError():
-            return ProblemError(error.code, "no record with this id")
-        case RecordCorruptError():
-            return ProblemError(error.code, "the stored record is not what was sealed; it is withheld")
-        case RecordUnverifiableError():
-            return ProblemError(error.code, "the key ring has no usable key for it; it is withheld")
-        case InvalidExpiryError():
-            return ProblemError(error.code, str(error), pointer="/expires_in")
-        case InvalidCursorError() | PayloadMissingError():
-            return ProblemError(error.code, str(error))
-        case NoActiveKeyError():
-            return ProblemError(error.code, str(error), headers=_retry_after(30))
-        case _:
-            return None
+    if isinstance(error, ProblemError):
+        return error
+    code = getattr(error, "code", None)
+    if not isinstance(error, DomainError | SigilError) or code not in KINDS:
+        return None
+    problem = ProblemError(code, _DETAILS.get(type(error), str(error)))
+    if isinstance(error, CanonicalizationError):
+        problem.detail = error.problem
+        problem.pointer = error.pointer
+        problem.offset = error.offset
+    elif isinstance(error, InvalidExpiryError):
+        problem.pointer = "/expires_in"
+    elif isinstance(error, StoreUnavailableError):
+        problem.headers = _retry_after(error.retry_after)
+    elif isinstance(error, NoActiveKeyError):
+        problem.headers = _retry_after(30)
+    return problem

@@ -13,8 +13,6 @@ from core.records import Record, Status
 from core.verdict import KeyAspect, RevocationAspect, SignatureAspect, TimeAspect, Verdict
 from sigil_native import Sigil
 
-NO_DATA: Final = msgspec.Raw(b"")
-
 _JSON_OBJECT: Final = {"type": "object", "additionalProperties": True}
 Data = Annotated[
     msgspec.Raw, Meta(description="The payload: any JSON object (RFC 7493).", extra_json_schema=_JSON_OBJECT)
@@ -22,13 +20,9 @@ Data = Annotated[
 Timestamp = Annotated[
     str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
 ]
-RecordId = Annotated[
-    str, Meta(description="The sigil's id, a UUIDv7.", extra_json_schema={"format": "uuid"})
-]
+RecordId = Annotated[str, Meta(description="The sigil's id, a UUIDv7.", extra_json_schema={"format": "uuid"})]
 KeyId = Annotated[str, Meta(description="Eight hexadecimal digits.", pattern="^[0-9a-f]{8}$")]
-Sha256 = Annotated[
-    str, Meta(description="SHA-256 of the payload's RFC 8785 form.", pattern="^[0-9a-f]{64}$")
-]
+Sha256 = Annotated[str, Meta(description="SHA-256 of the payload's RFC 8785 form.", pattern="^[0-9a-f]{64}$")]
 
 
 class EncodeRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,7 +38,7 @@ class VerifyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A sigil in any of its text forms, and the payload; a token carries its own."""
 
     sigil: str
-    data: Data = NO_DATA
+    data: Data | msgspec.UnsetType = msgspec.UNSET
 
 
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):

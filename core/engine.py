@@ -57,7 +57,8 @@ class Engine:
     def __init__(self, ring: KeyRing, store: Store) -> None:
         self._codec = SigilCodec(ring)
         self._store = store
-        self._key_states = {key.key_id: cast("KeyAspect", key.state) for key in ring.keys()}
+        keys = ring.keys()
+        self._key_states = {key.key_id: cast("KeyAspect", key.state) for key in keys}
 
     async def encode(
         self, tenant: str, subject: str, payload: CanonicalJson, *, expires_in: float | None
@@ -68,7 +69,7 @@ class Engine:
             SigilError: the lifetime is out of range, or no key may sign now.
             StoreUnavailableError: nothing was kept, as far as anybody knows.
         """
-        text = cast("str", self._codec.encode_json(payload, tenant=tenant, expires_in=expires_in))
+        text = self._codec.encode_json(payload, tenant=tenant, expires_in=expires_in)
         sigil = self._codec.decode(text)
         record = Record(
             tenant=tenant,
@@ -119,8 +120,8 @@ class Engine:
             canonical_sha256=None if payload is None else hashlib.sha256(payload).digest(),
         )
 
-    async def get(self, tenant: str, record_id: str) -> Record:
-        """A record with its payload, its seal checked again.
+    async def get(self, tenant: str, record_id: str) -> tuple[Record, Sigil]:
+        """A record with its payload, and its sigil, the seal checked again.
 
         Raises:
             RecordNotFoundError: the tenant has no such record.
@@ -130,8 +131,7 @@ class Engine:
         record = await self._store.get(tenant, record_id)
         if record is None:
             raise RecordNotFoundError(record_id)
-        self._check(record)
-        return record
+        return record, self._checked(record)
 
     async def list(self, tenant: str, *, limit: int, cursor: str | None, status: Status | None) -> Page:
         """Records without their payloads, newest first.
@@ -141,9 +141,7 @@ class Engine:
         """
         before = None if cursor is None else read_cursor(cursor)
         # One more than asked for tells whether there is a next page.
-        found = await self._store.list(
-            tenant, limit=limit + 1, before=before, status=status, now_ms=now_ms()
-        )
+        found = await self._store.list(tenant, limit=limit + 1, before=before, status=status, now_ms=now_ms())
         shown = found[:limit]
         return Page(shown, write_cursor(shown[-1].id) if len(found) > limit else None)
 
@@ -178,8 +176,9 @@ class Engine:
     def _examine_token(self, tenant: str, token: str) -> tuple[Finding, CanonicalJson | None]:
         try:
             self._codec.decode(token)
-            _, _, text = token.partition(".")
-            payload = CanonicalJson(canonicalize_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+            text = token.partition(".")[2]
+            embedded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            payload = CanonicalJson(canonicalize_json(embedded))
         except SigilError:
             # A token whose payload is no JSON was never issued: format, like any other wrong shape.
             return Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked"), None
@@ -198,7 +197,7 @@ class Engine:
             return "not_recorded"
         return "not_revoked" if record.revoked_at_ms is None else "revoked"
 
-    def _check(self, record: Record) -> None:
+    def _checked(self, record: Record) -> Sigil:
         payload = record.payload or b""
         try:
             # As of its creation: a key that has retired since does not make the record corrupt.
@@ -216,4 +215,4 @@ class Engine:
             raise RecordCorruptError(record.id, "fields")
         if hashlib.sha256(payload).digest() != record.canonical_sha256:
             raise RecordCorruptError(record.id, "canonical_sha256")
-
+        return sigil

@@ -7,21 +7,22 @@ from sigil_native import KeyRing
 from sigil_native.errors import DuplicateKeyError
 
 
-def ring_from(settings: Settings) -> KeyRing:
-    """The ring to sign and verify with.
+def ring_from(settings: Settings, fallback: str | None = None) -> KeyRing:
+    """The ring to sign and verify with; ``fallback`` is the secret where the settings name none.
 
     Raises:
         SettingsError: the settings name no secret.
     """
     if settings.key_ring is not None:
         return KeyRing.load(settings.key_ring)
-    if settings.event_secret is None:
+    secret = fallback if settings.event_secret is None else settings.event_secret.get_secret_value()
+    if secret is None:
         raise SettingsError(["SPIRAL_EVENT_SECRET: required"])
     ring = KeyRing()
-    ring.add(settings.event_secret.get_secret_value())
-    for secret in settings.secrets_to_verify_with:
+    ring.add(secret)
+    for earlier in settings.secrets_to_verify_with:
         try:
-            ring.add(secret, state="verify-only")
+            ring.add(earlier, state="verify-only")
         except DuplicateKeyError:
             # A secret named twice, or the current one among the earlier: nothing is ambiguous.
             continue

@@ -132,6 +132,11 @@ class Settings(BaseSettings):
         return self.environment == "development"
 
     @property
+    def needs_development_secret(self) -> bool:
+        """Whether a secret must be made up, which only development mode does."""
+        return self.is_development and self.event_secret is None and self.key_ring is None
+
+    @property
     def store_url(self) -> str:
         """Where records are kept; by default a file of the data folder."""
         return self.store_url_setting or f"sqlite:///{self.data_dir / 'sigils.db'}"
@@ -234,4 +239,3 @@ def _unknown_names(environ: Mapping[str, str]) -> list[str]:
             hint = f"; did you mean {near[0]}?" if near else ""
             problems.append(f"{name}: no such setting{hint}")
     return problems
-

@@ -126,7 +126,8 @@ class GroupCommitWriter:
         while batch := self._take():
             try:
                 outcomes = self._commit(batch)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
+            except Exception as error:
+                # Whatever it is, the callers must hear of it and the thread must go on.
                 outcomes = self._after_failure(batch, error)
             _deliver(outcomes)
         self._disconnect()
