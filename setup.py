@@ -30,9 +30,23 @@ MODULES = {
         "sha256_shani.cpp",
     ],
     "_identifiers": ["uuid7.cpp"],
+    "_canonical_text": [
+        "json_transcoder.cpp",
+        "json_diagnosis.cpp",
+        "json_number.cpp",
+        "json_levels.cpp",
+        "json_level_portable.cpp",
+        "json_level_sse2.cpp",
+        "json_level_avx2.cpp",
+        "json_level_avx512.cpp",
+        "number.cpp",
+    ],
     "_canonical_values": ["number.cpp"],
     "_sigil": ["sigil_format.cpp"],
     "_keyring": [],
+    "_sealing": [],
+    "_batch": [],
+    "_codec": [],
     "_signature": [],
 }
 

@@ -1,0 +1,24 @@
+// The fast path at level avx2.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "json_bits.h"
+#include "json_levels.h"
+#include "json_number.h"
+#include "json_utf8.h"
+
+namespace sigil {
+namespace avx2 {
+namespace {
+#include "json_block_portable.h"
+#include "json_passes.h"
+}  // namespace
+
+Outcome transcode(const std::uint8_t* text, std::size_t size, const JsonOptions& options, Scratch& scratch,
+                  ByteBuffer& out) noexcept {
+    return run_passes(text, size, options, scratch, out);
+}
+
+}  // namespace avx2
+}  // namespace sigil
