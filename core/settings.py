@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import ipaddress
 import os
@@ -224,9 +225,10 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
             problems.append("SIGIL_NATIVE_PURE: the pure backend is not for production; unset this")
     elif missing and len(missing) < len(_JWT_NAMES):
         problems += [f"{name}: required when another JWT_ setting is given" for name in missing]
-    uri = urlsplit(given.get("JWT_JWKS_URI", "https:"))
-    if uri.scheme == "http" and not (development and _is_loopback(uri.hostname)):
-        problems.append("JWT_JWKS_URI: must be https (http only in development, on loopback)")
+    with contextlib.suppress(ValueError):  # which the field's own check reports
+        uri = urlsplit(given.get("JWT_JWKS_URI", ""))
+        if uri.scheme == "http" and not (development and _is_loopback(uri.hostname)):
+            problems.append("JWT_JWKS_URI: must be https (http only in development, on loopback)")
     return problems
 
 

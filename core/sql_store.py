@@ -205,8 +205,9 @@ class SqlStore:
         if status == "revoked":
             query = query.where(sigils.c.revoked_at_ms.is_not(None))
         elif status == "expired":
-            # The first condition looks redundant; it lets SQLite use the partial index.
-            query = query.where(sigils.c.expires_at_ms > 0, sigils.c.expires_at_ms <= now_ms, unrevoked)
+            # A partial index serves only queries that repeat its condition literally.
+            has_expiry = sigils.c.expires_at_ms > sa.literal_column("0")
+            query = query.where(has_expiry, sigils.c.expires_at_ms <= now_ms, unrevoked)
         elif status == "active":
             unexpired = sa.or_(sigils.c.expires_at_ms == 0, sigils.c.expires_at_ms > now_ms)
             query = query.where(unexpired, unrevoked)
