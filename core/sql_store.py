@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from core import sqlite
-from core.errors import StoreSchemaError, StoreUnavailableError
-from core.records import CanonicalJson, Record, Status
+from core.errors import RecordCorruptError, StoreSchemaError, StoreUnavailableError
+from core.records import Record, Status
 from core.sql_schema import create_or_check, probe, sigils
 from core.sql_writer import GroupCommitWriter, unavailable
 
@@ -27,6 +28,7 @@ _RECORD_OVERHEAD: Final = 1024
 
 _WITHOUT_PAYLOAD = [column for column in sigils.c if column.name not in {"row", "payload"}]
 _WITH_PAYLOAD = [*_WITHOUT_PAYLOAD, sigils.c.payload]
+_NAMES = [str(column.name) for column in _WITH_PAYLOAD]
 
 # Compiled statements cost up to 2.4 times this when many rows are written.
 _INSERT = (
@@ -59,23 +61,20 @@ def _row(record: Record) -> tuple[object, ...]:
 
 
 def _record(row: sa.Row[Any]) -> Record:
-    stored = row._mapping
-    payload = stored.get("payload")
-    return Record(
-        tenant=stored["tenant"],
-        id=str(UUID(bytes=stored["id"])),
-        sigil=stored["sigil"],
-        key_id=stored["key_id"],
-        issued_at_ms=stored["issued_at_ms"],
-        expires_at_ms=stored["expires_at_ms"],
-        payload=None if payload is None else CanonicalJson(bytes(payload)),
-        canonical_sha256=stored["canonical_sha256"],
-        created_at_ms=stored["created_at_ms"],
-        created_by=stored["created_by"],
-        revoked_at_ms=stored["revoked_at_ms"],
-        revoked_by=stored["revoked_by"],
-        revoked_reason=stored["revoked_reason"],
-    )
+    """Build the record of a row.
+
+    Raises:
+        RecordCorruptError: a column holds another type than this service writes; SQLite lets others
+            write what they like.
+    """
+    # A listing's row is shorter: it ends before the payload.
+    stored = dict(zip(_NAMES, row, strict=False))
+    try:
+        stored["id"] = str(UUID(bytes=stored["id"]))
+        stored.setdefault("payload", None)
+        return msgspec.convert(stored, Record, builtin_types=(bytes,))
+    except (TypeError, ValueError) as error:
+        raise RecordCorruptError(str(stored["id"]), f"columns: {error}") from None
 
 
 def _of(tenant: str, record_id: str) -> sa.ColumnElement[bool]:

@@ -62,6 +62,8 @@ def unavailable(error: DBAPIError) -> StoreUnavailableError | None:
 def _write_error(error: Exception) -> DomainError:
     if isinstance(error, sa.exc.IntegrityError):
         return DuplicateRecordError("a record with this id exists already")
+    if isinstance(error, DomainError):
+        return error
     if isinstance(error, DBAPIError):
         return unavailable(error) or InvalidRecordError("the store cannot hold this record")
     # Anything else came from converting a value, for example an integer beyond 64 bits.
