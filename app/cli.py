@@ -20,7 +20,10 @@ from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
 
 #: sysexits.h: EX_UNAVAILABLE. The port or the store.
 _UNAVAILABLE: Final = 69
-_EVENT: Final = '{"id":"evt_1","type":"order.paid","amount":1299.5,"currency":"EUR"}'
+_EVENT: Final = (
+    '{"id":"evt_01HZX3","type":"order.paid","tenant":"acme","amount":1299.5,"currency":"EUR",'
+    '"items":[{"sku":"A-1","qty":2},{"sku":"B-7","qty":1}],"at":"2026-11-22T10:00:00Z","ok":true,"note":null}'
+)
 
 
 @click.group()
@@ -73,16 +76,16 @@ def _settings(environment: str | None) -> Settings:
 
 
 def _announce(settings: Settings, url: str) -> None:
-    structlog.get_logger("app").info("listening", url=url, environment=settings.environment, pid=os.getpid())
-    if not settings.is_development:
-        return
-    click.echo(f"Sigil DNA in development mode: {url}")
-    click.echo(f"Records: {settings.store_url}")
-    if settings.jwt_issuer:
-        click.echo(f"Tokens come from {settings.jwt_issuer}")
-    else:
-        _print_invitation(settings, url + BASE)
-    sys.stdout.flush()
+    if settings.is_development:
+        click.echo(f"Sigil DNA in development mode: {url}")
+        click.echo(f"Records: {settings.store_url}")
+        if settings.jwt_issuer:
+            click.echo(f"Tokens come from {settings.jwt_issuer}")
+        else:
+            _print_invitation(settings, url + BASE)
+        sys.stdout.flush()
+    log = structlog.get_logger("app")
+    log.info("listening", url=url, environment=settings.environment, pid=os.getpid())
 
 
 def _print_invitation(settings: Settings, sigils: str) -> None:

@@ -162,20 +162,27 @@ class SqlStore:
         parsed = sa.make_url(url)
         sqlite.create_private_file(sqlite.database_path(parsed))
         writing = sqlite.writing_engine(parsed)
+        reading = sqlite.reading_engine(parsed, _READERS)
         try:
             with writing.connect() as connection, connection.begin():
                 create_or_check(connection)
+            # One reader stays open from now on. When SQLite's last connection closes, its log goes
+            # too, and on a full disk it could not be made again: then not even reads would work.
+            with reading.connect():
+                pass
         except DBAPIError as error:
+            reading.dispose()
             writing.dispose()
             if "not a database" in str(error.orig):
                 raise StoreSchemaError("the file is not an SQLite database") from None
             raise unavailable(error) or StoreUnavailableError("io") from None
         except BaseException:
+            reading.dispose()
             writing.dispose()
             raise
         store = cls(
             writing,
-            sqlite.reading_engine(parsed, _READERS),
+            reading,
             max_waiting=max_waiting,
             max_waiting_bytes=max_waiting_bytes,
         )

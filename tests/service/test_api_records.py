@@ -38,7 +38,19 @@ def test_get(service: Service, token: str) -> None:
     assert head.headers["content-length"] == str(len(answer.body))
 
 
-@pytest.mark.parametrize("record_id", ["x", "01a2055d-a677-77cf-8eb5-b77baa93967c", "01A2055D-A677-77CF-8EB5-B77BAA93967C", "..", "%2e%2e", "%00", "verify%20", "a" * 5000])
+@pytest.mark.parametrize(
+    "record_id",
+    [
+        "x",
+        "01a2055d-a677-77cf-8eb5-b77baa93967c",
+        "01A2055D-A677-77CF-8EB5-B77BAA93967C",
+        "..",
+        "%2e%2e",
+        "%00",
+        "verify%20",
+        "a" * 5000,
+    ],
+)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_unknown_ids(service: Service, token: str, record_id: str, method: str) -> None:
     """An id that nobody has, or that is none, is not found."""
@@ -54,7 +66,9 @@ def test_other_tenants_ids(service: Service, token: str) -> None:
     other = service.token("somebody else")
     for method, path, body in (("GET", "", None), ("POST", "/revoke", {"reason": "x"})):
         theirs = service.call(method, f"{SIGILS}/{record['id']}{path}", body, token=other)
-        nobodys = service.call(method, f"{SIGILS}/01a2055d-a677-77cf-8eb5-b77baa93967c{path}", body, token=other)
+        nobodys = service.call(
+            method, f"{SIGILS}/01a2055d-a677-77cf-8eb5-b77baa93967c{path}", body, token=other
+        )
         assert theirs.status == nobodys.status == 404
         for answer in (theirs.json, nobodys.json):
             del answer["request_id"]
@@ -135,7 +149,11 @@ def test_revoke(service: Service, token: str) -> None:
     first = service.call("POST", path, {"reason": "key leaked \U0001f600\n"}, token=token)
     assert first.status == 200
     shown = first.json
-    assert (shown["status"], shown["revoked_by"], shown["revoked_reason"]) == ("revoked", "tester", "key leaked \U0001f600\n")
+    assert (shown["status"], shown["revoked_by"], shown["revoked_reason"]) == (
+        "revoked",
+        "tester",
+        "key leaked \U0001f600\n",
+    )
     second = service.call("POST", path, {"reason": "another"}, token=token)
     assert second.json == shown
     full = service.call("GET", f"{SIGILS}/{record['id']}", token=token).json

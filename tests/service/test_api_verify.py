@@ -81,7 +81,9 @@ def test_every_changed_character(service: Service, token: str) -> None:
         assert service.verify(changed, EVENT, token=token)["valid"] is False, at
 
 
-@pytest.mark.parametrize("sigil", ["", "x", "sgl1_", "sgl1_" + "A" * 86, "ACGT" * 64, "\u00e9" * 91, "sgl1_" + "_" * 86, "\0" * 91])
+@pytest.mark.parametrize(
+    "sigil", ["", "x", "sgl1_", "sgl1_" + "A" * 86, "ACGT" * 64, "\u00e9" * 91, "sgl1_" + "_" * 86, "\0" * 91]
+)
 def test_what_is_no_sigil(service: Service, token: str, sigil: str) -> None:
     """Text that is no sigil is an answer, not an error."""
     assert aspects(service.verify(sigil, EVENT, token=token))[:2] == (False, "format")
@@ -118,7 +120,16 @@ def test_unknown_key(service: Service, tenant: str, token: str) -> None:
     assert aspects(verdict) == (False, "unknown_key", "unchecked", "unchecked", "unknown", "unchecked")
 
 
-@pytest.mark.parametrize("body", ['{"sigil":1,"data":{}}', '{"data":{}}', '{"sigil":"x","data":[]}', '{"sigil":"x","data":{},"now":1}', '{"sigil":"x","data":null}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"sigil":1,"data":{}}',
+        '{"data":{}}',
+        '{"sigil":"x","data":[]}',
+        '{"sigil":"x","data":{},"now":1}',
+        '{"sigil":"x","data":null}',
+    ],
+)
 def test_requests_that_are_refused(service: Service, token: str, body: str) -> None:
     """A request of another form is refused before any sigil is looked at."""
     answer = service.call("POST", f"{SIGILS}/verify", body, token=token)

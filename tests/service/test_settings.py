@@ -80,7 +80,9 @@ def test_all_mistakes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "did you mean SIGIL_PORT?" in text
 
 
-@pytest.mark.parametrize("name", [*GOOD, "SIGIL_STORE_URL", "SIGIL_PORT", "SIGIL_ENVIRONMENT", "SIGIL_KEYRING"])
+@pytest.mark.parametrize(
+    "name", [*GOOD, "SIGIL_STORE_URL", "SIGIL_PORT", "SIGIL_ENVIRONMENT", "SIGIL_KEYRING"]
+)
 def test_values_are_never_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A value that is refused does not appear in the refusal, nor a good secret in a repr."""
     value = "h\x01unter2://hunter2@"
@@ -142,7 +144,11 @@ def test_secret_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_pa
     binary.write_bytes(b"\xff" * 40)
     short.write_text("short")
     others = {name: value for name, value in GOOD.items() if name != "SPIRAL_EVENT_SECRET"}
-    for path, said in ((tmp_path / "none", "No such file"), (binary, "not UTF-8"), (short, "at least 32 bytes")):
+    for path, said in (
+        (tmp_path / "none", "No such file"),
+        (binary, "not UTF-8"),
+        (short, "at least 32 bytes"),
+    ):
         found = problems(monkeypatch, **others, SPIRAL_EVENT_SECRET_FILE=str(path))
         assert any(said in problem for problem in found), found
 
@@ -172,7 +178,9 @@ def test_key_ring_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert found == ["SIGIL_KEYRING: the file cannot be read: No such file or directory"]
 
 
-@pytest.mark.parametrize("uri", ["ftp://h/k", "/jwks", "https://", "https://u:p@h/k", "https://h/k#f", "https://[", "http://h/k"])
+@pytest.mark.parametrize(
+    "uri", ["ftp://h/k", "/jwks", "https://", "https://u:p@h/k", "https://h/k#f", "https://[", "http://h/k"]
+)
 def test_key_set_uri(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     """Keys come from an https URL without credentials, or not at all."""
     found = problems(monkeypatch, **{**GOOD, "JWT_JWKS_URI": uri})
@@ -194,7 +202,9 @@ def test_half_of_the_jwt_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [problem.partition(":")[0] for problem in found] == ["JWT_AUDIENCE", "JWT_JWKS_URI"]
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory", "mysql://h/d", "nonsense"])
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory", "mysql://h/d", "nonsense"]
+)
 def test_store_that_would_forget(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """A store that is no SQLite file is refused."""
     assert problems(monkeypatch, **GOOD, SIGIL_STORE_URL=url)[0].startswith("SIGIL_STORE_URL: ")

@@ -109,7 +109,14 @@ async def test_waiting_writes_share_a_commit(store: SqlStore) -> None:
 async def test_a_failing_write_fails_alone(store: SqlStore) -> None:
     """In a group, a duplicate and an impossible record fail, their neighbours are kept, atomically each."""
     await store.put([record(5)])
-    writes = [[record(1)], [record(5)], [record(2), record(3)], [record(4, expires_at_ms=1 << 70)], [record(6), record(5)], [record(7)]]
+    writes = [
+        [record(1)],
+        [record(5)],
+        [record(2), record(3)],
+        [record(4, expires_at_ms=1 << 70)],
+        [record(6), record(5)],
+        [record(7)],
+    ]
     results = await asyncio.gather(*(store.put(write) for write in writes), return_exceptions=True)
     kinds = [None if result is None else type(result) for result in results]
     assert kinds == [None, DuplicateRecordError, None, InvalidRecordError, DuplicateRecordError, None]
@@ -132,7 +139,9 @@ async def test_revocation_keeps_the_first_reason(store: SqlStore) -> None:
     """A second revocation changes nothing, also when both wait for one commit."""
     await store.put([record(1)])
     await store.put([record(2)])
-    calls = [store.revoke("acme", record(1).id, reason=str(n), revoked_by="me", now_ms=n) for n in range(1, 9)]
+    calls = [
+        store.revoke("acme", record(1).id, reason=str(n), revoked_by="me", now_ms=n) for n in range(1, 9)
+    ]
     answers = await asyncio.gather(*calls)
     assert {(answer.revoked_reason, answer.revoked_at_ms) for answer in answers if answer} == {("1", 1)}
     again = await store.revoke("acme", record(1).id, reason="later", revoked_by="you", now_ms=99)
@@ -143,7 +152,9 @@ async def test_revocation_keeps_the_first_reason(store: SqlStore) -> None:
 
 async def test_listing_by_status(store: SqlStore) -> None:
     """A status shows exactly the records that stand so, and revoked wins over expired."""
-    await store.put([record(1), record(2, expires_at_ms=50), record(3, expires_at_ms=150), record(4, expires_at_ms=50)])
+    await store.put(
+        [record(1), record(2, expires_at_ms=50), record(3, expires_at_ms=150), record(4, expires_at_ms=50)]
+    )
     await store.revoke("acme", record(4).id, reason="x", revoked_by="y", now_ms=1)
     assert await ids(store, status="active", now_ms=100) == [3, 1]
     assert await ids(store, status="expired", now_ms=100) == [2]
@@ -175,7 +186,10 @@ async def test_rare_statuses_have_an_index(store: SqlStore, path: Path, status: 
     sa.event.listen(store._reading, "before_cursor_execute", executed)
     await ids(store, status=status)
     with sqlite3.connect(path) as connection:
-        plan = " ".join(str(row) for row in connection.execute(f"EXPLAIN QUERY PLAN {seen[-1]}", [1] * seen[-1].count("?")))
+        plan = " ".join(
+            str(row)
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {seen[-1]}", [1] * seen[-1].count("?"))
+        )
     connection.close()
     assert {"revoked": "sigils_revoked", "expired": "sigils_expiring"}[status] in plan
     assert "TEMP B-TREE" not in plan

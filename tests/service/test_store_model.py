@@ -47,7 +47,12 @@ class StoreMachine(RuleBasedStateMachine):
         """Run on the machine's own loop."""
         return self.loop.run_until_complete(work)
 
-    @rule(tenant=tenants, chosen=st.lists(numbers, min_size=1, max_size=4), expires=times, payload=st.binary(max_size=50))
+    @rule(
+        tenant=tenants,
+        chosen=st.lists(numbers, min_size=1, max_size=4),
+        expires=times,
+        payload=st.binary(max_size=50),
+    )
     def put(self, tenant: str, chosen: list[int], expires: int, payload: bytes) -> None:
         """A put keeps all its records, or refuses all if one id is taken."""
         records = [
@@ -90,7 +95,9 @@ class StoreMachine(RuleBasedStateMachine):
         ]
         walked: list[Record] = []
         before = None
-        while page := self.run(self.store.list(tenant, limit=limit, before=before, status=status, now_ms=now)):
+        while page := self.run(
+            self.store.list(tenant, limit=limit, before=before, status=status, now_ms=now)
+        ):
             walked += page
             before = page[-1].id
         assert walked == expected
@@ -123,5 +130,6 @@ TestStoreModel = StoreMachine.TestCase
 TestStoreModel.settings = settings(
     max_examples=300 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 10,
     stateful_step_count=30,
-    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
