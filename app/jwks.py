@@ -86,23 +86,27 @@ def public_key(jwk: Mapping[str, Any]) -> PublicKey:
     Raises:
         KeyRefusedError: symmetric, private, too small, for encryption, malformed.
     """
-    if jwk.get("kty") not in {"RSA", "EC", "OKP"} or "d" in jwk:
+    try:
+        return _import(jwk)
+    except KeyRefusedError:
+        raise
+    except Exception as error:
+        # Members of unexpected types; and joserfc lets errors of several libraries through.
+        raise KeyRefusedError(f"malformed: {type(error).__name__}") from None
+
+
+def _import(jwk: Mapping[str, Any]) -> PublicKey:
+    if jwk["kty"] not in {"RSA", "EC", "OKP"} or "d" in jwk:
         raise KeyRefusedError("not an asymmetric public key")
     if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
         raise KeyRefusedError("not for signatures")
     key_id = jwk.get("kid")
-    if key_id is not None and not isinstance(key_id, str):
+    if not isinstance(key_id, str | None):
         raise KeyRefusedError("its kid is no string")
-    try:
-        key = import_key(dict(jwk))
-        possible = _possible_algorithms(key)
-    except KeyRefusedError:
-        raise
-    except Exception as error:
-        # joserfc lets errors of several libraries through.
-        raise KeyRefusedError(f"malformed: {type(error).__name__}") from None
-    named = jwk.get("alg")
-    algorithms = frozenset(possible if named is None else {named} & set(possible))
+    key = import_key(dict(jwk))
+    algorithms = frozenset(_possible_algorithms(key))
+    if "alg" in jwk:
+        algorithms &= {jwk["alg"]}
     if not algorithms:
         raise KeyRefusedError("its algorithm is not allowed")
     return PublicKey(key_id, algorithms, key)

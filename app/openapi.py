@@ -43,7 +43,7 @@ _LIST_PARAMETERS: Final[list[_Schema]] = [
         "name": "cursor",
         "in": "query",
         "description": "next_cursor of the answer before.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{23}$"},
+        "schema": {"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$"},
     },
     {
         "name": "status",
@@ -73,6 +73,11 @@ def document() -> _Schema:
         ProblemDocument,
     )
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    # Without data only a token, which carries its own, can be verified.
+    components["VerifyRequest"]["anyOf"] = [
+        {"required": ["data"]},
+        {"properties": {"sigil": {"type": "string", "pattern": "\\."}}},
+    ]
     components["ProblemDocument"]["properties"]["code"]["enum"] = sorted(KINDS)
     base = "/api/consciousness/sigils"
     return {

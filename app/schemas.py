@@ -24,14 +24,21 @@ RecordId = Annotated[str, Meta(description="The sigil's id, a UUIDv7.", extra_js
 KeyId = Annotated[str, Meta(description="Eight hexadecimal digits.", pattern="^[0-9a-f]{8}$")]
 Sha256 = Annotated[str, Meta(description="SHA-256 of the payload's RFC 8785 form.", pattern="^[0-9a-f]{64}$")]
 
+#: A century. What shall last longer lasts for ever: leave the lifetime out.
+_LONGEST_LIFETIME: Final = 3_155_760_000
+Lifetime = Annotated[
+    float,
+    Meta(
+        description="Seconds, to the millisecond; absent or null: for ever.", ge=0.001, le=_LONGEST_LIFETIME
+    ),
+]
+
 
 class EncodeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A payload to seal, and for how long."""
 
     data: Data
-    expires_in: (
-        Annotated[float, Meta(description="Lifetime in seconds; absent or null: for ever.", gt=0)] | None
-    ) = None
+    expires_in: Lifetime | None = None
 
 
 class VerifyRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -55,7 +55,10 @@ class Engine:
     """
 
     def __init__(self, ring: KeyRing, store: Store) -> None:
-        self._codec = SigilCodec(ring)
+        # Payloads arrive canonical, checked by the strict rules. To canonicalise them again must not
+        # change or refuse anything: 1e17 is fine, its RFC 8785 form 100000000000000000 would be an
+        # integer out of range.
+        self._codec = SigilCodec(ring, integers="exact")
         self._store = store
         keys = ring.keys()
         self._key_states = {key.key_id: cast("KeyAspect", key.state) for key in keys}
@@ -178,7 +181,7 @@ class Engine:
             self._codec.decode(token)
             text = token.partition(".")[2]
             embedded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            payload = CanonicalJson(canonicalize_json(embedded))
+            payload = CanonicalJson(canonicalize_json(embedded, integers="exact"))
         except SigilError:
             # A token whose payload is no JSON was never issued: format, like any other wrong shape.
             return Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked"), None
