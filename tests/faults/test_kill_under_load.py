@@ -78,7 +78,7 @@ def test_no_acknowledged_record_is_lost(tmp_path: Path) -> None:
             service.start()
             check(service, token, sealed, revoked, chance)
     finally:
-        service.stop()
+        service.kill()
     assert len(sealed) > ROUNDS * CLIENTS
     assert revoked
 

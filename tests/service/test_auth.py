@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -190,10 +191,8 @@ def test_hostile_tokens(service: Service, forge: Forge) -> None:
 def test_enormous_header(service: Service) -> None:
     """A header beyond the server's limit does not reach the token's parser."""
     token = "a" * 60_000
-    try:
+    with contextlib.suppress(ConnectionError, http.client.HTTPException):  # it may as well hang up
         assert read(service, token).status in {400, 401, 431}
-    except (ConnectionError, http.client.HTTPException):
-        pass  # the server may as well hang up
     assert service.call("GET", "/healthz").status == 200
 
 

@@ -86,13 +86,14 @@ def test_all_mistakes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_values_are_never_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A value that is refused does not appear in the refusal, nor a good secret in a repr."""
     value = "h\x01unter2://hunter2@"
+    shown = ""
     try:
         settings = load(monkeypatch, **{**GOOD, name: value})
+        shown = repr(settings.event_secret) + settings.model_dump_json(include={"event_secret"})
     except SettingsError as error:
-        assert "unter2" not in str(error)
-    else:
-        assert SECRET not in repr(settings)
-        assert SECRET not in settings.model_dump_json()
+        shown = str(error)
+    assert "unter2" not in shown
+    assert SECRET not in shown
 
 
 def test_production_needs_jwt_and_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +158,8 @@ def test_previous_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Earlier secrets, a line each, verify and do not sign; one named twice does no harm."""
     earlier = "\n".join(["a" * 32, "", "b" * 40, SECRET])
     ring = ring_from(load(monkeypatch, **GOOD, SPIRAL_EVENT_SECRET_PREVIOUS=earlier))
-    assert [key.state for key in ring.keys()] == ["active", "verify-only", "verify-only"]
+    keys = ring.keys()
+    assert [key.state for key in keys] == ["active", "verify-only", "verify-only"]
     found = problems(monkeypatch, **GOOD, SPIRAL_EVENT_SECRET_PREVIOUS="a" * 32 + "\nweak")
     assert found == ["SPIRAL_EVENT_SECRET_PREVIOUS: a secret has at least 32 bytes, this one has 4"]
 

@@ -29,9 +29,9 @@ class Sealed(NamedTuple):
 
 def curl(service: Service, path: str, body: bytes, token: str) -> Any:
     """POST with curl; the answer's JSON."""
+    headers = ("-H", f"Authorization: Bearer {token}", "-H", "Content-Type: application/json")
     done = subprocess.run(
-        ["curl", "-sS", service.url + path, "-H", f"Authorization: Bearer {token}"]
-        + ["-H", "Content-Type: application/json", "--data-binary", "@-"],
+        ["curl", "-sS", service.url + path, *headers, "--data-binary", "@-"],
         input=body,
         capture_output=True,
         check=True,
@@ -49,7 +49,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of these tests' own, as they kill it."""
     service = Service(tmp_path_factory.mktemp("webhooks"), SPIRAL_EVENT_SECRET=SECRET).start()
     yield service
-    service.stop()
+    service.kill()
 
 
 @pytest.fixture(scope="module")
