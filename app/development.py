@@ -72,7 +72,8 @@ def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
         OSError: it cannot be read or made.
     """
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Linked into place when complete: a start that dies half-way, or two at once, do no harm.
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -30,7 +30,9 @@ _WITHOUT_PAYLOAD = [column for column in sigils.c if column.name not in {"row", 
 _WITH_PAYLOAD = [*_WITHOUT_PAYLOAD, sigils.c.payload]
 _NAMES = [str(column.name) for column in _WITH_PAYLOAD]
 
-# Compiled statements cost up to 2.4 times this when many rows are written.
+# On the hot paths in SQL: compiled statements cost up to 2.4 times as much.
+_GET = f"SELECT {', '.join(_NAMES)} FROM sigils WHERE tenant = ? AND id = ?"  # noqa: S608 - our own names
+_GET_WITHOUT_PAYLOAD = _GET.replace(", payload FROM", " FROM")
 _INSERT = (
     "INSERT INTO sigils (tenant, id, sigil, key_id, issued_at_ms, expires_at_ms, canonical_sha256,"
     " created_at_ms, created_by, revoked_at_ms, revoked_by, revoked_reason, payload)"
@@ -196,9 +198,12 @@ class SqlStore:
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """See Store.get."""
-        columns = _WITH_PAYLOAD if with_payload else _WITHOUT_PAYLOAD
-        rows = await self._read(sa.select(*columns).where(_of(tenant, record_id)))
-        return _record(rows[0]) if rows else None
+        statement = _GET if with_payload else _GET_WITHOUT_PAYLOAD
+        key = (tenant, _stored_id(record_id))
+        row = await self._in_reader(
+            lambda connection: connection.exec_driver_sql(statement, key).one_or_none()
+        )
+        return None if row is None else _record(row)
 
     async def list(
         self, tenant: str, *, limit: int, before: str | None, status: Status | None, now_ms: int

@@ -56,6 +56,7 @@ def reading_engine(url: sa.URL, connections: int) -> sa.Engine:
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
+        pool_reset_on_return=None,  # nothing to roll back: every read is a transaction of its own
         connect_args={"check_same_thread": False},
     )
     _configure(engine, "PRAGMA query_only = ON")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import pytest
 
+import sigil_native
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 
 
@@ -55,7 +56,8 @@ def test_secrets_are_kept_and_private(new_service: Callable[..., Service]) -> No
         path = service.data_dir / "development" / name
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert path.read_text().strip() not in service.log_path.read_text() + service.output_path.read_text()
-    assert stat.S_IMODE((service.data_dir / "development").stat().st_mode) == 0o700
+    for folder in (service.data_dir, service.data_dir / "development"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_open_secret_is_refused(new_service: Callable[..., Service]) -> None:
@@ -123,6 +125,24 @@ def test_production_does_not_start_half_configured(variables: dict[str, str]) ->
     assert done.returncode == 78
     assert "SPIRAL_EVENT_SECRET: required" in done.stderr
     assert ("JWT_ISSUER: required" in done.stderr) == (not variables)
+
+
+@pytest.mark.skipif(sigil_native.backend != "native", reason="production refuses the pure backend")
+def test_production_makes_nothing_up(new_service: Callable[..., Service]) -> None:
+    """In production there is no own issuer, no printed token, and no answer while keys are missing."""
+    service = new_service(
+        SIGIL_ENVIRONMENT="production",
+        SPIRAL_EVENT_SECRET="p" * 32,
+        JWT_ISSUER="https://issuer.example",
+        JWT_AUDIENCE="sigil",
+        JWT_JWKS_URI="https://127.0.0.1:1/jwks",
+    ).start()
+    assert service.output_path.read_text() == ""
+    assert not (service.data_dir / "development").exists()
+    assert service.call("GET", SIGILS, token=service.token()).status == 503
+    assert service.call("GET", SIGILS).status == 401
+    assert service.call("GET", "/readyz").json["code"] == "not_ready"
+    assert service.stop() == 0
 
 
 def test_start_is_quick(new_service: Callable[..., Service]) -> None:
