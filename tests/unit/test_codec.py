@@ -132,7 +132,9 @@ def test_tenants_of_1_to_128_bytes(codec: Any, tenant: str) -> None:
         ({"form": ["text"]}, InvalidOptionError, 'form must be "text", "strand", "token" or "binary"'),
     ],
 )
-def test_bad_options_of_encode(codec: Any, options: dict[str, Any], kind: type[Exception], message: str) -> None:
+def test_bad_options_of_encode(
+    codec: Any, options: dict[str, Any], kind: type[Exception], message: str
+) -> None:
     """Each bad option has its error, before the payload is looked at."""
     for call in (codec.encode, codec.encode_json, codec.encode_many, codec.encode_ndjson):
         bad_payload: Any = [b"{"] if call == codec.encode_many else b"{"
@@ -148,8 +150,12 @@ def test_order_of_checks_in_encode(library: SimpleNamespace) -> None:
     """Tenant, expiry, form, payload, key: the first that is wrong is told."""
     codec = library.SigilCodec(library.KeyRing())
     bad = object()
-    assert isinstance(refusal(lambda: codec.encode(bad, tenant="", expires_in=0, form="x")), InvalidTenantError)
-    assert isinstance(refusal(lambda: codec.encode(bad, tenant="t", expires_in=0, form="x")), InvalidExpiryError)
+    assert isinstance(
+        refusal(lambda: codec.encode(bad, tenant="", expires_in=0, form="x")), InvalidTenantError
+    )
+    assert isinstance(
+        refusal(lambda: codec.encode(bad, tenant="t", expires_in=0, form="x")), InvalidExpiryError
+    )
     assert isinstance(refusal(lambda: codec.encode(bad, tenant="t", form="x")), InvalidOptionError)
     assert isinstance(refusal(lambda: codec.encode(bad, tenant="t")), UnsupportedTypeError)
     assert isinstance(refusal(lambda: codec.encode_json(b"{", tenant="t")), JsonSyntaxError)
@@ -235,7 +241,7 @@ def test_options_concern_the_payload(library: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
-def test_codec_cannot_be_copied(codec: Any, duplicate: Any) -> None:
+def test_codec_cannot_be_copied(codec: Any, duplicate: Callable[[object], object]) -> None:
     """A codec leads to secrets."""
     with pytest.raises(TypeError, match="cannot be copied or pickled"):
         duplicate(codec)
@@ -287,7 +293,9 @@ def test_any_changed_byte_is_noticed(codec: Any) -> None:
             assert isinstance(error, (SigilFormatError, UnknownKeyError, TagMismatchError))
 
 
-@pytest.mark.parametrize("payload", [None, {}, {"b": [1, 2.5, "é"]}, {"b": [1, 2.5, "e"], "a": None}, [PAYLOAD]])
+@pytest.mark.parametrize(
+    "payload", [None, {}, {"b": [1, 2.5, "é"]}, {"b": [1, 2.5, "e"], "a": None}, [PAYLOAD]]
+)
 def test_other_payload_is_noticed(codec: Any, payload: Any) -> None:
     """Only the sealed payload verifies."""
     error = refusal(lambda: codec.verify(make_sigil(CANONICAL), payload, tenant=TENANT, now=NOW))
@@ -417,7 +425,9 @@ def test_token_with_other_payload_is_refused(codec: Any) -> None:
     forged = as_token(raw, b'{"a":1}')
     assert isinstance(refusal(lambda: codec.verify_token(forged, tenant=TENANT, now=NOW)), TagMismatchError)
     # The caller's payload is the sealed one, the token's is not.
-    assert isinstance(refusal(lambda: codec.verify(forged, PAYLOAD, tenant=TENANT, now=NOW)), TagMismatchError)
+    assert isinstance(
+        refusal(lambda: codec.verify(forged, PAYLOAD, tenant=TENANT, now=NOW)), TagMismatchError
+    )
     error = refusal(lambda: codec.verify_json(forged, CANONICAL, tenant=TENANT, now=NOW))
     assert isinstance(error, TagMismatchError)
 
@@ -425,15 +435,20 @@ def test_token_with_other_payload_is_refused(codec: Any) -> None:
 def test_other_payload_of_a_token_comes_before_its_times(codec: Any) -> None:
     """A token's payload is part of the tag's check, before issue time and expiry."""
     forged = as_token(make_sigil(CANONICAL, expires_ms=1), b"1")
-    assert isinstance(refusal(lambda: codec.verify(forged, PAYLOAD, tenant=TENANT, now=NOW)), TagMismatchError)
+    assert isinstance(
+        refusal(lambda: codec.verify(forged, PAYLOAD, tenant=TENANT, now=NOW)), TagMismatchError
+    )
 
 
 @pytest.mark.parametrize(
-    "payload", [b'{"b":1,"a":2}', b" 1", b"1.0", b'"\\u0041"', b"{", b"\xff", b'{"a":1,"a":2}', b"9007199254740992"]
+    "payload",
+    [b'{"b":1,"a":2}', b" 1", b"1.0", b'"\\u0041"', b"{", b"\xff", b'{"a":1,"a":2}', b"9007199254740992"],
 )
 def test_sealed_payload_that_is_not_canonical_is_refused(codec: Any, payload: bytes) -> None:
     """Whoever holds the key could seal any bytes; a token's payload is canonical JSON."""
-    error = refusal(lambda: codec.verify_token(as_token(make_sigil(payload), payload), tenant=TENANT, now=NOW))
+    error = refusal(
+        lambda: codec.verify_token(as_token(make_sigil(payload), payload), tenant=TENANT, now=NOW)
+    )
     assert isinstance(error, SigilFormatError)
     assert error.problem == "payload"
     assert error.__cause__ is None

@@ -101,7 +101,16 @@ def test_verify_many_pairs_up(codec: Any) -> None:
 
 @pytest.mark.parametrize(
     ("lines", "count"),
-    [(b"", 0), (b"1", 1), (b"1\n", 1), (b"1\n2", 2), (b"1\r\n2\r\n", 2), (b"\n", 1), (b"1\n\n", 2), ("1\n2\n", 2)],
+    [
+        (b"", 0),
+        (b"1", 1),
+        (b"1\n", 1),
+        (b"1\n2", 2),
+        (b"1\r\n2\r\n", 2),
+        (b"\n", 1),
+        (b"1\n\n", 2),
+        ("1\n2\n", 2),
+    ],
 )
 def test_lines_are_counted(codec: Any, lines: str | bytes, count: int) -> None:
     """A result a line; the last line feed may lack; a blank line is a bad one."""
@@ -120,7 +129,9 @@ def test_lines_are_sealed_in_order(codec: Any, form: str) -> None:
     payloads = [{"n": number, "pad": "é" * (number * 7 % 500)} for number in range(1000)]
     lines = "".join(json.dumps(payload, ensure_ascii=False) + "\n" for payload in payloads)
     for given_lines in (lines, lines.encode(), bytearray(lines.encode()), memoryview(lines.encode())):
-        sigils = codec.encode_ndjson(given_lines, tenant=TENANT, form=form, expires_in=9).decode().splitlines()
+        sigils = (
+            codec.encode_ndjson(given_lines, tenant=TENANT, form=form, expires_in=9).decode().splitlines()
+        )
         outcomes = codec.verify_many(sigils, payloads, tenant=TENANT)
         assert [outcome.text for outcome in outcomes] == [codec.decode(sigil).text for sigil in sigils]
         assert ("." in sigils[0]) == (form == "token")
@@ -130,12 +141,25 @@ def test_bad_line_stops_no_other(codec: Any) -> None:
     """A bad line's result says what is wrong and where, in compact JSON."""
     lines = b'{"a":1}\n{"\xc3\xa9~/":[1,]}\n[1,2]\n\xff\n9007199254740993\n"x"'
     results = codec.encode_ndjson(lines, tenant=TENANT).split(b"\n")
-    assert [result[:5] for result in results] == [b"sgl1_", b'{"err', b"sgl1_", b'{"err', b'{"err', b"sgl1_", b""]
-    assert results[1] == (
-        '{"error":"syntax","message":"expected a value (byte 11, pointer \\"/\\\\u00e9~0~1/1\\")",'
-        '"pointer":"/é~0~1/1","offset":11}'
-    ).encode()
-    assert results[3] == b'{"error":"invalid_utf8","message":"invalid UTF-8 (byte 0)","pointer":"","offset":0}'
+    assert [result[:5] for result in results] == [
+        b"sgl1_",
+        b'{"err',
+        b"sgl1_",
+        b'{"err',
+        b'{"err',
+        b"sgl1_",
+        b"",
+    ]
+    assert (
+        results[1]
+        == (
+            '{"error":"syntax","message":"expected a value (byte 11, pointer \\"/\\\\u00e9~0~1/1\\")",'
+            '"pointer":"/é~0~1/1","offset":11}'
+        ).encode()
+    )
+    assert (
+        results[3] == b'{"error":"invalid_utf8","message":"invalid UTF-8 (byte 0)","pointer":"","offset":0}'
+    )
     assert json.loads(results[4])["error"] == "integer_range"
 
 
@@ -283,7 +307,11 @@ def test_lines_to_verify_may_nest_as_deep_as_sealed_ones(library: SimpleNamespac
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@given(payloads=st.lists(st.recursive(st.none() | st.integers(-9, 9) | st.text(max_size=5), st.lists, max_leaves=5)))
+@given(
+    payloads=st.lists(
+        st.recursive(st.none() | st.integers(-9, 9) | st.text(max_size=5), st.lists, max_leaves=5)
+    )
+)
 def test_sealed_lines_verify(backend: str, payloads: list[Any]) -> None:
     """Whatever was sealed line by line verifies line by line."""
     codec = codec_of(load_backend(backend))

@@ -55,7 +55,9 @@ BAD_FILES: dict[str, str | bytes] = {
     "keys must be an array": '{"version":1,"keys":{}}',
     "not JSON": key_ring_text({"secret": SECRET}) + "x",
     "not UTF-8": key_ring_text({"secret": SECRET}).encode() + b"\xff",
-    "an object has two members of one name": f'{{"version":1,"keys":[{{"secret":"{SECRET}","secret":"{SECRET}"}}]}}',
+    "an object has two members of one name": (
+        f'{{"version":1,"keys":[{{"secret":"{SECRET}","secret":"{SECRET}"}}]}}'
+    ),
     "key 1: must be an object": '{"version":1,"keys":[null]}',
     "key 1: has no secret": key_ring_text({"state": "active"}),
     "key 2: has a member other than secret, state, not_before and retire_at": key_ring_text(
@@ -65,7 +67,9 @@ BAD_FILES: dict[str, str | bytes] = {
     "key 1: secret is not base64url without padding": key_ring_text({"secret": SECRET + "="}),
     "key 1: secret has unused bits that are not zero": key_ring_text({"secret": SECRET[:-1] + "t"}),
     "key 1: a secret has at least 32 bytes, this one has 31": key_ring_text({"secret": base64url(A[:31])}),
-    'key 1: state must be "active", "verify-only" or "revoked"': key_ring_text({"secret": SECRET, "state": SECRET}),
+    'key 1: state must be "active", "verify-only" or "revoked"': key_ring_text(
+        {"secret": SECRET, "state": SECRET}
+    ),
     "key 1: not_before is out of range": key_ring_text({"secret": SECRET, "not_before": -1}),
     "key 1: retire_at must be a number of seconds or None, not str": key_ring_text(
         {"secret": SECRET, "retire_at": SECRET}
@@ -75,7 +79,9 @@ BAD_FILES: dict[str, str | bytes] = {
 
 
 @pytest.mark.parametrize(("problem", "text"), BAD_FILES.items())
-def test_bad_file_is_refused(library: SimpleNamespace, tmp_path: Path, problem: str, text: str | bytes) -> None:
+def test_bad_file_is_refused(
+    library: SimpleNamespace, tmp_path: Path, problem: str, text: str | bytes
+) -> None:
     """The message names the file, the key and the problem, and the error keeps no secret alive."""
     path = tmp_path / "ring.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())

@@ -58,7 +58,7 @@ def test_keys_are_told_in_order_of_addition(library: SimpleNamespace) -> None:
         KeyInfo(key_id_of(A), "revoked", 5.0, 6.5),
         KeyInfo(key_id_of(B), "active", None, None),
     ]
-    assert all(isinstance(info, KeyInfo) for info in ring.keys())
+    assert {type(info) for info in list(ring.keys())} == {KeyInfo}
 
 
 @pytest.mark.parametrize("state", ["active", "verify-only", "revoked"])
@@ -70,7 +70,7 @@ def test_second_secret_of_one_id_is_refused(library: SimpleNamespace, state: str
         ring.add(A)
     with pytest.raises(DuplicateKeyError):
         ring.rotate(A)
-    assert [info.state for info in ring.keys()] == [state]
+    assert ring.keys() == [KeyInfo(key_id_of(A), state, None, None)]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,9 @@ def test_bad_cache_size(library: SimpleNamespace, size: Any, kind: type[Exceptio
         ([(A, "active", PAST, FUTURE), (B, "active", PAST - 1, FUTURE)], A),
     ],
 )
-def test_latest_not_before_signs(library: SimpleNamespace, keys: list[tuple[Any, ...]], expected: bytes) -> None:
+def test_latest_not_before_signs(
+    library: SimpleNamespace, keys: list[tuple[Any, ...]], expected: bytes
+) -> None:
     """Of the active keys of now, the one with the latest not_before; of equals the last added."""
     ring = library.KeyRing()
     for key in keys:
@@ -191,7 +193,7 @@ def test_key_begins_and_ceases_to_sign_as_time_passes(library: SimpleNamespace) 
     ring, now = library.KeyRing(), time.time()
     ring.add(A, "active", None, now + 0.2)
     ring.add(B, "active", now + 0.1)
-    seen = []
+    seen: list[int] = []
     while not seen or seen[-1] != key_id_of(B):
         seen.append(signer_of(library, ring))
         assert time.time() < now + 30
@@ -223,7 +225,8 @@ def test_rotation_may_retire_the_previous_keys(library: SimpleNamespace) -> None
     ring.add(A, "verify-only", None, 50)
     ring.add(B, "active", None, 60)
     ring.rotate(C, retire_previous_at=70)
-    assert [info.retire_at for info in ring.keys()] == [50.0, 70.0, None]
+    told = list(ring.keys())
+    assert [info.retire_at for info in told] == [50.0, 70.0, None]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +338,7 @@ def test_ring_changes_while_threads_use_it(library: SimpleNamespace) -> None:
         try:
             for number in range(200):
                 codec.verify(codec.encode(number, tenant="t"), number, tenant="t")
-        except BaseException as error:  # noqa: BLE001 - handed to the test
+        except BaseException as error:
             failures.append(error)
 
     threads = [threading.Thread(target=seal) for _ in range(4)]
