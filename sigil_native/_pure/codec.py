@@ -74,8 +74,8 @@ class SigilCodec:
         if not isinstance(ring, KeyRing):
             raise TypeError(f"ring must be KeyRing, not {type(ring).__name__}")
         self._ring = ring
-        self._skew_ms = skew_ms(max_future_skew)
         self._exact, self._max_depth, self._max_bytes = json_options(integers, max_depth, max_bytes)
+        self._skew_ms = skew_ms(max_future_skew)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         raise TypeError(f"{SigilCodec.__name__} is final")
