@@ -26,6 +26,7 @@ MODULES = {
         "secret.cpp",
         "sha256.cpp",
         "sha256_armv8.cpp",
+        "sha256_avx512.cpp",
         "sha256_portable.cpp",
         "sha256_shani.cpp",
     ],
@@ -42,12 +43,21 @@ MODULES = {
         "number.cpp",
     ],
     "_canonical_values": ["number.cpp"],
-    "_sigil": ["sigil_format.cpp"],
+    "_sigil": ["base64url.cpp", "sigil_format.cpp"],
     "_keyring": [],
     "_sealing": [],
     "_batch": [],
     "_codec": [],
     "_signature": [],
+}
+
+# Plain C methods are quicker to call than Cython's own; "clinic" tells help() and inspect their signatures.
+DIRECTIVES = {
+    "language_level": 3,
+    "binding": False,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
+    "linetrace": TRACE,
 }
 
 if sys.platform == "win32":
@@ -84,7 +94,7 @@ def extensions() -> list[Extension]:
     ]
     return cythonize(
         modules,
-        compiler_directives={"language_level": 3, "binding": False, "linetrace": TRACE},
+        compiler_directives=DIRECTIVES,
         build_dir="build/cython",
     )
 

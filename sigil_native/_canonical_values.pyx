@@ -22,7 +22,7 @@ from sigil_native._python_objects cimport (
     PyDict_Check,
     PyDict_CheckExact,
     PyDict_Next,
-    PyDict_Size,
+    PyDict_GET_SIZE,
     PyFloat_AS_DOUBLE,
     PyFloat_Check,
     PyFloat_CheckExact,
@@ -68,20 +68,20 @@ cdef extern from "utf16_order.h" namespace "sigil" nogil:
     uint64_t order_prefix_ascii(const uint8_t* text, size_t length)
 
 cdef extern from "value_scratch.h" namespace "sigil" nogil:
-    cdef cppclass Member:
-        Text name
-        void* object
+    cdef struct Member:
+        void* name
         void* value
     cdef cppclass MemberStack:
         size_t size()
-        void truncate(size_t size)
+        void set_size(size_t size)
         cbool reserve(size_t count)
-        void push(const Text& name, uint64_t prefix, void* object, void* value)
+        Member* members(size_t base)
+        uint64_t* prefixes(size_t base)
         const Member& ordered(size_t base, size_t index)
         void keep_order(size_t base)
-        void sort(size_t base)
-        void sort_as_ecmascript(size_t base)
-        size_t find_duplicate(size_t base)
+        void sort(size_t base, Text (*text_of)(void*) noexcept)
+        void sort_as_ecmascript(size_t base, Text (*text_of)(void*) noexcept)
+        size_t find_duplicate(size_t base, Text (*text_of)(void*) noexcept)
     cdef cppclass ValueScratch:
         ByteBuffer text
         MemberStack members
@@ -97,6 +97,7 @@ cdef extern from "json_string.h" namespace "sigil" nogil:
 
 cdef extern from "number.h" namespace "sigil" nogil:
     const int kLongestNumber
+    const uint64_t kMaxSafeInteger
     char* write_number(double value, char* out)
     char* write_integer(uint64_t value, char* out)
 
@@ -104,9 +105,9 @@ cdef extern from "big_integer.h" namespace "sigil" nogil:
     const size_t kMaxIntegerDigits
     size_t write_big_integer(const digit* digits, size_t count, unsigned int bits, char* out)
 
-cdef uint64_t MAX_SAFE_INTEGER = (<uint64_t> 1 << 53) - 1
-# Each write asks for room for what the container may add: `,` or `:` or a bracket.
-cdef size_t TAIL = 2
+cdef enum:
+    # Each write asks for room for what the container may add: `,` or `:` or a bracket.
+    TAIL = 2
 
 
 cdef struct Step:
@@ -306,7 +307,7 @@ cdef uint8_t* write_int(Walker* walker, PyObject* value, uint8_t* out) noexcept:
     if likely(count * PyLong_SHIFT <= 60):
         for i in range(count):
             magnitude |= <uint64_t> sigil_digits(value)[i] << (i * PyLong_SHIFT)
-        if likely(magnitude <= MAX_SAFE_INTEGER):
+        if likely(magnitude <= kMaxSafeInteger):
             if sigil_is_negative(value):
                 out[0] = c"-"
                 out += 1
@@ -439,7 +440,7 @@ cdef uint8_t* write_dict(Walker* walker, PyObject* value, uint8_t* out, uint32_t
     out += 1
     count = walker.members.size() - base
     for i in range(count):
-        name = <PyObject*> walker.members.ordered(base, i).object
+        name = <PyObject*> walker.members.ordered(base, i).name
         out = write_string(walker, name, out)
         if likely(out != NULL):
             out[0] = c":"
@@ -449,7 +450,7 @@ cdef uint8_t* write_dict(Walker* walker, PyObject* value, uint8_t* out, uint32_t
             return NULL
         out[0] = c","
         out += 1
-    walker.members.truncate(base)
+    walker.members.set_size(base)
     return close(walker, out, c"}", count > 0)
 
 
@@ -458,45 +459,56 @@ cdef bint collect_members(Walker* walker, PyObject* value, size_t base) noexcept
     cdef PyObject* name
     cdef PyObject* member
     cdef Py_ssize_t place = 0
-    cdef Text text
-    cdef uint64_t prefix, previous = 0
-    cdef bint ascending = True
+    cdef size_t count = 0
+    cdef Member* members
+    cdef uint64_t* prefixes
+    cdef uint64_t previous = 0
+    cdef bint is_ascending = True
     cdef bint is_distinct = True   # as long as all names are plain str
-    if unlikely(not walker.members.reserve(<size_t> PyDict_Size(value))):
+    if unlikely(not walker.members.reserve(<size_t> PyDict_GET_SIZE(value))):
         fail_without_memory(walker)
         return False
+    members = walker.members.members(base)
+    prefixes = walker.members.prefixes(base)
     while PyDict_Next(value, &place, &name, &member):
         if likely(PyUnicode_CheckExact(name) and PyUnicode_IS_COMPACT_ASCII(name)):
-            text.points = sigil_ascii_data(name)
-            text.length = <size_t> PyUnicode_GET_LENGTH(name)
-            text.width = 1
-            prefix = order_prefix_ascii(<const uint8_t*> text.points, text.length)
+            prefixes[count] = order_prefix_ascii(sigil_ascii_data(name), <size_t> PyUnicode_GET_LENGTH(name))
         else:
-            if not read_name(walker, name, &text):
+            if not check_name(walker, name):
                 return False
-            prefix = order_prefix(text)
+            prefixes[count] = order_prefix(text_of(name))
             is_distinct = False
-        # An equal prefix needs the sort too; the first name may have prefix 0.
-        ascending = ascending and (prefix > previous or walker.members.size() == base)
-        previous = prefix
-        walker.members.push(text, prefix, name, member)
+        is_ascending &= prefixes[count] > previous
+        previous = prefixes[count]
+        members[count] = Member(name, member)
+        count += 1
+    walker.members.set_size(base + count)
     if unlikely(walker.as_ecmascript):
         if not is_distinct:
-            walker.members.sort(base)
+            walker.members.sort(base, text_of)
             if not check_distinct(walker, base):
                 return False
-        walker.members.sort_as_ecmascript(base)
+        walker.members.sort_as_ecmascript(base, text_of)
         return True
-    if ascending:
+    if is_ascending:
         walker.members.keep_order(base)
         return True
-    walker.members.sort(base)
+    walker.members.sort(base, text_of)
     return is_distinct or check_distinct(walker, base)
 
 
-cdef bint read_name(Walker* walker, PyObject* name, Text* text) noexcept:
-    """Judge a name that is not a plain ASCII str."""
-    cdef bint is_lone
+cdef Text text_of(void* name) noexcept nogil:
+    cdef Text text
+    text.points = PyUnicode_DATA(<PyObject*> name)
+    text.length = <size_t> PyUnicode_GET_LENGTH(<PyObject*> name)
+    text.width = <uint8_t> PyUnicode_KIND(<PyObject*> name)
+    return text
+
+
+cdef bint check_name(Walker* walker, PyObject* name) noexcept:
+    """Judge a name that is not a plain ASCII str; False: walker.problem tells why not."""
+    cdef Text text
+    cdef bint is_lone = False
     if not PyUnicode_Check(name):
         fail(walker, "unsupported_name_type", name)
         return False
@@ -504,40 +516,36 @@ cdef bint read_name(Walker* walker, PyObject* name, Text* text) noexcept:
         PyErr_Clear()
         fail_without_memory(walker)
         return False
-    text.points = PyUnicode_DATA(name)
-    text.length = <size_t> PyUnicode_GET_LENGTH(name)
-    text.width = <uint8_t> PyUnicode_KIND(name)
-    if walker.as_ecmascript or text.width == 1:
+    if walker.as_ecmascript:
         return True
+    text = text_of(name)
     if text.width == 2:
         is_lone = has_surrogate[uint16_t](<const uint16_t*> text.points, text.length)
-    else:
+    elif text.width == 4:
         is_lone = has_surrogate[uint32_t](<const uint32_t*> text.points, text.length)
     if is_lone:
         fail(walker, "lone_surrogate", NULL)
-        return False
-    return True
+    return not is_lone
 
 
 cdef bint check_distinct(Walker* walker, size_t base) noexcept:
     """Sorted names may be equal where subclasses of str compare by rules of their own."""
-    cdef size_t place = walker.members.find_duplicate(base)
+    cdef size_t place = walker.members.find_duplicate(base, text_of)
     if likely(place == SIZE_MAX):
         return True
     fail(walker, "duplicate_name", NULL)
-    add_step(walker, <PyObject*> walker.members.ordered(base, place).object, 0)
+    add_step(walker, <PyObject*> walker.members.ordered(base, place).name, 0)
     return False
 
 
 # -- doors -----------------------------------------------------------------------
 
 
-cdef int walk(object value, Walker* walker) except -1:
+cdef int walk(object value, Walker* walker, ValueScratch* scratch) except -1:
     cdef size_t start = walker.out.size()
     cdef uint8_t* out
-    cdef ValueScratch* scratch = &value_scratch()
     walker.members = &scratch.members
-    walker.members.truncate(0)
+    walker.members.set_size(0)
     walker.start = start
     walker.problem = NULL
     walker.culprit = NULL
@@ -557,23 +565,35 @@ cdef int walk(object value, Walker* walker) except -1:
 
 
 cdef int write_canonical(object value, ByteBuffer& out, const JsonOptions& options) except -1:
+    return walk_canonical(value, &out, &options, &value_scratch())
+
+
+cdef int write_stringified(object value, ByteBuffer& out, uint32_t max_depth) except -1:
+    return walk_stringified(value, &out, max_depth, &value_scratch())
+
+
+cdef inline int walk_canonical(
+    object value, ByteBuffer* out, const JsonOptions* options, ValueScratch* scratch
+) except -1:
     cdef Walker walker
-    walker.out = &out
+    walker.out = out
     walker.max_depth = options.max_depth
     walker.max_bytes = options.max_bytes
     walker.exact_integers = options.exact_integers
     walker.as_ecmascript = False
-    return walk(value, &walker)
+    return walk(value, &walker, scratch)
 
 
-cdef int write_stringified(object value, ByteBuffer& out, uint32_t max_depth) except -1:
+cdef inline int walk_stringified(
+    object value, ByteBuffer* out, uint32_t max_depth, ValueScratch* scratch
+) except -1:
     cdef Walker walker
-    walker.out = &out
+    walker.out = out
     walker.max_depth = max_depth
     walker.max_bytes = SIZE_MAX
     walker.exact_integers = False
     walker.as_ecmascript = True
-    return walk(value, &walker)
+    return walk(value, &walker, scratch)
 
 
 # The defaults, told by their identity from what a caller passes.
@@ -607,7 +627,7 @@ def canonicalize(value, *, integers=SAFE, max_depth=DEPTH, max_bytes=None):
         options.max_bytes = SIZE_MAX if most is None else min(most, SIZE_MAX)
     scratch.text.clear()
     try:
-        write_canonical(value, scratch.text, options)
+        walk_canonical(value, &scratch.text, &options, scratch)
         return PyBytes_FromStringAndSize(<char*> scratch.text.data(), <Py_ssize_t> scratch.text.size())
     finally:
         scratch.trim()
@@ -626,7 +646,7 @@ def stringify(value):
     cdef ValueScratch* scratch = &value_scratch()
     scratch.text.clear()
     try:
-        write_stringified(value, scratch.text, DEPTH)
+        walk_stringified(value, &scratch.text, DEPTH, scratch)
         return PyBytes_FromStringAndSize(<char*> scratch.text.data(), <Py_ssize_t> scratch.text.size())
     finally:
         scratch.trim()

@@ -25,7 +25,7 @@ cdef extern from "Python.h" nogil:
     # Of a list or tuple only.
     Py_ssize_t PySequence_Fast_GET_SIZE(PyObject* items)
     PyObject** PySequence_Fast_ITEMS(PyObject* items)
-    Py_ssize_t PyDict_Size(PyObject* members)
+    Py_ssize_t PyDict_GET_SIZE(PyObject* members)
     bint PyDict_Next(PyObject* members, Py_ssize_t* place, PyObject** name, PyObject** value)
 
     ctypedef unsigned int digit

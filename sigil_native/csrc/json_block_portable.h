@@ -1,5 +1,5 @@
 // 64 bytes of text at a time, without vector instructions.
-// Included inside the namespace of a level, after SIGIL_LEVEL's headers.
+// Included inside the namespace of a level, behind the standard headers.
 
 class Block {
   public:
@@ -19,10 +19,6 @@ class Block {
     SIGIL_INLINE std::uint64_t line_spaces() const noexcept { return equal('\t') | equal('\n') | equal('\r'); }
     SIGIL_INLINE std::uint64_t not_ascii() const noexcept {
         return gather([](std::uint64_t word) { return word; });
-    }
-    // { } [ ] : , "
-    SIGIL_INLINE std::uint64_t punctuation() const noexcept {
-        return equal('{') | equal('}') | equal('[') | equal(']') | equal(':') | equal(',') | equal('"');
     }
 
     SIGIL_INLINE void store(std::uint8_t* out) const noexcept {
@@ -76,18 +72,3 @@ SIGIL_INLINE std::uint64_t prefix_parity(std::uint64_t bits) noexcept {
 }
 
 SIGIL_INLINE void copy64(std::uint8_t* out, const std::uint8_t* in) noexcept { std::memcpy(out, in, 64); }
-
-// Writes the places of the bits of `mask`, counted from `base`; up to 64 + 8
-// values may be stored, whatever the count.
-SIGIL_INLINE void note_places(std::uint32_t* out, std::uint32_t base, std::uint64_t mask) noexcept {
-    for (; mask != 0; mask &= mask - 1) *out++ = base + lowest_bit(mask);
-}
-
-// ranks[i] becomes the number of keys below keys[i].
-SIGIL_INLINE void rank_keys(const std::int64_t* keys, std::uint32_t count, std::uint32_t* ranks) noexcept {
-    for (std::uint32_t i = 0; i < count; ++i) {
-        std::uint32_t rank = 0;
-        for (std::uint32_t j = 0; j < count; ++j) rank += keys[j] < keys[i];
-        ranks[i] = rank;
-    }
-}

@@ -150,7 +150,24 @@ class Indexer {
     bool after_space_ = false;  // the last byte seen was dropped
 };
 
-#ifndef SIGIL_OWN_SQUEEZE
+#ifdef SIGIL_OWN_SQUEEZE
+bool Indexer::squeeze(const Block& block, const std::uint8_t*, std::uint32_t at, BlockMasks& masks) noexcept {
+    const std::uint64_t keep = masks.keep;
+    const std::uint64_t dropped = ~keep;
+    // Bytes that stand behind white space and cannot begin a token behind another one.
+    const std::uint64_t inner = ~block.punctuation();
+    const std::uint64_t behind_space = inner & (dropped << 1 | static_cast<std::uint64_t>(after_space_));
+    const std::uint64_t before = kept_ != 0 && !is_punctuation(out_[kept_ - 1]);
+    if ((_pext_u64(behind_space, keep) & (_pext_u64(inner, keep) << 1 | before)) != 0) return false;
+    block.store_some(out_ + kept_, keep);
+    masks.quotes = _pext_u64(masks.quotes, keep);
+    masks.escapes = _pext_u64(masks.escapes, keep);
+    masks.keep = low_bits(count_bits(keep));
+    const std::uint32_t last = size_ - at < 64 ? size_ - at - 1 : 63;
+    after_space_ = (dropped >> last & 1) != 0;
+    return true;
+}
+#else
 // One run of kept bytes at a time: whole vectors, of which the next run
 // overwrites what was too much.
 bool Indexer::squeeze(const Block&, const std::uint8_t* bytes, std::uint32_t at, BlockMasks& masks) noexcept {

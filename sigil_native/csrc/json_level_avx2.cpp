@@ -1,17 +1,24 @@
-// The fast path at level avx2.
+// The fast path with AVX2.
+#include "json_levels.h"
+
+#if SIGIL_X86_LEVELS
+#include <immintrin.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "json_bits.h"
-#include "json_levels.h"
 #include "json_number.h"
+#include "json_target.h"
 #include "json_utf8.h"
+
+SIGIL_TARGET_BEGIN("avx2,bmi,bmi2,popcnt,pclmul")
 
 namespace sigil {
 namespace avx2 {
 namespace {
-#include "json_block_portable.h"
+#include "json_block_avx2.h"
 #include "json_passes.h"
 }  // namespace
 
@@ -22,3 +29,6 @@ Outcome transcode(const std::uint8_t* text, std::size_t size, const JsonOptions&
 
 }  // namespace avx2
 }  // namespace sigil
+
+SIGIL_TARGET_END
+#endif

@@ -1,10 +1,11 @@
 // The fast path without vector instructions.
+#include "json_levels.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "json_bits.h"
-#include "json_levels.h"
 #include "json_number.h"
 #include "json_utf8.h"
 

@@ -1,17 +1,21 @@
-// The fast path at level sse2.
+// The fast path with SSE2.
+#include "json_levels.h"
+
+#if SIGIL_X86_LEVELS
+#include <immintrin.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "json_bits.h"
-#include "json_levels.h"
 #include "json_number.h"
 #include "json_utf8.h"
 
 namespace sigil {
 namespace sse2 {
 namespace {
-#include "json_block_portable.h"
+#include "json_block_sse2.h"
 #include "json_passes.h"
 }  // namespace
 
@@ -22,3 +26,4 @@ Outcome transcode(const std::uint8_t* text, std::size_t size, const JsonOptions&
 
 }  // namespace sse2
 }  // namespace sigil
+#endif

@@ -1,5 +1,6 @@
 // The three passes, compiled once for each vector level: included inside the
 // level's namespace, behind its Block and the standard headers.
+#include "json_block_common.h"
 #include "json_index.h"
 #include "json_parser.h"
 #include "json_emitter.h"

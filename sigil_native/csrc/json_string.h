@@ -3,6 +3,7 @@
 // as UTF-8.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -132,14 +133,18 @@ inline bool copy_plain_ascii(const std::uint8_t* text, std::size_t length, std::
 #ifdef SIGIL_SSE2
     using namespace detail;
     if (length <= 16) {
-        const bool is_short = length < 8;
+        // Two words: the first eight characters, and those from the eighth on. Each is
+        // read so that it ends with the text, and what lies before is pushed out.
+        // No branch: lengths are hard to predict.
+        const std::size_t kept = std::min<std::size_t>(length, 8);
         std::uint64_t first;
-        std::uint64_t last;
-        std::memcpy(&first, is_short ? text + length - 8 : text, 8);
-        std::memcpy(&last, text + length - 8, 8);
-        first >>= is_short ? (64 - 8 * length) & 63 : 0;
+        std::uint64_t second;
+        std::memcpy(&first, text + kept - 8, 8);
+        std::memcpy(&second, text + length - 8, 8);
+        first >>= (64 - 8 * kept) & 63;
+        second >>= (128 - 8 * length) & 63;
         std::memcpy(out, &first, 8);
-        std::memcpy(is_short ? out + 8 : out + length - 8, &last, 8);
+        std::memcpy(out + 8, &second, 8);
         const int marks = _mm_movemask_epi8(needs_escape(load16(text + length - 16)));
         return marks >> (16 - length) == 0;
     }

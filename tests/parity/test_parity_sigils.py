@@ -180,21 +180,6 @@ def test_lines(lines: list[bytes], end: bool) -> None:
     assert len(native) == len(pure)
     for one, other in zip(native, pure, strict=True):
         assert one == other or one[:5] == other[:5] == b"sgl1_"
-    native_str, pure_str = (
-        outcome(codec.encode_ndjson, text.decode("utf-8", "surrogatepass"), tenant=TENANT)
-        for codec in CODECS
-        if is_decodable(text)
-    ) or (None, None)
-    assert (native_str is None) == (pure_str is None)
-
-
-def is_decodable(text: bytes) -> bool:
-    """Whether a text could have come from a str."""
-    try:
-        text.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 # -- judging -----------------------------------------------------------------------
