@@ -285,7 +285,9 @@ class SigilCodec:
             raise SigilFormatError("shape")
         self._check((sigil, payload), payload, tenant_name, now_ms)
         try:
-            is_canonical = self._from_bytes(payload, from_str=False) == payload
+            # Integers of any size: 1e16 is a float whose canonical form has none of the marks of one.
+            again = canonical_bytes(payload, False, True, self._max_depth, self._max_bytes)
+            is_canonical = again == payload
         except CanonicalizationError:
             is_canonical = False
         if not is_canonical:

@@ -56,7 +56,7 @@ def test_hkdf_sha256(secret: Any, salt: Any, info: Any, length: Any) -> None:
 @given(secret=secrets, data=blobs | no_bytes, tag=st.binary(max_size=40) | no_bytes)
 def test_hmac_key(secret: Any, data: Any, tag: Any) -> None:
     """A key is refused alike, or signs and verifies alike."""
-    keys = [outcome(lambda lib=lib: repr(lib.HmacKey(secret))) for lib in (NATIVE, PURE)]  # type: ignore[misc]
+    keys = [outcome(lambda lib=lib: repr(lib.HmacKey(secret))) for lib in (NATIVE, PURE)]
     assert keys[0] == keys[1]
     if keys[0][0] == "error":
         return
