@@ -7,9 +7,7 @@ asks for the same in plain Python; ``backend`` says which it is.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Literal
 
-from sigil_native._keyinfo import KeyInfo
 from sigil_native.errors import (
     ByteOrderMarkError,
     CanonicalizationError,
@@ -44,6 +42,12 @@ from sigil_native.errors import (
     WeakSecretError,
 )
 
+TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
+if TYPE_CHECKING:
+    from typing import Final, Literal
+
+    from sigil_native._keyinfo import KeyInfo
+
 _wants_pure = os.environ.get("SIGIL_NATIVE_PURE") == "1"
 
 #: What does the work: the compiled modules, or plain Python.
@@ -73,6 +77,17 @@ else:
             "or ask for the plain Python backend with SIGIL_NATIVE_PURE=1",
             name=error.name,
         ) from error
+
+
+def __getattr__(name: str) -> object:
+    # KeyInfo is a NamedTuple, and so needs typing.
+    if name == "KeyInfo":
+        from sigil_native._keyinfo import KeyInfo as Info  # noqa: PLC0415
+
+        globals()[name] = Info
+        return Info
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__: Final = "0.1.0"
 

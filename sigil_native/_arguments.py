@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TypeGuard
 
 from sigil_native._constants import (
     FORMS,
@@ -21,6 +20,10 @@ from sigil_native.errors import (
     InvalidTenantError,
     WeakSecretError,
 )
+
+TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
 _LARGEST_CACHE = 1 << 24
 

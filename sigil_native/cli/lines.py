@@ -27,6 +27,7 @@ class Results(NamedTuple):
     """
 
     output: bytes
+    lines: int
     refused: int = 0
     reasons: Iterable[tuple[int, str]] = ()
 
@@ -53,9 +54,7 @@ class EachLine(NamedTuple):
 
     def process(self, data: memoryview) -> Results:
         """Results of a block of complete lines."""
-        lines = bytes(data).split(b"\n")
-        if not lines[-1]:
-            lines.pop()
+        lines = split_lines(data)
         results = []
         reasons = []
         for index, line in enumerate(lines):
@@ -64,11 +63,11 @@ class EachLine(NamedTuple):
             except SigilError as error:
                 results.append(self.render_error(error))
                 reasons.append((index, str(error)))
-        return Results(b"".join(results), len(reasons), reasons)
+        return Results(b"".join(results), len(lines), len(reasons), reasons)
 
     def refuse(self, error: SigilError) -> Results:
         """The result of a line that ``convert`` never gets to see."""
-        return Results(self.render_error(error), 1, [(0, str(error))])
+        return Results(self.render_error(error), 1, 1, [(0, str(error))])
 
 
 def run_lines(args: argparse.Namespace, job: LineJob, label: str) -> int:
@@ -84,25 +83,33 @@ def run_lines(args: argparse.Namespace, job: LineJob, label: str) -> int:
         try:
             for block in line_blocks(source, args.max_line_bytes):
                 if isinstance(block, LongLine):
-                    results = job.refuse(line_too_long(args.max_line_bytes))
+                    results, consumed = job.refuse(line_too_long(args.max_line_bytes)), block.consumed
                 else:
-                    results = job.process(block.data)
+                    results, consumed = job.process(block), len(block)
                 output.write(results.output)
                 if results.refused and named < _NAMED:
                     progress.clear()
                     for index, reason in results.reasons:
-                        complain(f"{printable(source.name)}, line {block.first_line + index}: {reason}")
+                        complain(f"{printable(source.name)}, line {lines + index + 1}: {reason}")
                         named += 1
                         if named == _NAMED:
                             break
-                lines += block.lines
+                lines += results.lines
                 refused += results.refused
-                progress.advance(block.consumed)
+                progress.advance(consumed)
         finally:
             progress.clear()
     if refused:
         complain(f"{refused} of {lines} {'line' if lines == 1 else 'lines'} refused")
     return exits.REFUSED if refused else exits.OK
+
+
+def split_lines(data: memoryview) -> list[bytes]:
+    """The lines of a block, without their newlines."""
+    lines = bytes(data).split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
 
 
 def reasons(results: bytes, refused: bytes) -> Iterator[tuple[int, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sigil_native import KeyRing, Sigil, SigilCodec
 from sigil_native._constants import SIGIL_SIZE, STRAND_SIZE, TEXT_SIZE
 from sigil_native.cli import exits
-from sigil_native.cli.lines import line_too_long
+from sigil_native.cli.lines import line_too_long, split_lines
 from sigil_native.cli.output import complain, json_line, open_output, table
 from sigil_native.cli.report import fields_for_people, fields_for_programs
 from sigil_native.cli.streams import DEFAULT_MAX_LINE, LongLine, Source, line_blocks
@@ -105,15 +105,15 @@ def _from_input() -> Iterator[_Batch]:
                 yield _Batch("record", number, records)
                 number += len(records)
             return
-        place = f"{source.name}, line"
+        place, number = f"{source.name}, line", 1
         for block in line_blocks(source):
+            values: list[bytes | SigilError]
             if isinstance(block, LongLine):
-                yield _Batch(place, block.first_line, [line_too_long(DEFAULT_MAX_LINE)])
-                continue
-            lines = bytes(block.data).split(b"\n")
-            if not lines[-1]:
-                lines.pop()
-            yield _Batch(place, block.first_line, [line.strip() for line in lines])
+                values = [line_too_long(DEFAULT_MAX_LINE)]
+            else:
+                values = [line.strip() for line in split_lines(block)]
+            yield _Batch(place, number, values)
+            number += len(values)
 
 
 def _form(value: bytes) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BLOCK_SIZE: Final = 4 << 20
-#: So that a block of tiny lines does not grow a hundredfold in results.
-MAX_BLOCK_LINES: Final = 1 << 15
+#: Large enough for the library's batches. Not larger, because results can be a hundred
+#: times as long as the lines they come from, and are held a block at a time.
+BLOCK_SIZE: Final = 128 << 10
 DEFAULT_MAX_LINE: Final = 64 << 20
 
 
@@ -75,7 +75,7 @@ class Source:
     def read_all(self) -> bytes:
         """Everything up to the end."""
         try:
-            if not self._ahead and os.get_blocking(self._raw.fileno()):
+            if not self._ahead and (os.name == "nt" or os.get_blocking(self._raw.fileno())):
                 return self._raw.readall()
         except OSError as error:
             error.filename = self.name
@@ -92,34 +92,19 @@ class Source:
         self._raw.close()
 
 
-class Block(NamedTuple):
-    """Complete lines; only the very last of a stream may lack its newline.
-
-    ``data`` is a view of a buffer that the next block reuses. ``consumed``
-    """
-
-    data: memoryview
-    first_line: int
-    lines: int
-
-    @property
-    def consumed(self) -> int:
-        """Bytes of input that this block is."""
-        return len(self.data)
-
-
 class LongLine(NamedTuple):
     """A line beyond the limit; its bytes were read past and not kept."""
 
-    first_line: int
     consumed: int
-    lines: int = 1
 
 
 def line_blocks(
     source: Source, limit: int = DEFAULT_MAX_LINE, block_size: int = BLOCK_SIZE
-) -> Iterator[Block | LongLine]:
+) -> Iterator[memoryview | LongLine]:
     """Cut a stream into blocks of complete lines.
+
+    A block is a view of a buffer that the next one reuses; only the very last line
+    of a stream may lack its newline.
 
     The buffer never holds more than ``limit`` bytes and a newline, so no line
     longer than that can be complete in it; only such a long line makes it grow
@@ -129,13 +114,10 @@ def line_blocks(
     usual = min(block_size, limit + 1)
     buffer = bytearray(usual)
     filled = searched = 0
-    line = 1
     while True:
         cut = buffer.rfind(b"\n", searched, filled) + 1
         if cut:
-            for block in _pieces(buffer, 0, cut, line):
-                yield block
-                line += block.lines
+            yield memoryview(buffer)[:cut]
             rest = buffer[cut:filled]
             if len(buffer) > usual >= 2 * len(rest):
                 buffer = bytearray(usual)
@@ -143,8 +125,7 @@ def line_blocks(
             buffer[:filled] = rest
         elif filled == len(buffer) > limit:
             consumed, rest = _skip_line(source, buffer)
-            yield LongLine(line, consumed)
-            line += 1
+            yield LongLine(consumed)
             buffer = bytearray(usual)
             filled, searched = len(rest), 0
             buffer[:filled] = rest
@@ -157,21 +138,7 @@ def line_blocks(
             break
         filled += count
     if filled:
-        yield Block(memoryview(buffer)[:filled], line, 1)
-
-
-def _pieces(buffer: bytearray, start: int, end: int, line: int) -> Iterator[Block]:
-    """The lines of ``buffer[start:end]`` in blocks that do not hold too many."""
-    lines = buffer.count(b"\n", start, end)
-    if lines <= MAX_BLOCK_LINES:
-        yield Block(memoryview(buffer)[start:end], line, lines)
-        return
-    middle = (start + end) // 2
-    cut = (buffer.rfind(b"\n", start, middle) + 1) or (buffer.find(b"\n", middle, end) + 1)
-    for left, right in ((start, cut), (cut, end)):
-        for block in _pieces(buffer, left, right, line):
-            yield block
-            line += block.lines
+        yield memoryview(buffer)[:filled]
 
 
 def _skip_line(source: Source, buffer: bytearray) -> tuple[int, bytearray]:

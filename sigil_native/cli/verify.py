@@ -32,11 +32,12 @@ class _VerifyLines:
     def process(self, data: memoryview) -> Results:
         """Results of a block of complete lines."""
         output = self._codec.verify_ndjson(data, tenant=self._tenant, now=self._now)
-        return Results(output, output.count(_REFUSED), reasons(output, _REFUSED))
+        lines, refused = output.count(b"\n"), output.count(_REFUSED)
+        return Results(output, lines, refused, reasons(output, _REFUSED))
 
     def refuse(self, error: SigilError) -> Results:
         """The result of a line that is too long to be read."""
-        return Results(json_line(refusal_fields(error)), 1, [(0, str(error))])
+        return Results(json_line(refusal_fields(error)), 1, 1, [(0, str(error))])
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigil_native.cli import streams, values
+from sigil_native.cli import values
 from sigil_native.cli.output import json_line, open_output, printable, table
 from sigil_native.cli.progress import Progress
-from sigil_native.cli.streams import Block, LongLine, Source, line_blocks
+from sigil_native.cli.streams import LongLine, Source, line_blocks
 
 
 class Fragments(Source):
@@ -39,18 +39,16 @@ class Fragments(Source):
 
 
 def split(fragments: list[bytes], limit: int, block_size: int) -> tuple[list[bytes | None], int]:
-    """The lines that come out (None: too long), checked for numbering, and the bytes consumed."""
+    """The lines that come out (None: too long), and the bytes consumed."""
     lines: list[bytes | None] = []
     consumed = 0
     for block in line_blocks(Fragments(fragments), limit, block_size):
-        assert block.first_line == len(lines) + 1
-        consumed += block.consumed
         if isinstance(block, LongLine):
             lines.append(None)
-            continue
-        text = bytes(block.data).removesuffix(b"\n").split(b"\n")
-        assert len(text) == block.lines
-        lines.extend(text)
+            consumed += block.consumed
+        else:
+            lines += bytes(block).removesuffix(b"\n").split(b"\n")
+            consumed += len(block)
     return lines, consumed
 
 
@@ -70,26 +68,13 @@ def test_blocks_hold_every_line_once_in_order(fragments: list[bytes], limit: int
     assert consumed == len(text)
 
 
-@given(st.lists(st.sampled_from([b"\n", b"a\n", b"longer line\n", b"x" * 70 + b"\n"]), max_size=60))
-def test_a_block_holds_a_bounded_number_of_lines(lines: list[bytes]) -> None:
-    """Blocks of tiny lines are cut further, or their results would fill the memory."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "MAX_BLOCK_LINES", 4)
-        blocks = []
-        for block in line_blocks(Fragments([b"".join(lines)])):
-            assert isinstance(block, Block)
-            assert block.lines <= 4
-            blocks.append(bytes(block.data))
-    assert b"".join(blocks) == b"".join(lines)
-
-
 def test_the_buffer_shrinks_after_a_long_line() -> None:
     """One long line does not leave a large buffer behind."""
     fragments = [b"x" * 1000 + b"\n", b"a\n", b"b\n", b"c\n"]
     sizes = [
-        len(block.data.obj)  # type: ignore[arg-type]
+        len(block.obj)  # type: ignore[arg-type]
         for block in line_blocks(Fragments(fragments), 4000, 16)
-        if isinstance(block, Block)
+        if isinstance(block, memoryview)
     ]
     assert sizes[0] >= 1001
     assert sizes[-1] == 16
