@@ -36,15 +36,38 @@ def stdlib_hmac(message: bytes) -> bytes:
     return hmac.digest(SECRET, message, "sha256")
 
 
-def seal_value(value: object) -> bytes:
-    """Sort, sign and encode by orjson, hmac and base64."""
-    text = orjson_value(value)
-    return base64.urlsafe_b64encode(stdlib_hmac(text))
+#: Version, key id, expiry and id, made beforehand; a real program would make them each time.
+HEADER = bytes(range(32))
 
 
-def seal_text(text: bytes) -> bytes:
-    """Parse, sort, sign and encode by orjson, hmac and base64."""
-    return base64.urlsafe_b64encode(stdlib_hmac(orjson_text(text)))
+def _text(canonical: bytes) -> str:
+    tag = stdlib_hmac(HEADER + canonical)
+    return base64.urlsafe_b64encode(HEADER + tag).rstrip(b"=").decode()
+
+
+def _token(canonical: bytes) -> str:
+    message = HEADER + canonical
+    return base64.urlsafe_b64encode(message + stdlib_hmac(message)).rstrip(b"=").decode()
+
+
+def value_to_text(value: object) -> str:
+    """A seal of Python values by orjson, hmac and base64: header and tag."""
+    return _text(orjson_value(value))
+
+
+def value_to_token(value: object) -> str:
+    """The same with the payload in it."""
+    return _token(orjson_value(value))
+
+
+def json_to_text(text: bytes) -> str:
+    """A seal of JSON text by orjson, hmac and base64: header and tag."""
+    return _text(orjson_text(text))
+
+
+def json_to_token(text: bytes) -> str:
+    """The same with the payload in it."""
+    return _token(orjson_text(text))
 
 
 _SERIALIZER = itsdangerous.URLSafeSerializer(SECRET)

@@ -132,14 +132,20 @@ def _codec() -> sigil_native.SigilCodec:
 
 
 def seal_rows(inputs: dict[str, list[bytes]]) -> Iterator[Row]:
-    """Sigils, one a call."""
+    """Sigils, one a call: as text, and as token beside peers whose results carry the payload too."""
     codec = _codec()
 
     def encode(value: object) -> object:
         return codec.encode(value, tenant="acme")
 
+    def encode_token(value: object) -> object:
+        return codec.encode(value, tenant="acme", form="token")
+
     def encode_json(text: bytes) -> object:
         return codec.encode_json(text, tenant="acme")
+
+    def encode_json_token(text: bytes) -> object:
+        return codec.encode_json(text, tenant="acme", form="token")
 
     def verify(sealed: tuple[str, object]) -> object:
         return codec.verify(sealed[0], sealed[1], tenant="acme")
@@ -148,11 +154,20 @@ def seal_rows(inputs: dict[str, list[bytes]]) -> Iterator[Row]:
     for kind in ("event, fixed", "events, varied"):
         texts = inputs[kind]
         values = [json.loads(text) for text in texts]
-        yield _over(f"encode: {kind}", assembled, 5, encode, peers.seal_value, values)
-        yield _over(f"encode: {kind}", "itsdangerous", 30, encode, peers.itsdangerous_value, values)
-        yield _over(f"encode: {kind}", "PyJWT HS256", 30, encode, peers.pyjwt_value, values)
+        yield _over(f"encode: {kind}", assembled, 5, encode, peers.value_to_text, values)
+        yield _over(f"encode as token: {kind}", assembled, 5, encode_token, peers.value_to_token, values)
         yield _over(
-            f"encode_json: {kind}", f"orjson loads + {assembled}", 8, encode_json, peers.seal_text, texts
+            f"encode as token: {kind}", "itsdangerous", 30, encode_token, peers.itsdangerous_value, values
+        )
+        yield _over(f"encode as token: {kind}", "PyJWT HS256", 30, encode_token, peers.pyjwt_value, values)
+        yield _over(f"encode_json: {kind}", f"loads + {assembled}", 8, encode_json, peers.json_to_text, texts)
+        yield _over(
+            f"encode_json as token: {kind}",
+            f"loads + {assembled}",
+            8,
+            encode_json_token,
+            peers.json_to_token,
+            texts,
         )
         sealed = [(codec.encode(value, tenant="acme"), value) for value in values]
         both = pair(each(verify, sealed), each(lambda item: encode(item[1]), sealed), len(sealed))
@@ -168,8 +183,13 @@ def batch_rows(inputs: dict[str, list[bytes]]) -> Iterator[Row]:
     def batch() -> bytes:
         return codec.encode_ndjson(lines, tenant="acme")
 
-    peer = each(peers.seal_text, texts)
-    yield Row("encode_ndjson: varied", "a loop of orjson + hmac + base64", 10, pair(batch, peer, len(texts)))
+    def batch_of_tokens() -> bytes:
+        return codec.encode_ndjson(lines, tenant="acme", form="token")
+
+    loop = "a loop of orjson + hmac + base64"
+    texts_peer, tokens_peer = each(peers.json_to_text, texts), each(peers.json_to_token, texts)
+    yield Row("encode_ndjson: varied", loop, 10, pair(batch, texts_peer, len(texts)))
+    yield Row("encode_ndjson as token: varied", loop, 10, pair(batch_of_tokens, tokens_peer, len(texts)))
 
     def twice(threads: int) -> Call:
         def work(turns: int) -> None:

@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(write_strand(parsed.bytes, strand.data()) == strand.data() + kStrandSize);
     if (parsed.payload != nullptr) {
         std::vector<std::uint8_t> payload(base64url_decoded_size(parsed.payload_size));
-        require(read_base64url(parsed.payload, parsed.payload_size, payload.data()) == FormatProblem::none);
+        require(read_base64url(parsed.payload, parsed.payload_size, payload.data()));
         std::vector<std::uint8_t> spelled(base64url_size(payload.size()));
         write_base64url(payload.data(), payload.size(), spelled.data());
         text.push_back('.');

@@ -365,7 +365,7 @@ cdef Sigil _verify_line(
     ):
         raise InvalidLineError(_LINE_RULE)
     intact = not is_token or (
-        carried.size() == len(payload) and memcmp(carried.data(), <const char*> payload, len(payload)) == 0
+        carried.size() == <size_t> len(payload) and memcmp(carried.data(), <const char*> payload, len(payload)) == 0
     )
     judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, skew_ms)
     return sigil

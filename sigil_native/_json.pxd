@@ -8,31 +8,33 @@ from libcpp.string cimport string
 
 cdef extern from "byte_buffer.h" namespace "sigil" nogil:
     cdef cppclass ByteBuffer:
-        ByteBuffer()
-        uint8_t* data()
-        size_t size()
-        size_t capacity()
-        cbool reserve(size_t extra)
-        uint8_t* end()
-        void set_end(const uint8_t* position)
-        void set_size(size_t size)
-        void clear()
-        void shrink_if_above(size_t most)
+        ByteBuffer() noexcept
+        uint8_t* data() noexcept
+        size_t size() noexcept
+        size_t capacity() noexcept
+        cbool reserve(size_t extra) noexcept
+        uint8_t* end() noexcept
+        void set_end(const uint8_t* position) noexcept
+        void set_size(size_t size) noexcept
+        void clear() noexcept
+        void shrink_if_above(size_t most) noexcept
 
 cdef extern from "json_options.h" namespace "sigil" nogil:
     cdef cppclass JsonOptions:
-        JsonOptions()
+        JsonOptions() noexcept
         uint32_t max_depth
         cbool exact_integers
         size_t max_bytes
 
 cdef extern from "problem.h" namespace "sigil" nogil:
-    cdef enum class Problem(unsigned char):
+    cdef enum class Problem(uint8_t):
         none
+        invalid_utf8
+        lone_surrogate
         out_of_memory
-    const char* problem_name(Problem problem)
+    const char* problem_name(Problem problem) noexcept
     cdef cppclass Failure:
-        Failure()
+        Failure() noexcept
         Problem problem
         size_t offset
         string pointer

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import os
 import re
+import stat
 from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
@@ -72,7 +72,8 @@ def write_key_ring_file(
     Args:
         path: where.
         entries: the keys, in order.
-        replace: put the new file in the place of an old one, in one step.
+        replace: put the new file in the place of an old one, in one step; it keeps
+            the old one's owner and mode.
 
     Raises:
         FileExistsError: there is a file already and ``replace`` is false.
@@ -87,13 +88,23 @@ def write_key_ring_file(
         }
         for entry in entries
     ]
+    import json  # noqa: PLC0415 - it is slow to import, and most programs read no such file
+
     text = json.dumps({"version": _VERSION, "keys": keys}, indent=2) + "\n"
     target = os.fspath(path)
     folder = os.path.dirname(target) or "."  # noqa: PTH120 - as above
-    written = f"{target}.{os.getpid()}.tmp" if replace else target
-    _write_new(written, text.encode())
     if replace:
-        os.replace(written, target)  # noqa: PTH105
+        written = f"{target}.{os.urandom(6).hex()}.tmp"
+        _write_new(written, text.encode())
+        try:
+            _keep_access(target, written)
+            os.replace(written, target)  # noqa: PTH105
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(written)  # noqa: PTH108
+            raise
+    else:
+        _write_new(target, text.encode())
     _sync_folder(folder)
 
 
@@ -109,6 +120,19 @@ def _write_new(path: str, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(path)  # noqa: PTH108 - half a file is of no use
         raise
+
+
+def _keep_access(old: str, new: str) -> None:
+    """Give a new file the owner, group and mode of the one that it replaces.
+
+    Where the owner cannot be given, the mode is not either: it would open the
+    file to another group than the one that was meant.
+    """
+    with contextlib.suppress(OSError):
+        status = os.stat(old)  # noqa: PTH116
+        if hasattr(os, "chown"):
+            os.chown(new, status.st_uid, status.st_gid)
+        os.chmod(new, stat.S_IMODE(status.st_mode))  # noqa: PTH101
 
 
 def _sync_folder(folder: str) -> None:
@@ -138,6 +162,8 @@ def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _parsed(raw: bytes) -> object:
+    import json  # noqa: PLC0415 - as above
+
     try:
         text = raw.decode()
     except UnicodeDecodeError:

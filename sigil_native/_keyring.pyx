@@ -92,7 +92,7 @@ cdef class Key:
         )
 
 
-cdef Key _make_key(object secret, object state, object not_before, object retire_at, Py_ssize_t cache_size):
+cdef Key _make_key(object secret, object state, object not_before, object retire_at, Py_ssize_t cached):
     cdef Key key = Key.__new__(Key)
     cdef HmacState extractor
     cdef uint8_t extracted[32]
@@ -115,7 +115,7 @@ cdef Key _make_key(object secret, object state, object not_before, object retire
     key.state = <KeyState> <int> KEY_STATES.index(state)
     key.not_before_ms = -1 if start is None else start
     key.retire_at_ms = INT64_MAX if end is None else end
-    key.generation_size = max(1, cache_size // 2)
+    key.generation_size = max(1, cached // 2)
     return key
 
 

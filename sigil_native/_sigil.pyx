@@ -6,7 +6,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DATA, PyUnicode_GET_LENGTH
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from libcpp cimport bool as cbool
 
@@ -28,7 +28,7 @@ cdef extern from "sigil_format.h" namespace "sigil" nogil:
         size_t payload_size
     const char* format_problem_name(FormatProblem problem)
     FormatProblem parse_sigil(const uint8_t* data, size_t size, cbool binary_allowed, ParsedSigil& out)
-    FormatProblem read_base64url(const uint8_t* text, size_t size, uint8_t* out)
+    cbool read_base64url(const uint8_t* text, size_t size, uint8_t* out)
     size_t base64url_decoded_size(size_t characters)
     uint8_t* write_base64url(const uint8_t* bytes, size_t size, uint8_t* out)
     uint8_t* write_text(const uint8_t* sigil, uint8_t* out)

@@ -26,23 +26,29 @@ from sigil_native.errors import DuplicateKeyError, NoActiveKeyError, NoSuchKeyEr
 
 
 class RingKey:
-    """A key of a ring. Times are milliseconds since the Unix epoch; None means no bound."""
+    """A key of a ring. Times are milliseconds since the Unix epoch; 0 and None mean no bound."""
 
     __slots__ = ("key_id", "not_before_ms", "retire_at_ms", "secret", "state")
 
     def __init__(
-        self, secret: bytes, state: str, not_before_ms: int | None, retire_at_ms: int | None
+        self,
+        secret: str | bytes | bytearray | memoryview,
+        state: str,
+        not_before: float | None,
+        retire_at: float | None,
     ) -> None:
-        self.secret = bytearray(secret)
-        self.key_id = int.from_bytes(
-            hkdf_sha256(secret, salt=HKDF_SALT, info=HKDF_KEY_ID_INFO, length=4), "big"
-        )
+        self.secret = bytearray(secret_bytes(secret))
+        check_key_state(state)
         self.state = state
-        self.not_before_ms = not_before_ms
-        self.retire_at_ms = retire_at_ms
+        self.not_before_ms = moment_ms(not_before, "not_before") or 0
+        self.retire_at_ms = moment_ms(retire_at, "retire_at")
+        self.key_id = int.from_bytes(
+            hkdf_sha256(self.secret, salt=HKDF_SALT, info=HKDF_KEY_ID_INFO, length=4), "big"
+        )
 
     def __del__(self) -> None:
-        self.secret[:] = bytes(len(self.secret))
+        secret = getattr(self, "secret", bytearray())  # absent if __init__ refused it
+        secret[:] = bytes(len(secret))
 
     def tenant_key(self, tenant: bytes) -> bytes:
         """The 32 bytes that seal for one tenant."""
@@ -50,7 +56,7 @@ class RingKey:
 
     def is_early(self, now_ms: int) -> bool:
         """Whether the key is not valid yet."""
-        return self.not_before_ms is not None and now_ms < self.not_before_ms
+        return now_ms < self.not_before_ms
 
     def is_retired(self, now_ms: int) -> bool:
         """Whether the key is valid no longer."""
@@ -131,9 +137,7 @@ class KeyRing:
             InvalidOptionError: an argument is unknown or out of range.
             TypeError: an argument has a wrong type.
         """
-        raw = secret_bytes(secret)
-        check_key_state(state)
-        key = RingKey(raw, state, moment_ms(not_before, "not_before"), moment_ms(retire_at, "retire_at"))
+        key = RingKey(secret, state, not_before, retire_at)
         with self._lock:
             self._append(key)
         return key.key_id
@@ -161,8 +165,7 @@ class KeyRing:
             SigilError: as for ``add``; the ring is then unchanged.
             TypeError: an argument has a wrong type.
         """
-        raw = secret_bytes(secret)
-        key = RingKey(raw, "active", moment_ms(not_before, "not_before"), None)
+        key = RingKey(secret, "active", not_before, None)
         retire_ms = moment_ms(retire_previous_at, "retire_previous_at")
         with self._lock:
             previous = [other for other in self._keys if other.state == "active"]
@@ -190,7 +193,7 @@ class KeyRing:
     def keys(self) -> list[KeyInfo]:
         """What may be told about the keys, in the order of their addition."""
         return [
-            KeyInfo(key.key_id, key.state, _seconds(key.not_before_ms), _seconds(key.retire_at_ms))
+            KeyInfo(key.key_id, key.state, _seconds(key.not_before_ms or None), _seconds(key.retire_at_ms))
             for key in self._keys
         ]
 
@@ -207,7 +210,7 @@ class KeyRing:
         usable = [key for key in self._keys if key.may_sign(now_ms)]
         if not usable:
             raise NoActiveKeyError("the ring holds no key that may sign now")
-        return max(reversed(usable), key=lambda key: key.not_before_ms or 0)  # max() keeps the first
+        return max(reversed(usable), key=lambda key: key.not_before_ms)  # max() keeps the first
 
     def _append(self, key: RingKey) -> None:
         if self.find(key.key_id) is not None:

@@ -15,6 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base64url.h"
+
 namespace sigil {
 
 constexpr std::size_t kSigilSize = 64;
@@ -67,16 +69,6 @@ inline void write_header(std::uint8_t* header, std::uint32_t key_id) noexcept {
 inline void write_expiry(std::uint8_t* header, std::uint64_t expires_ms) noexcept {
     store_big_endian(header + 8, expires_ms, 8);
 }
-
-// base64url without padding (RFC 4648 §5).
-constexpr std::size_t base64url_size(std::size_t bytes) noexcept { return bytes / 3 * 4 + (bytes % 3 * 8 + 5) / 6; }
-// `out` has room for base64url_size(size) characters; returns its end.
-std::uint8_t* write_base64url(const std::uint8_t* bytes, std::size_t size, std::uint8_t* out) noexcept;
-constexpr std::size_t base64url_decoded_size(std::size_t characters) noexcept {
-    return characters / 4 * 3 + characters % 4 * 6 / 8;
-}
-// Decodes into base64url_decoded_size(size) bytes. `size` mod 4 is not 1.
-FormatProblem read_base64url(const std::uint8_t* text, std::size_t size, std::uint8_t* out) noexcept;
 
 // A sigil as text (kTextSize characters) and as strand (kStrandSize). Both return the end.
 std::uint8_t* write_text(const std::uint8_t* sigil, std::uint8_t* out) noexcept;

@@ -1,0 +1,74 @@
+// 64 bytes of text at a time, with AVX2.
+// Included inside the namespace of a level. See json_block_portable.h.
+
+class Block {
+  public:
+    explicit SIGIL_INLINE Block(const std::uint8_t* bytes) noexcept
+        : low_(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes))),
+          high_(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + 32))) {}
+
+    SIGIL_INLINE std::uint64_t quotes() const noexcept { return equal('"'); }
+    SIGIL_INLINE std::uint64_t backslashes() const noexcept { return equal('\\'); }
+    SIGIL_INLINE std::uint64_t spaces() const noexcept { return equal(' '); }
+    SIGIL_INLINE std::uint64_t controls() const noexcept {
+        const __m256i most = _mm256_set1_epi8(0x1F);
+        return join(_mm256_cmpeq_epi8(_mm256_min_epu8(low_, most), low_),
+                    _mm256_cmpeq_epi8(_mm256_min_epu8(high_, most), high_));
+    }
+    SIGIL_INLINE std::uint64_t line_spaces() const noexcept { return equal('\t') | equal('\n') | equal('\r'); }
+    SIGIL_INLINE std::uint64_t not_ascii() const noexcept { return join(low_, high_); }
+
+    SIGIL_INLINE void store(std::uint8_t* out) const noexcept {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), low_);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32), high_);
+    }
+
+  private:
+    static SIGIL_INLINE std::uint64_t join(__m256i low, __m256i high) noexcept {
+        return static_cast<std::uint32_t>(_mm256_movemask_epi8(low)) |
+               static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm256_movemask_epi8(high))) << 32;
+    }
+    SIGIL_INLINE std::uint64_t equal(char byte) const noexcept {
+        const __m256i pattern = _mm256_set1_epi8(byte);
+        return join(_mm256_cmpeq_epi8(low_, pattern), _mm256_cmpeq_epi8(high_, pattern));
+    }
+
+    __m256i low_, high_;
+};
+
+SIGIL_INLINE void number_masks(const std::uint8_t* text, std::uint32_t& digits, std::uint32_t& points) noexcept {
+    const __m256i part = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text));
+    const __m256i above = _mm256_sub_epi8(part, _mm256_set1_epi8('0'));
+    const __m256i digit = _mm256_cmpeq_epi8(_mm256_min_epu8(above, _mm256_set1_epi8(9)), above);
+    digits = static_cast<std::uint32_t>(_mm256_movemask_epi8(digit));
+    points = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(part, _mm256_set1_epi8('.'))));
+}
+
+// A product without carries by all ones adds up, modulo 2, all lower bits.
+SIGIL_INLINE std::uint64_t prefix_parity(std::uint64_t bits) noexcept {
+    const __m128i factor = _mm_cvtsi64_si128(static_cast<long long>(bits));
+    return static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_clmulepi64_si128(factor, _mm_set1_epi8(-1), 0)));
+}
+
+SIGIL_INLINE void copy64(std::uint8_t* out, const std::uint8_t* in) noexcept { Block(in).store(out); }
+
+#define SIGIL_OWN_RANKS
+// Sixteen keys at a time against each key in turn.
+SIGIL_INLINE void rank_keys(const std::int64_t* keys, std::uint32_t count, std::uint32_t* ranks) noexcept {
+    for (std::uint32_t first = 0; first < count; first += 16) {
+        __m256i mine[4], below[4];
+        for (int i = 0; i < 4; ++i) {
+            mine[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys + first + 4 * i));
+            below[i] = _mm256_setzero_si256();
+        }
+        for (std::uint32_t j = 0; j < count; ++j) {
+            const __m256i other = _mm256_set1_epi64x(keys[j]);
+            for (int i = 0; i < 4; ++i) below[i] = _mm256_sub_epi64(below[i], _mm256_cmpgt_epi64(mine[i], other));
+        }
+        const __m256i evens = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+        for (int i = 0; i < 4; ++i) {
+            const __m256i narrow = _mm256_permutevar8x32_epi32(below[i], evens);
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(ranks + first + 4 * i), _mm256_castsi256_si128(narrow));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+// The fast path without vector instructions.
+#include "json_levels.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "json_bits.h"
+#include "json_number.h"
+#include "json_utf8.h"
+
+namespace sigil {
+namespace portable {
+namespace {
+#include "json_block_portable.h"
+#include "json_passes.h"
+}  // namespace
+
+Outcome transcode(const std::uint8_t* text, std::size_t size, const JsonOptions& options, Scratch& scratch,
+                  ByteBuffer& out) noexcept {
+    return run_passes(text, size, options, scratch, out);
+}
+
+}  // namespace portable
+}  // namespace sigil

@@ -1,0 +1,48 @@
+#include "json_transcoder.h"
+
+#include "json_diagnosis.h"
+#include "json_levels.h"
+
+namespace sigil {
+namespace {
+
+Scratch& thread_scratch() noexcept {
+    static thread_local Scratch scratch;
+    return scratch;
+}
+
+bool refuse(Failure& failure, Problem problem, std::size_t offset) noexcept {
+    failure.problem = problem;
+    failure.offset = offset;
+    failure.pointer.clear();
+    return false;
+}
+
+}  // namespace
+
+ByteBuffer& thread_output() noexcept {
+    static thread_local ByteBuffer buffer;
+    return buffer;
+}
+
+bool canonicalize_text_at(const VectorLevel& level, const std::uint8_t* text, std::size_t size,
+                          const JsonOptions& options, ByteBuffer& out, Failure& failure) noexcept {
+    if (size > options.max_bytes) return refuse(failure, Problem::document_too_large, options.max_bytes);
+    if (size > kLargestText) return refuse(failure, Problem::document_too_large, kLargestText);
+    const std::size_t before = out.size();
+    Scratch& scratch = thread_scratch();
+    const Outcome outcome = level.transcode(text, size, options, scratch, out);
+    scratch.shrink_if_above(kKeptScratch);
+    if (outcome == Outcome::done) return true;
+    out.set_size(before);
+    if (outcome == Outcome::out_of_memory) return refuse(failure, Problem::out_of_memory, 0);
+    if (is_canonicalizable(text, size, options, failure)) return refuse(failure, Problem::none, 0);
+    return false;
+}
+
+bool canonicalize_text(const std::uint8_t* text, std::size_t size, const JsonOptions& options, ByteBuffer& out,
+                       Failure& failure) noexcept {
+    return canonicalize_text_at(vector_level(), text, size, options, out, failure);
+}
+
+}  // namespace sigil
