@@ -110,32 +110,34 @@ cdef inline uint8_t* put(uint8_t* out, const char* word, size_t size) noexcept:
     return out + size
 
 
-cdef uint8_t* write_value(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
+cdef inline uint8_t* write_value(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
     """Write a value inside of `depth` containers; null: walker.problem tells why not."""
     if PyUnicode_CheckExact(value):
         out = write_string(walker, value, out)
-    elif PyLong_CheckExact(value):
-        out = write_int(walker, value, out)
-    elif PyDict_CheckExact(value):
-        out = write_dict(walker, value, out, depth + 1)
-    elif PyFloat_CheckExact(value):
-        out = write_float(walker, value, out)
-    elif value == Py_True or value == Py_False or value == Py_None:
-        out = room(walker, out, 5 + TAIL)
-        if likely(out != NULL):
-            if value == Py_True:
-                out = put(out, "true", 4)
-            elif value == Py_False:
-                out = put(out, "false", 5)
-            else:
-                out = put(out, "null", 4)
-    elif PyList_Check(value):
-        out = write_items(walker, value, out, depth + 1)
     else:
-        out = write_other(walker, value, out, depth)
+        out = write_other_than_string(walker, value, out, depth)
     if unlikely(<uintptr_t> out > walker.most):
         return fail_too_large(walker)
     return out
+
+
+cdef uint8_t* write_other_than_string(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
+    if PyLong_CheckExact(value):
+        return write_int(walker, value, out)
+    if PyDict_CheckExact(value):
+        return write_dict(walker, value, out, depth + 1)
+    if PyFloat_CheckExact(value):
+        return write_float(walker, value, out)
+    if value == Py_True or value == Py_False or value == Py_None:
+        out = room(walker, out, 5 + TAIL)
+        if unlikely(out == NULL):
+            return NULL
+        if value == Py_None:
+            return put(out, "null", 4)
+        return put(out, "true", 4) if value == Py_True else put(out, "false", 5)
+    if PyList_Check(value):
+        return write_items(walker, value, out, depth + 1)
+    return write_other(walker, value, out, depth)
 
 
 cdef uint8_t* write_other(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
