@@ -145,20 +145,6 @@ def test_production_makes_nothing_up(new_service: Callable[..., Service]) -> Non
     assert service.stop() == 0
 
 
-def test_start_is_quick(new_service: Callable[..., Service]) -> None:
-    """The service listens within 1.5 seconds, on a machine that is not busy; the best of three counts."""
-    times = []
-    for _ in range(3):
-        service = new_service()
-        started = time.monotonic()
-        service.start()
-        times.append(time.monotonic() - started)
-        service.stop()
-        if times[-1] < 1.5:
-            break
-    assert min(times) < 1.5
-
-
 def test_stop_finishes_what_runs(new_service: Callable[..., Service]) -> None:
     """SIGTERM ends the process with code 0, the log says so, and the write-ahead log is folded in."""
     service = new_service().start()
