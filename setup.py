@@ -10,6 +10,7 @@ Switches, each an environment variable set to 1:
 
 import os
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -75,16 +76,17 @@ else:
 
 
 def extensions() -> list[Extension]:
+    """The compiled modules; none in a pure build."""
     if PURE:
         return []
-    from Cython.Build import cythonize
+    from Cython.Build import cythonize  # noqa: PLC0415 (a pure build needs none)
 
     modules = [
         Extension(
             f"sigil_native.{name}",
             [f"sigil_native/{name}.pyx", *(f"sigil_native/csrc/{source}" for source in sources)],
             include_dirs=["sigil_native/csrc"],
-            depends=[f"sigil_native/csrc/{file}" for file in sorted(os.listdir("sigil_native/csrc"))],
+            depends=sorted(str(header) for header in Path("sigil_native/csrc").glob("*.h")),
             define_macros=[("CYTHON_TRACE", "1")] if TRACE else [],
             extra_compile_args=compile_flags,
             extra_link_args=link_flags,

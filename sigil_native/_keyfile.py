@@ -13,11 +13,11 @@ since the Unix epoch. No message ever holds a part of a secret.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import re
 import stat
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
@@ -81,7 +81,7 @@ def write_key_ring_file(
     """
     keys = [
         {
-            "secret": base64.urlsafe_b64encode(entry.secret).rstrip(b"=").decode(),
+            "secret": _base64url(entry.secret),
             "state": entry.state,
             "not_before": entry.not_before,
             "retire_at": entry.retire_at,
@@ -144,6 +144,12 @@ def _sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _base64url(data: bytes) -> str:
+    """Base64url without padding (RFC 4648 §5)."""
+    text = b2a_base64(data, newline=False).decode()
+    return text.rstrip("=").replace("+", "-").replace("/", "_")
 
 
 class _ProblemError(Exception):
@@ -216,8 +222,8 @@ def _secret(text: object) -> bytes:
         raise _ProblemError("secret must be a string")
     if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise _ProblemError("secret is not base64url without padding")
-    secret = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if base64.urlsafe_b64encode(secret).rstrip(b"=").decode() != text:
+    secret = a2b_base64(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
+    if _base64url(secret) != text:
         raise _ProblemError("secret has unused bits that are not zero")
     if len(secret) < MIN_SECRET_SIZE:
         raise _ProblemError(f"a secret has at least {MIN_SECRET_SIZE} bytes, this one has {len(secret)}")

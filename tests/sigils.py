@@ -6,12 +6,21 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sigil_native.errors import SigilError
 
 SECRET = bytes(range(32))
 TENANT = "acme"
 #: 2023-11-14T22:13:20.123Z
 ISSUED_MS = 1_700_000_000_123
 NOW = ISSUED_MS / 1000 + 1
+PAYLOAD = {"b": [1, 2.5, "é"], "a": None}
+CANONICAL = '{"a":null,"b":[1,2.5,"é"]}'.encode()
 
 
 def _hmac(key: bytes, data: bytes) -> bytes:
@@ -76,3 +85,17 @@ def as_token(raw: bytes, canonical: bytes) -> str:
 def key_ring_text(*keys: dict[str, object], **root: object) -> str:
     """The text of a key ring file."""
     return json.dumps({"version": 1, "keys": list(keys), **root})
+
+
+def ring_of(library: SimpleNamespace, **options: Any) -> Any:
+    """A ring whose one key has SECRET."""
+    ring = library.KeyRing()
+    ring.add(SECRET, **options)
+    return ring
+
+
+def refusal(call: Callable[[], object]) -> SigilError:
+    """The error that a call raises."""
+    with pytest.raises(SigilError) as caught:
+        call()
+    return caught.value

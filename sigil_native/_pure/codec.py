@@ -74,8 +74,8 @@ class SigilCodec:
         if not isinstance(ring, KeyRing):
             raise TypeError(f"ring must be KeyRing, not {type(ring).__name__}")
         self._ring = ring
-        self._skew_ms = skew_ms(max_future_skew)
         self._exact, self._max_depth, self._max_bytes = json_options(integers, max_depth, max_bytes)
+        self._skew_ms = skew_ms(max_future_skew)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         raise TypeError(f"{SigilCodec.__name__} is final")
@@ -285,7 +285,9 @@ class SigilCodec:
             raise SigilFormatError("shape")
         self._check((sigil, payload), payload, tenant_name, now_ms)
         try:
-            is_canonical = self._from_bytes(payload, from_str=False) == payload
+            # Integers of any size: 1e16 is a float whose canonical form has none of the marks of one.
+            again = canonical_bytes(payload, False, True, self._max_depth, self._max_bytes)
+            is_canonical = again == payload
         except CanonicalizationError:
             is_canonical = False
         if not is_canonical:

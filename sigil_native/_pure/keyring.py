@@ -26,7 +26,7 @@ from sigil_native.errors import DuplicateKeyError, NoActiveKeyError, NoSuchKeyEr
 
 
 class RingKey:
-    """A key of a ring. Times are milliseconds since the Unix epoch; 0 and None mean no bound."""
+    """A key of a ring. Times are milliseconds since the Unix epoch; None means no bound."""
 
     __slots__ = ("key_id", "not_before_ms", "retire_at_ms", "secret", "state")
 
@@ -40,7 +40,7 @@ class RingKey:
         self.secret = bytearray(secret_bytes(secret))
         check_key_state(state)
         self.state = state
-        self.not_before_ms = moment_ms(not_before, "not_before") or 0
+        self.not_before_ms = moment_ms(not_before, "not_before")
         self.retire_at_ms = moment_ms(retire_at, "retire_at")
         self.key_id = int.from_bytes(
             hkdf_sha256(self.secret, salt=HKDF_SALT, info=HKDF_KEY_ID_INFO, length=4), "big"
@@ -56,7 +56,7 @@ class RingKey:
 
     def is_early(self, now_ms: int) -> bool:
         """Whether the key is not valid yet."""
-        return now_ms < self.not_before_ms
+        return self.not_before_ms is not None and now_ms < self.not_before_ms
 
     def is_retired(self, now_ms: int) -> bool:
         """Whether the key is valid no longer."""
@@ -193,7 +193,7 @@ class KeyRing:
     def keys(self) -> list[KeyInfo]:
         """What may be told about the keys, in the order of their addition."""
         return [
-            KeyInfo(key.key_id, key.state, _seconds(key.not_before_ms or None), _seconds(key.retire_at_ms))
+            KeyInfo(key.key_id, key.state, _seconds(key.not_before_ms), _seconds(key.retire_at_ms))
             for key in self._keys
         ]
 
@@ -210,7 +210,7 @@ class KeyRing:
         usable = [key for key in self._keys if key.may_sign(now_ms)]
         if not usable:
             raise NoActiveKeyError("the ring holds no key that may sign now")
-        return max(reversed(usable), key=lambda key: key.not_before_ms)  # max() keeps the first
+        return max(reversed(usable), key=lambda key: key.not_before_ms or 0)  # max() keeps the first
 
     def _append(self, key: RingKey) -> None:
         if self.find(key.key_id) is not None:

@@ -83,7 +83,8 @@ class Sigil:
     @property
     def expires_at(self) -> float | None:
         """When the sigil expires, in seconds since the Unix epoch; None = never."""
-        return self.expires_at_ms / 1000 if self.expires_at_ms else None
+        # Made a float first, as in C, so that both backends agree even far beyond all calendars.
+        return float(self.expires_at_ms) / 1000 if self.expires_at_ms else None
 
     @property
     def text(self) -> str:

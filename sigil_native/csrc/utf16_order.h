@@ -76,10 +76,11 @@ inline int compare_utf16(const Text& first, const Text& second) noexcept {
 // points; from the first one above U+00FE on everything is FF.
 inline std::uint64_t order_prefix(const Text& text) noexcept {
     std::uint64_t prefix = 0;
+    bool is_beyond = false;
     for (std::size_t i = 0; i < 8; ++i) {
         const std::uint32_t point = i < text.length ? detail::point_at(text, i) : 0;
-        if (point >= 0xFF) return (prefix << (8 * (8 - i))) | (~std::uint64_t{0} >> (8 * i));
-        prefix = prefix << 8 | point;
+        is_beyond = is_beyond || point >= 0xFF;
+        prefix = prefix << 8 | (is_beyond ? 0xFF : point);
     }
     return prefix;
 }

@@ -38,10 +38,14 @@ def values(request: pytest.FixtureRequest) -> ModuleType:
 
 
 class Level(enum.IntEnum):
+    """An enumeration of numbers."""
+
     HIGH = 3
 
 
 class Point(NamedTuple):
+    """A tuple with names."""
+
     x: int
     y: float
 
@@ -112,9 +116,16 @@ def test_every_code_point(values: ModuleType) -> None:
 def test_member_order(values: ModuleType, count: int) -> None:
     """Members come in the order of UTF-16 code units, whatever order they were added in."""
     random_source = random.Random(count)
-    for alphabet in ("ab", "abcdefghijklmnopqrstuvwxyz", "a\0é", "aÿĀ\ud7ff\ue000\uffff\U00010000😀\U0010ffff"):
+    for alphabet in (
+        "ab",
+        "abcdefghijklmnopqrstuvwxyz",
+        "a\0é",
+        "aÿĀ\ud7ff\ue000\uffff\U00010000😀\U0010ffff",
+    ):
         for _ in range(20):
-            names = {"".join(random_source.choices(alphabet, k=random_source.randrange(12))) for _ in range(count)}
+            names = {
+                "".join(random_source.choices(alphabet, k=random_source.randrange(12))) for _ in range(count)
+            }
             shuffled = random_source.sample(sorted(names), len(names))
             event = {name: i for i, name in enumerate(shuffled)}
             assert values.canonicalize(event) == rfc8785.dumps(event)
@@ -183,7 +194,12 @@ REFUSED: list[tuple[object, type[CanonicalizationError], str, str]] = [
     (Pretender(), UnsupportedTypeError, "", "not a JSON type: Pretender"),
     (collections.UserDict(), UnsupportedTypeError, "", ""),
     ({loud.LoudStr("a"): object()}, UnsupportedTypeError, "/a", ""),
-    ({loud.Twin("a"): 1, loud.Twin("a"): 2}, DuplicateNameError, "/a", 'duplicate member name (pointer "/a")'),
+    (
+        {loud.Twin("a"): 1, loud.Twin("a"): 2},
+        DuplicateNameError,
+        "/a",
+        'duplicate member name (pointer "/a")',
+    ),
     ({"x": {"a": 1, loud.Twin("a"): 2}}, DuplicateNameError, "/x/a", ""),
     # The order of discovery.
     ({"b": float("nan"), "a": 2**53}, IntegerRangeError, "/a", ""),
@@ -191,9 +207,19 @@ REFUSED: list[tuple[object, type[CanonicalizationError], str, str]] = [
     ({"\ud800": 1, 1: 2}, LoneSurrogateError, "", ""),
     ({1: 2, "\ud800": 1}, UnsupportedTypeError, "", ""),
     ({loud.Twin("b"): 1, loud.Twin("b"): 2, "a": object()}, DuplicateNameError, "/b", ""),
-    ({loud.Twin("b"): 1, loud.Twin("b"): 2, "é": 3, loud.Twin("a"): 4, loud.Twin("a"): 5}, DuplicateNameError, "/a", ""),
+    (
+        {loud.Twin("b"): 1, loud.Twin("b"): 2, "é": 3, loud.Twin("a"): 4, loud.Twin("a"): 5},
+        DuplicateNameError,
+        "/a",
+        "",
+    ),
     ({loud.Twin("b"): 1, loud.Twin("b"): 2, 1: 3}, UnsupportedTypeError, "", ""),
-    ({loud.Twin("\ue000"): 1, loud.Twin("\ue000"): 2, loud.Twin("😀"): 4, loud.Twin("😀"): 5}, DuplicateNameError, "/😀", ""),
+    (
+        {loud.Twin("\ue000"): 1, loud.Twin("\ue000"): 2, loud.Twin("😀"): 4, loud.Twin("😀"): 5},
+        DuplicateNameError,
+        "/😀",
+        "",
+    ),
 ]
 
 
@@ -318,7 +344,13 @@ def test_nothing_leaks_on_errors() -> None:
 
     def refuse(times: int) -> None:
         for _ in range(times):
-            for value, options in ((bad, {}), ([2**80], {}), (bad, {"max_bytes": 3}), ("\ud800é", {}), ({1: 1}, {})):
+            for value, options in (
+                (bad, {}),
+                ([2**80], {}),
+                (bad, {"max_bytes": 3}),
+                ("\ud800é", {}),
+                ({1: 1}, {}),
+            ):
                 with pytest.raises(CanonicalizationError):
                     canonicalize(value, **options)
 
@@ -363,7 +395,9 @@ SCALARS = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | TEXT
 )
-JSON_VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=40)
+JSON_VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=40
+)
 
 
 @pytest.mark.parametrize("home", ["sigil_native._canonical_values", "sigil_native._pure.canonical"])

@@ -108,7 +108,9 @@ def test_token_carries_any_payload(backend: str, data: bytes) -> None:
 def test_every_field_value_survives_every_form(backend: str, key: int, expiry: int, issued: int) -> None:
     """Any values of the free fields are read back from any form."""
     library = load_backend(backend)
-    raw = b"\x01\x00" + key.to_bytes(4, "big") + b"\x00\x00" + expiry.to_bytes(8, "big") + make_id(issued) + TAG
+    raw = (
+        b"\x01\x00" + key.to_bytes(4, "big") + b"\x00\x00" + expiry.to_bytes(8, "big") + make_id(issued) + TAG
+    )
     for form in (raw, as_text(raw), as_strand(raw), as_token(raw, b"0")):
         sigil = library.parse(form)[0]
         assert (sigil.key_id, sigil.expires_at_ms, sigil.issued_at_ms) == (key, expiry, issued)
@@ -182,7 +184,9 @@ def test_unused_bits_are_zero(library: SimpleNamespace) -> None:
         assert problem_of(library, text[:-1] + alphabet[spelling] + ".AAAA") == "trailing_bits"
 
 
-@pytest.mark.parametrize(("payload", "is_right"), [("AA", True), ("AB", False), ("AAA", True), ("AAB", False)])
+@pytest.mark.parametrize(
+    ("payload", "is_right"), [("AA", True), ("AB", False), ("AAA", True), ("AAB", False)]
+)
 def test_unused_bits_of_the_payload_are_zero(library: SimpleNamespace, payload: str, is_right: bool) -> None:
     """The payload's last character, too, has one spelling."""
     token = as_text(RAW) + "." + payload
@@ -236,7 +240,9 @@ def test_first_problem_wins(library: SimpleNamespace) -> None:
 @pytest.mark.parametrize("value", [None, 1, 1.5, [RAW], {"sigil": RAW}, memoryview(RAW * 2)[::2]])
 def test_other_types_are_the_callers_mistake(library: SimpleNamespace, value: object) -> None:
     """What is neither Sigil, str nor bytes-like is a TypeError."""
-    with pytest.raises(TypeError, match=f"sigil must be Sigil, str or bytes-like, not {type(value).__name__}"):
+    with pytest.raises(
+        TypeError, match=f"sigil must be Sigil, str or bytes-like, not {type(value).__name__}"
+    ):
         library.parse(value)
 
 
