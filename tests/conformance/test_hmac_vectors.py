@@ -50,9 +50,7 @@ def test_rfc_4231(key: bytes, data: bytes, tag: str, kernel: str) -> None:
 @EVERY_KERNEL
 def test_nist(kernel: str) -> None:
     """NIST's tags, truncated as the file says, for keys below, at and above a block's size."""
-    records = [
-        record for record in nist_records("nist-cavp", "hmac", "HMAC-L32.rsp") if "Mac" in record
-    ]
+    records = [record for record in nist_records("nist-cavp", "hmac", "HMAC-L32.rsp") if "Mac" in record]
     assert len(records) == 225
     for record in records:
         key, message = bytes.fromhex(record["Key"]), bytes.fromhex(record["Msg"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
