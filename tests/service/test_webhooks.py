@@ -15,7 +15,7 @@ from tests.service.running import SIGILS, Service
 from tests.shared_data import shared
 
 SECRET = "a secret that service and auditor share"
-BODIES = sorted(shared("data", "github-webhooks", "payloads").glob("*.json"))
+BODIES = sorted(shared("github-webhooks", "payloads").glob("*.json"))
 
 
 class Sealed(NamedTuple):
