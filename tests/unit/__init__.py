@@ -1,0 +1,1 @@
+"""The behaviour of each part, on both backends where both have it."""
