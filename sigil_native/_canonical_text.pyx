@@ -77,7 +77,12 @@ cdef int _append(const VectorLevel* level, object text, const JsonOptions& optio
     cdef const char* utf8
     if PyBytes_CheckExact(text):
         return _append_bytes(
-            level, <const uint8_t*> PyBytes_AS_STRING(text), <size_t> PyBytes_GET_SIZE(text), options, False, out
+            level,
+            <const uint8_t*> PyBytes_AS_STRING(text),
+            <size_t> PyBytes_GET_SIZE(text),
+            options,
+            False,
+            out,
         )
     cdef bint from_str = PyUnicode_Check(text)
     if from_str:
