@@ -18,9 +18,11 @@ SIGIL_INLINE void note_places(std::uint32_t* out, std::uint32_t base, std::uint6
 }
 #endif
 
+// Keys that rank_keys may read behind the last, and ranks that it may write there.
+constexpr std::uint32_t kRankSlack = 16;
+
 #ifndef SIGIL_OWN_RANKS
-// ranks[i] becomes the number of keys below keys[i]; up to kRankSlack keys
-// behind the last are read, and as many ranks written.
+// ranks[i] becomes the number of keys below keys[i].
 SIGIL_INLINE void rank_keys(const std::int64_t* keys, std::uint32_t count, std::uint32_t* ranks) noexcept {
     for (std::uint32_t i = 0; i < count; ++i) {
         std::uint32_t rank = 0;

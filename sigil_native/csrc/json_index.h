@@ -92,10 +92,12 @@ class Indexer {
     // becomes the bytes that remain. False: white space parts one token.
     bool squeeze(const Block& block, const std::uint8_t* bytes, std::uint32_t at, BlockMasks& masks) noexcept;
 
-    // Whether the bytes can stand next to each other inside a number or a
-    // literal, so that white space between them must not vanish unnoticed.
-    static bool is_punctuation(std::uint8_t byte) noexcept {
-        return byte == '{' || byte == '}' || byte == '[' || byte == ']' || byte == ':' || byte == ',' || byte == '"';
+    // Whether the byte is a token, or an end of one, by itself. Between two that
+    // are not, white space must not vanish unnoticed: they could become one token.
+    static SIGIL_INLINE bool is_punctuation(std::uint8_t byte) noexcept {
+        // { and [, } and ] differ in one bit.
+        const std::uint8_t folded = byte | 0x20;
+        return (folded == '{') | (folded == '}') | (byte == ':') | (byte == ',') | (byte == '"');
     }
 
     SIGIL_INLINE bool note(Array<std::uint32_t>& places, std::uint32_t& count, std::uint64_t mask) noexcept {

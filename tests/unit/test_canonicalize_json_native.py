@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ def run_with_level(level: str) -> subprocess.CompletedProcess[str]:
     )
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={"SIGIL_NATIVE_VECTOR": level, "PYTHONPATH": ":".join(sys.path)},
+        env={**os.environ, "SIGIL_NATIVE_VECTOR": level, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
