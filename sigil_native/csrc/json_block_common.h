@@ -18,6 +18,13 @@ SIGIL_INLINE void note_places(std::uint32_t* out, std::uint32_t base, std::uint6
 }
 #endif
 
+// At most this many keys are ranked by comparing each with each.
+#ifdef SIGIL_OWN_RANKS
+constexpr std::uint32_t kFew = 128;
+#else
+constexpr std::uint32_t kFew = 64;
+#endif
+
 // Keys that rank_keys may read behind the last, and ranks that it may write there.
 constexpr std::uint32_t kRankSlack = 16;
 

@@ -55,8 +55,11 @@ class Indexer {
         const std::uint64_t inside = prefix_parity(masks.quotes) ^ in_string_;
         in_string_ = std::uint64_t{0} - (inside >> 63);
         const std::uint64_t controls = block.controls() & valid;
-        not_ascii_ |= block.not_ascii();
         if (SIGIL_UNLIKELY((controls & inside) != 0)) return Outcome::refused;
+        if (SIGIL_UNLIKELY(block.not_ascii() != 0)) {
+            if (wide_end_ == 0) wide_begin_ = kept_;
+            wide_end_ = kept_ + 64;
+        }
         masks.keep = valid;
         const std::uint64_t blank = (controls | block.spaces()) & ~inside & valid;
         if (blank == 0 && !after_space_) {
@@ -114,15 +117,15 @@ class Indexer {
         scratch_.text_size = kept_;
         scratch_.quote_count = quote_count_;
         scratch_.escape_count = escape_count_;
-        scratch_.ascii = not_ascii_ == 0;
         scratch_.beyond_bmp_order = false;
-        return scratch_.ascii || check_utf8() ? Outcome::done : Outcome::refused;
+        return wide_end_ == 0 || check_utf8() ? Outcome::done : Outcome::refused;
     }
 
     SIGIL_COLD bool check_utf8() noexcept {
-        const std::uint8_t* position = out_;
+        const std::uint8_t* position = out_ + wide_begin_;
         const std::uint8_t* const end = out_ + kept_;
-        while (position < end) {
+        const std::uint8_t* const last = out_ + (wide_end_ < kept_ ? wide_end_ : kept_);
+        while (position < last) {
             // Zeros follow the text, so that a word may reach past its end.
             if ((load_little_endian(position) & 0x8080808080808080u) == 0) {
                 position += 8;
@@ -148,7 +151,8 @@ class Indexer {
     std::uint32_t escape_count_ = 0;
     std::uint64_t in_string_ = 0;  // all ones inside a string
     std::uint64_t escape_carry_ = 0;
-    std::uint64_t not_ascii_ = 0;
+    std::uint32_t wide_begin_ = 0;  // bytes that are not ASCII lie between these places
+    std::uint32_t wide_end_ = 0;
     bool after_space_ = false;  // the last byte seen was dropped
 };
 

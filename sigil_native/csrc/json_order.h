@@ -10,8 +10,6 @@ SIGIL_INLINE std::uint8_t utf16_rank(std::uint8_t byte) noexcept {
 }
 
 constexpr std::int64_t kLowestKey = INT64_MIN;
-// At most this many members are ranked by comparing each with each.
-constexpr std::uint32_t kFew = 64;
 
 // A sort key is the first eight bytes of a name, zeros behind a shorter one, the
 // first byte the most significant; the top bit is turned over, because vectors
@@ -132,6 +130,7 @@ Outcome MemberOrder::arrange(OpenContainer object, std::uint32_t count, std::uin
 bool MemberOrder::place_few(const OpenContainer& object, std::uint32_t count) noexcept {
     std::uint32_t ranks[kFew];
     rank_keys(scratch_.keys.data() + object.members, count, ranks);
+    if (SIGIL_UNLIKELY(count > 64)) return place_ties(object, ranks, count);
     std::uint64_t taken = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         place(object, ranks[i], i);
@@ -140,11 +139,11 @@ bool MemberOrder::place_few(const OpenContainer& object, std::uint32_t count) no
     return SIGIL_LIKELY(taken == low_bits(count)) || place_ties(object, ranks, count);
 }
 
-// Some names begin with the same eight bytes, and so share a rank.
+// Some names may begin with the same eight bytes, and so share a rank.
 bool MemberOrder::place_ties(const OpenContainer& object, const std::uint32_t* ranks, std::uint32_t count) noexcept {
     const std::int64_t* const keys = scratch_.keys.data() + object.members;
     SortItem items[kFew];
-    std::uint8_t sharing[kFew] = {};
+    std::uint16_t sharing[kFew] = {};
     for (std::uint32_t i = 0; i < count; ++i) items[ranks[i] + sharing[ranks[i]]++] = {keys[i], i};
     for (std::uint32_t first = 0; first < count;) {
         const std::uint32_t same = sharing[first];
