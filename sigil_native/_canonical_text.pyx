@@ -72,7 +72,9 @@ cdef int write_canonical_text(object text, const JsonOptions& options, ByteBuffe
     return _append(&native_level(), text, options, out)
 
 
-cdef int _append(const VectorLevel* level, object text, const JsonOptions& options, ByteBuffer& out) except -1:
+cdef int _append(
+    const VectorLevel* level, object text, const JsonOptions& options, ByteBuffer& out
+) except -1:
     cdef Py_ssize_t size = 0
     cdef const char* utf8
     if PyBytes_CheckExact(text):

@@ -18,7 +18,7 @@ class Indexer {
         }
         if (at != size_) {
             std::uint8_t last[64] = {};
-            copy_last(last, at);
+            std::memcpy(last, text_ + at, size_ - at);
             const Outcome outcome = add_block(last, at, low_bits(size_ - at));
             if (SIGIL_UNLIKELY(outcome != Outcome::done)) return outcome;
         }
@@ -33,10 +33,6 @@ class Indexer {
     static SIGIL_INLINE bool make_room(Array<std::uint32_t>& places, std::uint32_t count,
                                        std::uint32_t expected) noexcept {
         return places.reserve(std::size_t{count} + expected + 96);
-    }
-
-    SIGIL_INLINE void copy_last(std::uint8_t* last, std::uint32_t at) const noexcept {
-        std::memcpy(last, text_ + at, size_ - at);
     }
 
     SIGIL_INLINE Outcome add_block(const std::uint8_t* bytes, std::uint32_t at, std::uint64_t valid) noexcept {
