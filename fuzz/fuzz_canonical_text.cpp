@@ -8,7 +8,7 @@
 //
 //   clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -Isigil_native/csrc -o build/fuzz_canonical_text
 //     fuzz/fuzz_canonical_text.cpp sigil_native/csrc/json_*.cpp sigil_native/csrc/number.cpp     (one line)
-//   build/fuzz_canonical_text -dict=fuzz/json.dict -max_len=4096 build/corpus
+//   build/fuzz_canonical_text -dict=fuzz/canonical_text.dict -max_len=4096 build/corpus
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -1,6 +1,9 @@
-from typing import Literal
+from typing import Final, Literal
 
 from typing_extensions import Buffer
+
+__pyx_capi__: Final[dict[str, object]]
+__test__: Final[dict[str, object]]
 
 def canonicalize_json(
     text: str | Buffer,

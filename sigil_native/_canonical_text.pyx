@@ -72,9 +72,20 @@ cdef int write_canonical_text(object text, const JsonOptions& options, ByteBuffe
     return _append(&native_level(), text, options, out)
 
 
-cdef int _append(const VectorLevel* level, object text, const JsonOptions& options, ByteBuffer& out) except -1:
+cdef int _append(
+    const VectorLevel* level, object text, const JsonOptions& options, ByteBuffer& out
+) except -1:
     cdef Py_ssize_t size = 0
     cdef const char* utf8
+    if PyBytes_CheckExact(text):
+        return _append_bytes(
+            level,
+            <const uint8_t*> PyBytes_AS_STRING(text),
+            <size_t> PyBytes_GET_SIZE(text),
+            options,
+            False,
+            out,
+        )
     cdef bint from_str = PyUnicode_Check(text)
     if from_str:
         try:

@@ -69,4 +69,11 @@ SIGIL_INLINE std::uint64_t load_little_endian(const std::uint8_t* bytes) noexcep
     return word;
 }
 
+// What pass 1 finds in a block of 64 bytes, a bit for each.
+struct BlockMasks {
+    std::uint64_t quotes;   // that are not escaped
+    std::uint64_t escapes;  // backslashes that are not escaped themselves
+    std::uint64_t keep;     // all but white space between tokens
+};
+
 }  // namespace sigil

@@ -18,19 +18,33 @@ class Block {
     SIGIL_INLINE std::uint64_t line_spaces() const noexcept { return equal('\t') | equal('\n') | equal('\r'); }
     SIGIL_INLINE std::uint64_t not_ascii() const noexcept { return join(low_, high_); }
 
+    // { } [ ] : , "
+    SIGIL_INLINE std::uint64_t punctuation() const noexcept {
+        return join(punctuation(low_), punctuation(high_));
+    }
+
     SIGIL_INLINE void store(std::uint8_t* out) const noexcept {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), low_);
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32), high_);
     }
 
   private:
+    static SIGIL_INLINE __m256i match(__m256i bytes, char byte) noexcept {
+        return _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte));
+    }
+    static SIGIL_INLINE __m256i punctuation(__m256i bytes) noexcept {
+        // { and [, } and ] differ in one bit.
+        const __m256i folded = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
+        const __m256i brackets = _mm256_or_si256(match(folded, '{'), match(folded, '}'));
+        return _mm256_or_si256(_mm256_or_si256(brackets, match(bytes, '"')),
+                               _mm256_or_si256(match(bytes, ':'), match(bytes, ',')));
+    }
     static SIGIL_INLINE std::uint64_t join(__m256i low, __m256i high) noexcept {
         return static_cast<std::uint32_t>(_mm256_movemask_epi8(low)) |
                static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm256_movemask_epi8(high))) << 32;
     }
     SIGIL_INLINE std::uint64_t equal(char byte) const noexcept {
-        const __m256i pattern = _mm256_set1_epi8(byte);
-        return join(_mm256_cmpeq_epi8(low_, pattern), _mm256_cmpeq_epi8(high_, pattern));
+        return join(match(low_, byte), match(high_, byte));
     }
 
     __m256i low_, high_;
@@ -52,7 +66,7 @@ SIGIL_INLINE std::uint64_t prefix_parity(std::uint64_t bits) noexcept {
 
 SIGIL_INLINE void copy64(std::uint8_t* out, const std::uint8_t* in) noexcept { Block(in).store(out); }
 
-#define SIGIL_OWN_RANKS
+#define SIGIL_RANK_KEYS
 // Sixteen keys at a time against each key in turn.
 SIGIL_INLINE void rank_keys(const std::int64_t* keys, std::uint32_t count, std::uint32_t* ranks) noexcept {
     for (std::uint32_t first = 0; first < count; first += 16) {
@@ -69,6 +83,52 @@ SIGIL_INLINE void rank_keys(const std::int64_t* keys, std::uint32_t count, std::
         for (int i = 0; i < 4; ++i) {
             const __m256i narrow = _mm256_permutevar8x32_epi32(below[i], evens);
             _mm_storeu_si128(reinterpret_cast<__m128i*>(ranks + first + 4 * i), _mm256_castsi256_si128(narrow));
+        }
+    }
+}
+
+#define SIGIL_SQUEEZE_BLOCK
+// For each byte of a mask, where the bytes that it keeps come from.
+struct SqueezeTable {
+    alignas(8) std::uint8_t sources[256][8] = {};
+    constexpr SqueezeTable() {
+        for (int mask = 0; mask < 256; ++mask) {
+            int count = 0;
+            for (int bit = 0; bit < 8; ++bit) {
+                if ((mask >> bit & 1) != 0) sources[mask][count++] = static_cast<std::uint8_t>(bit);
+            }
+        }
+    }
+};
+constexpr SqueezeTable kSqueezeTable;
+
+// Writes the kept bytes, eight at a time.
+SIGIL_INLINE void squeeze_block(const Block& block, std::uint8_t* out, const BlockMasks& masks) noexcept {
+    std::uint8_t bytes[64];
+    block.store(bytes);
+    for (int i = 0; i < 8; ++i) {
+        const auto keep = static_cast<std::uint8_t>(masks.keep >> (8 * i));
+        const __m128i eight = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + 8 * i));
+        const __m128i sources = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(kSqueezeTable.sources[keep]));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_shuffle_epi8(eight, sources));
+        out += count_bits(keep);
+    }
+}
+
+#define SIGIL_NOTE_PLACES
+// Writes the places of the bits of `mask`, counted from `base`, gaps in `keep`
+// left out. BMI2 could squeeze the mask at once, but takes hundreds of cycles on
+// Zen 2 and older. May store eight values more than there are.
+SIGIL_INLINE void note_places(std::uint32_t* out, std::uint32_t base, std::uint64_t mask,
+                              std::uint64_t keep) noexcept {
+    const std::uint32_t count = count_bits(mask);
+    for (std::uint32_t done = 0; done < count; done += 8) {
+        for (int i = 0; i < 8; ++i) {
+            std::uint32_t place = base + count_bits(keep & (mask - 1) & ~mask);
+            // Kept from gathering the places in a vector first, which is slower.
+            __asm__("" : "+r"(place));
+            *out++ = place;
+            mask &= mask - 1;
         }
     }
 }

@@ -21,7 +21,7 @@ class Block {
     }
 
     SIGIL_INLINE void store(std::uint8_t* out) const noexcept { _mm512_storeu_si512(out, bytes_); }
-    SIGIL_INLINE void store_some(std::uint8_t* out, std::uint64_t keep) const noexcept {
+    SIGIL_INLINE void store_kept(std::uint8_t* out, std::uint64_t keep) const noexcept {
         _mm512_storeu_si512(out, _mm512_maskz_compress_epi8(keep, bytes_));
     }
 
@@ -46,9 +46,9 @@ SIGIL_INLINE std::uint64_t prefix_parity(std::uint64_t bits) noexcept {
 
 SIGIL_INLINE void copy64(std::uint8_t* out, const std::uint8_t* in) noexcept { Block(in).store(out); }
 
-#define SIGIL_OWN_PLACES
+#define SIGIL_NOTE_PLACES
 // The numbers of the bits are packed like the bytes 0, 1, 2... under the mask.
-SIGIL_INLINE void note_places(std::uint32_t* out, std::uint32_t base, std::uint64_t mask) noexcept {
+SIGIL_INLINE void note_places(std::uint32_t* out, std::uint32_t base, std::uint64_t mask, std::uint64_t) noexcept {
     const __m512i numbers = _mm512_set_epi64(0x3F3E3D3C3B3A3938, 0x3736353433323130, 0x2F2E2D2C2B2A2928,
                                              0x2726252423222120, 0x1F1E1D1C1B1A1918, 0x1716151413121110,
                                              0x0F0E0D0C0B0A0908, 0x0706050403020100);
@@ -66,7 +66,7 @@ SIGIL_INLINE void note_places(std::uint32_t* out, std::uint32_t base, std::uint6
     }
 }
 
-#define SIGIL_OWN_RANKS
+#define SIGIL_RANK_KEYS
 SIGIL_INLINE void rank_keys(const std::int64_t* keys, std::uint32_t count, std::uint32_t* ranks) noexcept {
     for (std::uint32_t first = 0; first < count; first += 16) {
         const __m512i low = _mm512_loadu_si512(keys + first), high = _mm512_loadu_si512(keys + first + 8);
@@ -82,4 +82,10 @@ SIGIL_INLINE void rank_keys(const std::int64_t* keys, std::uint32_t count, std::
     }
 }
 
-#define SIGIL_OWN_SQUEEZE
+#define SIGIL_SQUEEZE_BLOCK
+SIGIL_INLINE void squeeze_block(const Block& block, std::uint8_t* out, BlockMasks& masks) noexcept {
+    block.store_kept(out, masks.keep);
+    masks.quotes = _pext_u64(masks.quotes, masks.keep);
+    masks.escapes = _pext_u64(masks.escapes, masks.keep);
+    masks.keep = low_bits(count_bits(masks.keep));
+}

@@ -21,6 +21,11 @@ class Block {
         return gather([](std::uint64_t word) { return word; });
     }
 
+    // { } [ ] : , "
+    SIGIL_INLINE std::uint64_t punctuation() const noexcept {
+        return equal('{') | equal('}') | equal('[') | equal(']') | equal(':') | equal(',') | equal('"');
+    }
+
     SIGIL_INLINE void store(std::uint8_t* out) const noexcept {
         for (int i = 0; i < 8; ++i) {
             for (int j = 0; j < 8; ++j) out[8 * i + j] = static_cast<std::uint8_t>(words_[i] >> (8 * j));

@@ -18,6 +18,11 @@ class Block {
         return gather([](__m128i part) { return part; });
     }
 
+    // { } [ ] : , "
+    SIGIL_INLINE std::uint64_t punctuation() const noexcept {
+        return equal('{') | equal('}') | equal('[') | equal(']') | equal(':') | equal(',') | equal('"');
+    }
+
     SIGIL_INLINE void store(std::uint8_t* out) const noexcept {
         for (int i = 0; i < 4; ++i) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16 * i), parts_[i]);
     }

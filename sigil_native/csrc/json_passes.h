@@ -2,6 +2,7 @@
 // level's namespace, behind its Block and the standard headers.
 #include "json_block_common.h"
 #include "json_index.h"
+#include "json_order.h"
 #include "json_parser.h"
 #include "json_emitter.h"
 

@@ -125,7 +125,6 @@ struct Scratch {
     std::uint32_t escape_count = 0;
     std::uint32_t patch_count = 0;
     std::uint32_t replaced = 0;  // bytes of `replacements` in use
-    bool ascii = true;
     bool beyond_bmp_order = false;  // has bytes whose order differs from that of UTF-16
 
     // Give memory back if there is more than `most` bytes of it.

@@ -1,5 +1,7 @@
 #include "json_transcoder.h"
 
+#include <cassert>
+
 #include "json_diagnosis.h"
 #include "json_levels.h"
 
@@ -36,8 +38,9 @@ bool canonicalize_text_at(const VectorLevel& level, const std::uint8_t* text, st
     if (outcome == Outcome::done) return true;
     out.set_size(before);
     if (outcome == Outcome::out_of_memory) return refuse(failure, Problem::out_of_memory, 0);
-    if (is_canonicalizable(text, size, options, failure)) return refuse(failure, Problem::none, 0);
-    return false;
+    if (!is_canonicalizable(text, size, options, failure)) return false;
+    assert(!"the fast path refuses what the diagnosis does not");
+    return refuse(failure, Problem::none, 0);
 }
 
 bool canonicalize_text(const std::uint8_t* text, std::size_t size, const JsonOptions& options, ByteBuffer& out,

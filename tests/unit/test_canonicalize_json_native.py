@@ -1,0 +1,127 @@
+"""What only the compiled canonicalize_json has: vector levels, the GIL, callers' buffers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from sigil_native import _canonical_text
+from sigil_native.errors import CanonicalizationError
+
+
+def run_with_level(level: str) -> subprocess.CompletedProcess[str]:
+    """Import the module in a process of its own that asks for a level."""
+    code = (
+        "from sigil_native import _canonical_text as m; print(m.vector_level(), m.canonicalize_json('[ 1]'))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SIGIL_NATIVE_VECTOR": level, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_levels_best_first() -> None:
+    """The level in use is the best one, and a portable one is always there."""
+    levels = _canonical_text.vector_levels()
+    assert levels[-1] == "portable"
+    assert _canonical_text.vector_level() in levels
+
+
+@pytest.mark.parametrize("level", _canonical_text.vector_levels())
+def test_the_environment_may_ask_for_a_level(level: str) -> None:
+    """SIGIL_NATIVE_VECTOR chooses among the levels of this machine."""
+    assert run_with_level(level).stdout == f"{level} b'[1]'\n"
+
+
+def test_an_unknown_level_fails_the_import() -> None:
+    """A level that is not there is refused on import, with the choices."""
+    result = run_with_level("mmx")
+    assert result.returncode != 0
+    assert "ImportError: SIGIL_NATIVE_VECTOR=mmx" in result.stderr
+    assert "portable" in result.stderr
+
+
+def test_unknown_level_by_name() -> None:
+    """The hook for tests names the level that it does not find."""
+    with pytest.raises(ValueError, match="mmx"):
+        _canonical_text.canonicalize_json_at("mmx", "1")
+
+
+def test_other_threads_run_meanwhile() -> None:
+    """While a large text is worked on, other threads make progress."""
+    text = json.dumps([{"b": i, "a": "x" * 50} for i in range(200_000)]).encode()
+    ticks = 0
+    done = threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not done.is_set():
+            ticks += 1
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=tick)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(10)  # a held GIL is not taken away within the test
+    try:
+        thread.start()
+        for _ in range(3):
+            _canonical_text.canonicalize_json(text)
+        seen = ticks
+    finally:
+        done.set()
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert seen >= 5
+
+
+def test_threads_do_not_share_scratch() -> None:
+    """Many threads at once get their own results."""
+    failures: list[object] = []
+
+    def work(number: int) -> None:
+        text = json.dumps({"z": number, "a": ["y" * number] * 300, "é": 1}).encode()
+        expected = _canonical_text.canonicalize_json_at("portable", text)
+        for _ in range(100):
+            if _canonical_text.canonicalize_json(text) != expected:
+                failures.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(40, 120, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_buffer_that_changes_meanwhile() -> None:
+    """The result is that of the bytes at the time of the call; the buffer stays free to change."""
+    text = bytearray(b"[" + b"1," * 1_000_000 + b"1]")
+    expected = bytes(text)
+    done = threading.Event()
+
+    def scribble() -> None:
+        while not done.is_set():
+            text.append(32)
+            text.pop()
+
+    thread = threading.Thread(target=scribble)
+    thread.start()
+    try:
+        results = {_canonical_text.canonicalize_json(text) for _ in range(5)}
+    finally:
+        done.set()
+        thread.join()
+    assert results == {expected}
+    text[-1:] = b"}"
+    with pytest.raises(CanonicalizationError):
+        _canonical_text.canonicalize_json(text)
+    text.append(93)
