@@ -7,9 +7,7 @@ asks for the same in plain Python; ``backend`` says which it is.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Literal
 
-from sigil_native._keyinfo import KeyInfo
 from sigil_native.errors import (
     ByteOrderMarkError,
     CanonicalizationError,
@@ -18,6 +16,7 @@ from sigil_native.errors import (
     DuplicateNameError,
     IntegerRangeError,
     InvalidExpiryError,
+    InvalidLineError,
     InvalidOptionError,
     InvalidTenantError,
     InvalidUtf8Error,
@@ -42,6 +41,12 @@ from sigil_native.errors import (
     VerificationError,
     WeakSecretError,
 )
+
+TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
+if TYPE_CHECKING:
+    from typing import Final, Literal
+
+    from sigil_native._keyinfo import KeyInfo
 
 _wants_pure = os.environ.get("SIGIL_NATIVE_PURE") == "1"
 
@@ -73,6 +78,17 @@ else:
             name=error.name,
         ) from error
 
+
+def __getattr__(name: str) -> object:
+    # KeyInfo is a NamedTuple, and so needs typing.
+    if name == "KeyInfo":
+        from sigil_native._keyinfo import KeyInfo as Info  # noqa: PLC0415
+
+        globals()[name] = Info
+        return Info
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __version__: Final = "0.1.0"
 
 __all__ = [
@@ -84,6 +100,7 @@ __all__ = [
     "HmacKey",
     "IntegerRangeError",
     "InvalidExpiryError",
+    "InvalidLineError",
     "InvalidOptionError",
     "InvalidTenantError",
     "InvalidUtf8Error",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TypeGuard
 
 from sigil_native._constants import (
     FORMS,
@@ -21,6 +20,12 @@ from sigil_native.errors import (
     InvalidTenantError,
     WeakSecretError,
 )
+
+TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+_LARGEST_CACHE = 1 << 24
 
 
 def _type_name(value: object) -> str:
@@ -206,16 +211,16 @@ def moment_ms(value: object, what: str) -> int | None:
 
 
 def cache_size(value: object) -> int:
-    """The size of a cache, 0 or more.
+    """The size of a cache.
 
     Raises:
         TypeError: not an int.
-        InvalidOptionError: negative.
+        InvalidOptionError: negative, or beyond all memory.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"tenant_cache_size must be int, not {_type_name(value)}")
-    if value < 0:
-        raise InvalidOptionError("tenant_cache_size must not be negative")
+    if not 0 <= value <= _LARGEST_CACHE:
+        raise InvalidOptionError("tenant_cache_size is out of range")
     return value
 
 

@@ -332,14 +332,12 @@ cdef bytes verify_lines(
     return b"".join(results)
 
 
-def _verified_line(Sigil sigil):
-    return _json_line({
-        "valid": True,
-        "id": sigil.id,
-        "key_id": f"{sigil.key_id:08x}",
-        "issued_at_ms": sigil.issued_at_ms,
-        "expires_at_ms": sigil.expires_at_ms,
-    })
+cdef bytes _verified_line(Sigil sigil):
+    # Nothing here needs an escape, and json.dumps takes longer than the verification.
+    return (
+        f'{{"valid":true,"id":"{sigil.id}","key_id":"{sigil.key_id:08x}",'
+        f'"issued_at_ms":{sigil.issued_at_ms},"expires_at_ms":{sigil.expires_at_ms}}}\n'
+    ).encode()
 
 
 cdef Sigil _verify_line(

@@ -5,9 +5,9 @@ from sigil_native._keyring import KeyRing
 from sigil_native._sigil import Sigil
 from sigil_native.errors import SigilError
 
-BytesLike = bytes | bytearray | memoryview
-JsonText = str | BytesLike
-TextForm = Literal["text", "strand", "token"]
+_BytesLike = bytes | bytearray | memoryview
+_JsonText = str | _BytesLike
+_TextForm = Literal["text", "strand", "token"]
 
 @final
 class SigilCodec:
@@ -22,7 +22,7 @@ class SigilCodec:
     ) -> None: ...
     @overload
     def encode(
-        self, payload: object, *, tenant: str, expires_in: float | None = None, form: TextForm = "text"
+        self, payload: object, *, tenant: str, expires_in: float | None = None, form: _TextForm = "text"
     ) -> str: ...
     @overload
     def encode(
@@ -34,47 +34,57 @@ class SigilCodec:
     ) -> str | bytes: ...
     @overload
     def encode_json(
-        self, json_text: JsonText, *, tenant: str, expires_in: float | None = None, form: TextForm = "text"
+        self, json_text: _JsonText, *, tenant: str, expires_in: float | None = None, form: _TextForm = "text"
     ) -> str: ...
     @overload
     def encode_json(
-        self, json_text: JsonText, *, tenant: str, expires_in: float | None = None, form: Literal["binary"]
+        self, json_text: _JsonText, *, tenant: str, expires_in: float | None = None, form: Literal["binary"]
     ) -> bytes: ...
     @overload
     def encode_json(
-        self, json_text: JsonText, *, tenant: str, expires_in: float | None = None, form: str
+        self, json_text: _JsonText, *, tenant: str, expires_in: float | None = None, form: str
     ) -> str | bytes: ...
     @overload
     def encode_many(
-        self, payloads: Iterable[object], *, tenant: str, expires_in: float | None = None, form: TextForm = "text"
+        self,
+        payloads: Iterable[object],
+        *,
+        tenant: str,
+        expires_in: float | None = None,
+        form: _TextForm = "text",
     ) -> list[str]: ...
     @overload
     def encode_many(
-        self, payloads: Iterable[object], *, tenant: str, expires_in: float | None = None, form: Literal["binary"]
+        self,
+        payloads: Iterable[object],
+        *,
+        tenant: str,
+        expires_in: float | None = None,
+        form: Literal["binary"],
     ) -> list[bytes]: ...
     @overload
     def encode_many(
         self, payloads: Iterable[object], *, tenant: str, expires_in: float | None = None, form: str
     ) -> list[str] | list[bytes]: ...
     def encode_ndjson(
-        self, lines: JsonText, *, tenant: str, expires_in: float | None = None, form: str = "text"
+        self, lines: _JsonText, *, tenant: str, expires_in: float | None = None, form: str = "text"
     ) -> bytes: ...
     def verify(
-        self, sigil: Sigil | JsonText, payload: object, *, tenant: str, now: float | None = None
+        self, sigil: Sigil | _JsonText, payload: object, *, tenant: str, now: float | None = None
     ) -> Sigil: ...
     def verify_json(
-        self, sigil: Sigil | JsonText, json_text: JsonText, *, tenant: str, now: float | None = None
+        self, sigil: Sigil | _JsonText, json_text: _JsonText, *, tenant: str, now: float | None = None
     ) -> Sigil: ...
     def verify_token(
-        self, token: JsonText, *, tenant: str, now: float | None = None
+        self, token: _JsonText, *, tenant: str, now: float | None = None
     ) -> tuple[Sigil, bytes]: ...
     def verify_many(
         self,
-        sigils: Iterable[Sigil | JsonText],
+        sigils: Iterable[Sigil | _JsonText],
         payloads: Iterable[object],
         *,
         tenant: str,
         now: float | None = None,
     ) -> list[Sigil | SigilError]: ...
-    def verify_ndjson(self, lines: JsonText, *, tenant: str, now: float | None = None) -> bytes: ...
-    def decode(self, sigil: Sigil | JsonText) -> Sigil: ...
+    def verify_ndjson(self, lines: _JsonText, *, tenant: str, now: float | None = None) -> bytes: ...
+    def decode(self, sigil: Sigil | _JsonText) -> Sigil: ...

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
+if TYPE_CHECKING:
+    from typing import Final
 
 #: The largest integer that binary64 keeps exactly along with both neighbours (RFC 7493 §2.2).
 MAX_SAFE_INTEGER: Final = 2**53 - 1

@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=True
 """SHA-256, HMAC-SHA-256 and HKDF on the best kernel that this machine can run.
 
 Sources: FIPS 180-4, RFC 2104 and RFC 5869. The kernels are C++ (``csrc/``). Those
@@ -9,13 +10,7 @@ use instead of the best one.
 import os
 
 cimport cython
-from cpython.buffer cimport (
-    PyBUF_SIMPLE,
-    Py_buffer,
-    PyBuffer_IsContiguous,
-    PyBuffer_Release,
-    PyObject_GetBuffer,
-)
+from cpython.buffer cimport Py_buffer, PyBuffer_IsContiguous
 from cpython.bytes cimport (
     PyBytes_AS_STRING,
     PyBytes_CheckExact,
@@ -24,6 +19,8 @@ from cpython.bytes cimport (
 )
 from cpython.memoryview cimport PyMemoryView_FromObject, PyMemoryView_GET_BUFFER
 from libc.stdlib cimport free, malloc
+
+from sigil_native._input cimport Input, acquire, release
 
 from sigil_native._arguments import readable_bytes, secret_bytes
 from sigil_native.errors import InvalidOptionError
@@ -154,43 +151,7 @@ cdef void wipe(void* memory, size_t size) noexcept nogil:
     cpp_wipe(memory, size)
 
 
-# -- bytes that come in --------------------------------------------------------
-
-
-# A caller's bytes, held until release(). `view` is in use only where `held`.
-cdef struct Input:
-    const uint8_t* data
-    size_t size
-    bint held
-    Py_buffer view
-
-
-cdef inline int acquire(object value, Input* given, str what) except -1:
-    """Borrow the bytes of a bytes-like argument; release() them."""
-    if PyBytes_CheckExact(value):
-        given.data = <const uint8_t*> PyBytes_AS_STRING(value)
-        given.size = <size_t> PyBytes_GET_SIZE(value)
-        given.held = False
-        return 0
-    return acquire_buffer(value, given, what)
-
-
-cdef int acquire_buffer(object value, Input* given, str what) except -1:
-    try:
-        PyObject_GetBuffer(value, &given.view, PyBUF_SIMPLE)
-    except (TypeError, BufferError, ValueError):
-        # Both backends say what is wrong in the same words.
-        readable_bytes(value, what)
-        raise
-    given.data = <const uint8_t*> given.view.buf
-    given.size = <size_t> given.view.len
-    given.held = True
-    return 0
-
-
-cdef inline void release(Input* given) noexcept:
-    if given.held:
-        PyBuffer_Release(&given.view)
+# -- functions -----------------------------------------------------------------
 
 
 cdef inline bytes new_digest():
@@ -199,9 +160,6 @@ cdef inline bytes new_digest():
 
 cdef inline uint8_t* bytes_of(bytes value) noexcept:
     return <uint8_t*> PyBytes_AS_STRING(value)
-
-
-# -- functions -----------------------------------------------------------------
 
 
 def kernels():

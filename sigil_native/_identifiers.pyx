@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=True
 """UUIDs of version 7 (RFC 9562), ascending within a process.
 
 Safe from any thread, with or without the GIL, and after a fork.

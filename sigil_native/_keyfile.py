@@ -13,11 +13,11 @@ since the Unix epoch. No message ever holds a part of a secret.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import os
 import re
+import stat
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
@@ -72,7 +72,8 @@ def write_key_ring_file(
     Args:
         path: where.
         entries: the keys, in order.
-        replace: put the new file in the place of an old one, in one step.
+        replace: put the new file in the place of an old one, in one step; it keeps
+            the old one's owner and mode.
 
     Raises:
         FileExistsError: there is a file already and ``replace`` is false.
@@ -80,20 +81,30 @@ def write_key_ring_file(
     """
     keys = [
         {
-            "secret": base64.urlsafe_b64encode(entry.secret).rstrip(b"=").decode(),
+            "secret": _base64url(entry.secret),
             "state": entry.state,
             "not_before": entry.not_before,
             "retire_at": entry.retire_at,
         }
         for entry in entries
     ]
+    import json  # noqa: PLC0415 - it is slow to import, and most programs read no such file
+
     text = json.dumps({"version": _VERSION, "keys": keys}, indent=2) + "\n"
     target = os.fspath(path)
     folder = os.path.dirname(target) or "."  # noqa: PTH120 - as above
-    written = f"{target}.{os.getpid()}.tmp" if replace else target
-    _write_new(written, text.encode())
     if replace:
-        os.replace(written, target)  # noqa: PTH105
+        written = f"{target}.{os.urandom(6).hex()}.tmp"
+        _write_new(written, text.encode())
+        try:
+            _keep_access(target, written)
+            os.replace(written, target)  # noqa: PTH105
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(written)  # noqa: PTH108
+            raise
+    else:
+        _write_new(target, text.encode())
     _sync_folder(folder)
 
 
@@ -111,6 +122,19 @@ def _write_new(path: str, data: bytes) -> None:
         raise
 
 
+def _keep_access(old: str, new: str) -> None:
+    """Give a new file the owner, group and mode of the one that it replaces.
+
+    Where the owner cannot be given, the mode is not either: it would open the
+    file to another group than the one that was meant.
+    """
+    with contextlib.suppress(OSError):
+        status = os.stat(old)  # noqa: PTH116
+        if hasattr(os, "chown"):
+            os.chown(new, status.st_uid, status.st_gid)
+        os.chmod(new, stat.S_IMODE(status.st_mode))  # noqa: PTH101
+
+
 def _sync_folder(folder: str) -> None:
     """Make the file's name durable too."""
     if os.name == "nt":
@@ -120,6 +144,12 @@ def _sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _base64url(data: bytes) -> str:
+    """Base64url without padding (RFC 4648 §5)."""
+    text = b2a_base64(data, newline=False).decode()
+    return text.rstrip("=").replace("+", "-").replace("/", "_")
 
 
 class _ProblemError(Exception):
@@ -138,6 +168,8 @@ def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _parsed(raw: bytes) -> object:
+    import json  # noqa: PLC0415 - as above
+
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -190,8 +222,8 @@ def _secret(text: object) -> bytes:
         raise _ProblemError("secret must be a string")
     if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise _ProblemError("secret is not base64url without padding")
-    secret = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if base64.urlsafe_b64encode(secret).rstrip(b"=").decode() != text:
+    secret = a2b_base64(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
+    if _base64url(secret) != text:
         raise _ProblemError("secret has unused bits that are not zero")
     if len(secret) < MIN_SECRET_SIZE:
         raise _ProblemError(f"a secret has at least {MIN_SECRET_SIZE} bytes, this one has {len(secret)}")

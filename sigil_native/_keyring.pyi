@@ -3,7 +3,7 @@ from typing import Self, final
 
 from sigil_native._keyinfo import KeyInfo
 
-Secret = str | bytes | bytearray | memoryview
+_Secret = str | bytes | bytearray | memoryview
 
 @final
 class KeyRing:
@@ -12,13 +12,13 @@ class KeyRing:
     def load(cls, path: str | os.PathLike[str]) -> Self: ...
     def add(
         self,
-        secret: Secret,
+        secret: _Secret,
         state: str = "active",
         not_before: float | None = None,
         retire_at: float | None = None,
     ) -> int: ...
     def rotate(
-        self, secret: Secret, *, not_before: float | None = None, retire_previous_at: float | None = None
+        self, secret: _Secret, *, not_before: float | None = None, retire_previous_at: float | None = None
     ) -> int: ...
     def revoke(self, key_id: int) -> None: ...
     def keys(self) -> list[KeyInfo]: ...

@@ -9,7 +9,6 @@ from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t
 
 from sigil_native._hashing cimport HmacState, hmac_digest, hmac_init, wipe
 
-from sigil_native import _keyfile
 from sigil_native._arguments import (
     cache_size,
     check_key_state,
@@ -25,7 +24,6 @@ from sigil_native._constants import (
     HKDF_TENANT_PREFIX,
     KEY_STATES,
 )
-from sigil_native._keyinfo import KeyInfo
 from sigil_native.errors import DuplicateKeyError, NoSuchKeyError
 
 
@@ -84,6 +82,8 @@ cdef class Key:
         return key
 
     def info(self):
+        from sigil_native._keyinfo import KeyInfo
+
         return KeyInfo(
             self.key_id,
             KEY_STATES[<int> self.state],
@@ -92,7 +92,7 @@ cdef class Key:
         )
 
 
-cdef Key _make_key(object secret, object state, object not_before, object retire_at, Py_ssize_t cache_size):
+cdef Key _make_key(object secret, object state, object not_before, object retire_at, Py_ssize_t cached):
     cdef Key key = Key.__new__(Key)
     cdef HmacState extractor
     cdef uint8_t extracted[32]
@@ -115,7 +115,7 @@ cdef Key _make_key(object secret, object state, object not_before, object retire
     key.state = <KeyState> <int> KEY_STATES.index(state)
     key.not_before_ms = -1 if start is None else start
     key.retire_at_ms = INT64_MAX if end is None else end
-    key.generation_size = max(1, cache_size // 2)
+    key.generation_size = max(1, cached // 2)
     return key
 
 
@@ -149,6 +149,8 @@ cdef class KeyRing:
                 names the entry, never its secret.
             OSError: the file cannot be read.
         """
+        from sigil_native import _keyfile  # here, because few programs load a file and all import this
+
         ring = cls()
         for entry in _keyfile.read_key_ring_file(path):
             ring.add(entry.secret, entry.state, entry.not_before, entry.retire_at)

@@ -5,6 +5,9 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
 
 cdef extern from "Python.h" nogil:
+    PyObject* Py_None
+    PyObject* Py_True
+    PyObject* Py_False
     bint PyUnicode_CheckExact(PyObject* value)
     bint PyLong_CheckExact(PyObject* value)
     bint PyFloat_CheckExact(PyObject* value)
@@ -21,11 +24,12 @@ cdef extern from "Python.h" nogil:
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* text)
     int PyUnicode_KIND(PyObject* text)
     void* PyUnicode_DATA(PyObject* text)
+    double PyLong_AsDouble(PyObject* number)
     double PyFloat_AS_DOUBLE(PyObject* number)
     # Of a list or tuple only.
     Py_ssize_t PySequence_Fast_GET_SIZE(PyObject* items)
     PyObject** PySequence_Fast_ITEMS(PyObject* items)
-    Py_ssize_t PyDict_Size(PyObject* members)
+    Py_ssize_t PyDict_GET_SIZE(PyObject* members)
     bint PyDict_Next(PyObject* members, Py_ssize_t* place, PyObject** name, PyObject** value)
 
     ctypedef unsigned int digit

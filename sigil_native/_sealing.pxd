@@ -22,8 +22,8 @@ cdef int check_tenant(object tenant) except -1
 # A seal in the making is one run of bytes: header (32), canonical payload, tag (32).
 # `size` always counts header and payload; room for the tag follows them.
 cdef int start_seal(ByteBuffer& out) except -1
-cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime_ms, ByteBuffer& out, size_t size) except -1
-cdef void write_lifetime(uint8_t* header, int64_t lifetime_ms) noexcept nogil
+cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime, ByteBuffer& out, size_t size) except -1
+cdef void write_lifetime(uint8_t* header, int64_t lifetime) noexcept nogil
 cdef object render(Form form, const uint8_t* sealed, size_t size)
 
 # Raises the first reason why the sigil does not hold, in the order of the checks.

@@ -1,7 +1,7 @@
 # distutils: language = c++
 """What every way of encoding and verifying shares: arguments, the seal itself, the verdict."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t
@@ -103,13 +103,13 @@ cdef int start_seal(ByteBuffer& out) except -1:
     return 0
 
 
-cdef void write_lifetime(uint8_t* header, int64_t lifetime_ms) noexcept nogil:
-    cdef int64_t expires = <int64_t> issued_ms_of(header) + lifetime_ms
+cdef void write_lifetime(uint8_t* header, int64_t lifetime) noexcept nogil:
+    cdef int64_t expires = <int64_t> issued_ms_of(header) + lifetime
     # lifetime_of() has checked the sum; the clock may have been set forward since.
     write_expiry(header, min(expires, LAST_MOMENT_MS))
 
 
-cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime_ms, ByteBuffer& out, size_t size) except -1:
+cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime, ByteBuffer& out, size_t size) except -1:
     cdef uint8_t* sealed
     if not out.reserve(kTagSize):
         raise MemoryError
@@ -117,8 +117,8 @@ cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime_ms, ByteBuf
     write_header(sealed, key.key_id)
     if not uuid7_fill(sealed + kIdentifierOffset, 1, 0):
         raise OSError("the system gave no randomness")
-    if lifetime_ms:
-        write_lifetime(sealed, lifetime_ms)
+    if lifetime:
+        write_lifetime(sealed, lifetime)
     if size >= 2048:
         with nogil:
             hmac_digest(&tenant_key.state, sealed, size, sealed + size)

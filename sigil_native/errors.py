@@ -7,9 +7,10 @@ messages are for people and may change.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
+TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from sigil_native import Sigil
 
 _LONGEST_POINTER_IN_A_MESSAGE = 120

@@ -1,17 +1,29 @@
-"""Public test corpora that stand beside the repository, not in it."""
+"""Public test data that is kept beside the repository."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-_ROOT = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(os.environ.get("SIGIL_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared"))
 
 
 def shared(*parts: str) -> Path:
-    """Path of a corpus file; the test is skipped, with the reason, where the corpora are absent."""
-    path = _ROOT.joinpath(*parts)
+    """The path of a file or folder of the shared data; the test is skipped where it is absent."""
+    path = ROOT.joinpath(*parts)
     if not path.exists():
-        pytest.skip(f"no public test corpora beside the repository: {path.name}", allow_module_level=True)
+        pytest.skip(f"no shared test data at {path}", allow_module_level=True)
     return path
+
+
+def nist_records(*parts: str) -> list[dict[str, str]]:
+    """The records of a NIST ``.rsp`` file: blocks of ``name = value`` lines."""
+    records = []
+    for block in shared(*parts).read_text().replace("\r", "").split("\n\n"):
+        pairs = (line.split("=", 1) for line in block.splitlines() if "=" in line and line[0] not in "#[")
+        record = {name.strip(): value.strip() for name, value in pairs}
+        if record:
+            records.append(record)
+    return records

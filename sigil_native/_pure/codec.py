@@ -1,14 +1,10 @@
-"""Sealing payloads and judging seals.
+"""The codec: options, the ways of passing payloads, and batches.
 
-``tag = HMAC-SHA-256(K, header || canonical)``, where the header is a sigil's
-first 32 bytes, canonical the payload's RFC 8785 form, and ``K =
-HKDF-SHA-256(secret, salt="sigil-dna/v1", info="tenant:" || tenant, 32 bytes)``.
+What a seal is stands in ``sealing``.
 """
 
 from __future__ import annotations
 
-import hmac
-import time
 from collections.abc import Iterable
 from typing import Any, Literal, NoReturn, final, overload
 
@@ -23,35 +19,24 @@ from sigil_native._arguments import (
     text_bytes,
 )
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH, MAX_EXPIRY_MS
-from sigil_native._pure.identifiers import uuid7_bytes
 from sigil_native._pure.json_text import canonical_bytes
 from sigil_native._pure.json_values import canonicalize
-from sigil_native._pure.keyring import KeyRing, RingKey
+from sigil_native._pure.keyring import KeyRing
 from sigil_native._pure.lines import encoded_error_line, split_lines, verified_line
-from sigil_native._pure.sigil import Sigil, base64url, header_bytes, parse, sigil_from_bytes
+from sigil_native._pure.sealing import check, clock_ms, seal
+from sigil_native._pure.sigil import Sigil, parse
 from sigil_native.errors import (
     CanonicalizationError,
     InvalidExpiryError,
     InvalidOptionError,
-    IssuedInFutureError,
-    KeyNotYetValidError,
-    RetiredKeyError,
-    RevokedKeyError,
     SigilError,
-    SigilExpiredError,
     SigilFormatError,
-    TagMismatchError,
-    UnknownKeyError,
     at_index,
 )
 
 BytesLike = bytes | bytearray | memoryview
 JsonText = str | BytesLike
 TextForm = Literal["text", "strand", "token"]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @final
@@ -89,8 +74,8 @@ class SigilCodec:
         if not isinstance(ring, KeyRing):
             raise TypeError(f"ring must be KeyRing, not {type(ring).__name__}")
         self._ring = ring
-        self._skew_ms = skew_ms(max_future_skew)
         self._exact, self._max_depth, self._max_bytes = json_options(integers, max_depth, max_bytes)
+        self._skew_ms = skew_ms(max_future_skew)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         raise TypeError(f"{SigilCodec.__name__} is final")
@@ -199,7 +184,7 @@ class SigilCodec:
         tenant_name, lifetime = self._seal_options(tenant, expires_in)
         check_form(form)
         canonical = []
-        for index, payload in enumerate(payloads):
+        for index, payload in enumerate(list(payloads)):
             try:
                 canonical.append(self._from_value(payload))
             except CanonicalizationError as error:
@@ -300,7 +285,9 @@ class SigilCodec:
             raise SigilFormatError("shape")
         self._check((sigil, payload), payload, tenant_name, now_ms)
         try:
-            is_canonical = self._from_bytes(payload, from_str=False) == payload
+            # Integers of any size: 1e16 is a float whose canonical form has none of the marks of one.
+            again = canonical_bytes(payload, False, True, self._max_depth, self._max_bytes)
+            is_canonical = again == payload
         except CanonicalizationError:
             is_canonical = False
         if not is_canonical:
@@ -325,10 +312,10 @@ class SigilCodec:
             InvalidTenantError: the tenant is empty or too long.
             TypeError: an argument or a sigil has a wrong type.
         """
-        tenant_name, now_ms = self._judge_options(tenant, now)
         sigil_list, payload_list = list(sigils), list(payloads)
         if len(sigil_list) != len(payload_list):
             raise InvalidOptionError("sigils and payloads differ in number")
+        tenant_name, now_ms = self._judge_options(tenant, now)
         results: list[Sigil | SigilError] = []
         for index, (sigil, payload) in enumerate(zip(sigil_list, payload_list, strict=True)):
             try:
@@ -370,14 +357,14 @@ class SigilCodec:
     def _seal_options(self, tenant: object, expires_in: object) -> tuple[bytes, int | None]:
         tenant_name = tenant_bytes(tenant)
         lifetime = lifetime_ms(expires_in)
-        if lifetime is not None and _now_ms() + lifetime > MAX_EXPIRY_MS:
+        if lifetime is not None and clock_ms() + lifetime > MAX_EXPIRY_MS:
             raise InvalidExpiryError("expires_in is out of range")
         return tenant_name, lifetime
 
     def _judge_options(self, tenant: object, now: object) -> tuple[bytes, int]:
         tenant_name = tenant_bytes(tenant)
         now_ms = moment_ms(now, "now")
-        return tenant_name, _now_ms() if now_ms is None else now_ms
+        return tenant_name, clock_ms() if now_ms is None else now_ms
 
     def _from_value(self, payload: object) -> bytes:
         integers = "exact" if self._exact else "safe"
@@ -390,43 +377,9 @@ class SigilCodec:
         return canonical_bytes(raw, from_str, self._exact, self._max_depth, self._max_bytes)
 
     def _seal(self, canonical: bytes, tenant: bytes, lifetime: int | None, form: str) -> str | bytes:
-        key = self._ring.signing_key(_now_ms())
-        identifier = uuid7_bytes()
-        issued_ms = int.from_bytes(identifier[:6], "big")
-        # A clock that jumped since the lifetime was checked must not overflow the year 9999.
-        expires_ms = 0 if lifetime is None else min(issued_ms + lifetime, MAX_EXPIRY_MS)
-        header = header_bytes(key.key_id, expires_ms, identifier)
-        sigil = sigil_from_bytes(header + _tag(key, tenant, header, canonical))
-        if form == "binary":
-            return bytes(sigil)
-        if form == "strand":
-            return sigil.strand
-        return sigil.text if form == "text" else f"{sigil.text}.{base64url(canonical)}"
+        return seal(self._ring, canonical, tenant, lifetime, form)
 
     def _check(
         self, parsed: tuple[Sigil, bytes | None], canonical: bytes, tenant: bytes, now_ms: int
     ) -> Sigil:
-        """Return the sigil, or raise the first reason why it does not hold."""
-        sigil, carried = parsed
-        key = self._ring.find(sigil.key_id)
-        if key is None:
-            raise UnknownKeyError(sigil)
-        if key.state == "revoked":
-            raise RevokedKeyError(sigil)
-        if key.is_early(now_ms):
-            raise KeyNotYetValidError(sigil)
-        if key.is_retired(now_ms):
-            raise RetiredKeyError(sigil)
-        tag = _tag(key, tenant, sigil.header, canonical)
-        is_other = carried is not None and carried != canonical
-        if not hmac.compare_digest(tag, sigil.tag) or is_other:
-            raise TagMismatchError(sigil)
-        if sigil.issued_at_ms > now_ms + self._skew_ms:
-            raise IssuedInFutureError(sigil)
-        if sigil.expires_at_ms != 0 and now_ms >= sigil.expires_at_ms:
-            raise SigilExpiredError(sigil)
-        return sigil
-
-
-def _tag(key: RingKey, tenant: bytes, header: bytes, canonical: bytes) -> bytes:
-    return hmac.digest(key.tenant_key(tenant), header + canonical, "sha256")
+        return check(self._ring, parsed, canonical, tenant, now_ms, self._skew_ms)

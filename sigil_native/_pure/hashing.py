@@ -27,13 +27,13 @@ def kernel() -> str:
 
 def _check_kernel(name: str | None) -> None:
     if name is not None and name != _KERNEL:
-        raise InvalidOptionError(f"no such kernel here: {name}")
+        raise InvalidOptionError(f"kernel must be one of {', '.join(kernels())}")
 
 
 def sha256(data: bytes | bytearray | memoryview, *, kernel: str | None = None) -> bytes:
     """SHA-256 (FIPS 180-4): 32 bytes."""
-    view = readable_bytes(data, "data")
     _check_kernel(kernel)
+    view = readable_bytes(data, "data")
     return hashlib.sha256(view).digest()
 
 
@@ -44,9 +44,9 @@ def hmac_sha256(
     kernel: str | None = None,
 ) -> bytes:
     """HMAC-SHA-256 (RFC 2104) under a secret of any length: 32 bytes."""
+    _check_kernel(kernel)
     key = readable_bytes(secret, "secret")
     view = readable_bytes(data, "data")
-    _check_kernel(kernel)
     return hmac.digest(key.tobytes(), view, "sha256")
 
 
@@ -58,11 +58,13 @@ def hkdf_sha256(
     length: int,
 ) -> bytes:
     """HKDF-SHA-256 (RFC 5869): extract, then expand to ``length`` bytes, 1 to 8160."""
+    if not isinstance(length, int) or isinstance(length, bool):
+        raise TypeError(f"length must be int, not {type(length).__name__}")
+    if not 1 <= length <= _HKDF_LONGEST:
+        raise InvalidOptionError(f"length must be between 1 and {_HKDF_LONGEST}")
     key = readable_bytes(secret, "secret").tobytes()
     salt_bytes = readable_bytes(salt, "salt").tobytes()
     info_bytes = readable_bytes(info, "info").tobytes()
-    if not 1 <= length <= _HKDF_LONGEST:
-        raise InvalidOptionError(f"length must be between 1 and {_HKDF_LONGEST}")
     pseudorandom_key = hmac.digest(salt_bytes, key, "sha256")
     block = output = b""
     for counter in range(1, 256):

@@ -67,9 +67,8 @@ def canonicalize_json(
         InvalidOptionError: an option is unknown or out of range.
         TypeError: ``text`` or an option has a wrong type.
     """
-    raw = text_bytes(text, "text")
     exact, depth, limit = json_options(integers, max_depth, max_bytes)
-    return canonical_bytes(raw, isinstance(text, str), exact, depth, limit)
+    return canonical_bytes(text_bytes(text, "text"), isinstance(text, str), exact, depth, limit)
 
 
 def canonical_bytes(raw: bytes, from_str: bool, exact: bool, max_depth: int, max_bytes: int | None) -> bytes:

@@ -31,18 +31,24 @@ class RingKey:
     __slots__ = ("key_id", "not_before_ms", "retire_at_ms", "secret", "state")
 
     def __init__(
-        self, secret: bytes, state: str, not_before_ms: int | None, retire_at_ms: int | None
+        self,
+        secret: str | bytes | bytearray | memoryview,
+        state: str,
+        not_before: float | None,
+        retire_at: float | None,
     ) -> None:
-        self.secret = bytearray(secret)
-        self.key_id = int.from_bytes(
-            hkdf_sha256(secret, salt=HKDF_SALT, info=HKDF_KEY_ID_INFO, length=4), "big"
-        )
+        self.secret = bytearray(secret_bytes(secret))
+        check_key_state(state)
         self.state = state
-        self.not_before_ms = not_before_ms
-        self.retire_at_ms = retire_at_ms
+        self.not_before_ms = moment_ms(not_before, "not_before")
+        self.retire_at_ms = moment_ms(retire_at, "retire_at")
+        self.key_id = int.from_bytes(
+            hkdf_sha256(self.secret, salt=HKDF_SALT, info=HKDF_KEY_ID_INFO, length=4), "big"
+        )
 
     def __del__(self) -> None:
-        self.secret[:] = bytes(len(self.secret))
+        secret = getattr(self, "secret", bytearray())  # absent if __init__ refused it
+        secret[:] = bytes(len(secret))
 
     def tenant_key(self, tenant: bytes) -> bytes:
         """The 32 bytes that seal for one tenant."""
@@ -131,9 +137,7 @@ class KeyRing:
             InvalidOptionError: an argument is unknown or out of range.
             TypeError: an argument has a wrong type.
         """
-        raw = secret_bytes(secret)
-        check_key_state(state)
-        key = RingKey(raw, state, moment_ms(not_before, "not_before"), moment_ms(retire_at, "retire_at"))
+        key = RingKey(secret, state, not_before, retire_at)
         with self._lock:
             self._append(key)
         return key.key_id
@@ -161,8 +165,7 @@ class KeyRing:
             SigilError: as for ``add``; the ring is then unchanged.
             TypeError: an argument has a wrong type.
         """
-        raw = secret_bytes(secret)
-        key = RingKey(raw, "active", moment_ms(not_before, "not_before"), None)
+        key = RingKey(secret, "active", not_before, None)
         retire_ms = moment_ms(retire_previous_at, "retire_previous_at")
         with self._lock:
             previous = [other for other in self._keys if other.state == "active"]

@@ -70,7 +70,7 @@ class Sigil:
     _raw: bytes
 
     def __init__(self) -> None:
-        raise TypeError("a Sigil comes from SigilCodec")
+        raise TypeError("use SigilCodec.decode to read a sigil")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         raise TypeError(f"{Sigil.__name__} is final")
@@ -83,7 +83,8 @@ class Sigil:
     @property
     def expires_at(self) -> float | None:
         """When the sigil expires, in seconds since the Unix epoch; None = never."""
-        return self.expires_at_ms / 1000 if self.expires_at_ms else None
+        # Made a float first, as in C, so that both backends agree even far beyond all calendars.
+        return float(self.expires_at_ms) / 1000 if self.expires_at_ms else None
 
     @property
     def text(self) -> str:
@@ -167,9 +168,12 @@ def parse(value: Sigil | str | bytes | bytearray | memoryview) -> tuple[Sigil, b
     if isinstance(value, str):
         return _parse_text(value)
     try:
-        raw = memoryview(value).tobytes()
+        view = memoryview(value)
     except TypeError:
-        raise TypeError(f"sigil must be Sigil, str or bytes-like, not {type(value).__name__}") from None
+        view = None
+    if view is None or not view.c_contiguous:
+        raise TypeError(f"sigil must be Sigil, str or bytes-like, not {type(value).__name__}")
+    raw = view.tobytes()
     if len(raw) == SIGIL_SIZE:
         return sigil_from_bytes(raw), None
     return _parse_text(raw.decode("latin-1"))
@@ -177,16 +181,21 @@ def parse(value: Sigil | str | bytes | bytearray | memoryview) -> tuple[Sigil, b
 
 def _parse_text(text: str) -> tuple[Sigil, bytes | None]:
     """Read one of the three forms that are text."""
-    body, dot, payload = text[:TEXT_SIZE], text[TEXT_SIZE : TEXT_SIZE + 1], text[TEXT_SIZE + 1 :]
-    has_prefix = body.startswith(TEXT_PREFIX) and len(body) == TEXT_SIZE
-    if has_prefix and not dot:
-        return sigil_from_bytes(_from_base64url(body[len(TEXT_PREFIX) :])[0]), None
-    if has_prefix and dot == "." and payload and len(payload) % 4 != 1:
-        raw, carried = _from_base64url(body[len(TEXT_PREFIX) :], payload)
-        return sigil_from_bytes(raw), carried
-    if len(text) == STRAND_SIZE:
+    if not text.startswith(TEXT_PREFIX):
+        if len(text) != STRAND_SIZE:
+            raise SigilFormatError("shape")
         return sigil_from_bytes(_from_strand(text)), None
-    raise SigilFormatError("shape")
+    body, dot, payload = (
+        text[len(TEXT_PREFIX) : TEXT_SIZE],
+        text[TEXT_SIZE : TEXT_SIZE + 1],
+        text[TEXT_SIZE + 1 :],
+    )
+    if len(text) == TEXT_SIZE:
+        return sigil_from_bytes(_from_base64url(body)[0]), None
+    if dot != "." or not payload or len(payload) % 4 == 1:
+        raise SigilFormatError("shape")
+    raw, carried = _from_base64url(body, payload)
+    return sigil_from_bytes(raw), carried
 
 
 def base64url(data: bytes) -> str:

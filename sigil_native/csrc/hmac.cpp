@@ -29,7 +29,7 @@ void sign(const Sha256Kernel& kernel, const HmacState& key, const PaddedMessage&
     std::uint32_t state[8];
     std::memcpy(state, key.inner, sizeof state);
     kernel.compress(state, message.data, message.whole);
-    kernel.compress(state, message.tail, message.total - message.whole);
+    kernel.compress(state, message.tail(), message.total - message.whole);
     finish_outer(kernel, key, state, tag);
 }
 
@@ -39,6 +39,46 @@ void sign_two(const Sha256Kernel& kernel, const HmacState& key, const HmacMessag
     pad_message(first.data, first.size, kBlockSize, padded[0]);
     pad_message(second.data, second.size, kBlockSize, padded[1]);
     kernel.hmac_two(key, padded[0], padded[1], first.tag, second.tag);
+}
+
+constexpr std::size_t kSixteen = 16;
+// Smaller groups are quicker in pairs.
+constexpr std::size_t kFewestOfSixteen = 9;
+
+void sign_sixteen(const Sha256Kernel& kernel, const HmacState& key, const HmacMessage* messages,
+                  const std::uint16_t* order, std::size_t count) noexcept {
+    PaddedMessage padded[kSixteen];
+    std::uint8_t* tags[kSixteen];
+    for (std::size_t i = 0; i < count; ++i) {
+        const HmacMessage& message = messages[order[i]];
+        pad_message(message.data, message.size, kBlockSize, padded[i]);
+        tags[i] = message.tag;
+    }
+    kernel.hmac_sixteen(key, padded, tags, count);
+}
+
+// Messages in ascending order of their blocks, in the widest groups that the kernel has.
+void sign_ordered(const Sha256Kernel& kernel, const HmacState& key, const HmacMessage* messages,
+                  const std::uint16_t* order, std::size_t count) noexcept {
+    std::size_t i = 0;
+    if (kernel.hmac_sixteen != nullptr && count >= kFewestOfSixteen) {
+        // The group that is not full takes the shortest messages.
+        const std::size_t rest = count % kSixteen;
+        if (rest >= kFewestOfSixteen) {
+            sign_sixteen(kernel, key, messages, order, rest);
+            i = rest;
+        }
+        const std::size_t paired = rest - i;
+        for (std::size_t full = rest; full < count; full += kSixteen) {
+            sign_sixteen(kernel, key, messages, order + full, kSixteen);
+        }
+        count = i + paired;
+    }
+    for (; i + 1 < count; i += 2) sign_two(kernel, key, messages[order[i]], messages[order[i + 1]]);
+    if (i < count) {
+        const HmacMessage& last = messages[order[i]];
+        hmac_digest(kernel, key, last.data, last.size, last.tag);
+    }
 }
 
 constexpr std::size_t kBatch = 256;
@@ -51,11 +91,18 @@ void order_by_blocks(const HmacMessage* messages, std::size_t count, std::uint16
         return std::min(padded_blocks(messages[i].size), kBuckets) - 1;
     };
     std::uint16_t starts[kBuckets + 1] = {};
-    for (std::size_t i = 0; i < count; ++i) ++starts[bucket(i) + 1];
-    for (std::size_t b = 0; b < kBuckets; ++b) {
+    std::size_t least = kBuckets;
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t own = bucket(i);
+        ++starts[own + 1];
+        least = std::min(least, own);
+        most = std::max(most, own);
+    }
+    for (std::size_t b = least; b <= most; ++b) {
         starts[b + 1] = static_cast<std::uint16_t>(starts[b + 1] + starts[b]);
     }
-    const std::size_t long_ones = starts[kBuckets - 1];
+    const std::size_t long_ones = most == kBuckets - 1 ? starts[most] : count;
     for (std::size_t i = 0; i < count; ++i) order[starts[bucket(i)]++] = static_cast<std::uint16_t>(i);
     std::sort(order + long_ones, order + count, [&](std::uint16_t left, std::uint16_t right) {
         return messages[left].size < messages[right].size;
@@ -106,12 +153,7 @@ void hmac_digest_many(const Sha256Kernel& kernel, const HmacState& key, const Hm
             order[0] = 0;
             order[1] = 1;
         }
-        std::size_t i = 0;
-        for (; i + 1 < batch; i += 2) sign_two(kernel, key, messages[order[i]], messages[order[i + 1]]);
-        if (i < batch) {
-            const HmacMessage& last = messages[order[i]];
-            hmac_digest(kernel, key, last.data, last.size, last.tag);
-        }
+        sign_ordered(kernel, key, messages, order, batch);
         messages += batch;
         count -= batch;
     }
@@ -136,7 +178,7 @@ void HmacStream::add(const std::uint8_t* data, std::size_t size) noexcept {
 void HmacStream::finish(std::uint8_t* tag) noexcept {
     PaddedMessage message;
     pad_message(held_, size_ % kBlockSize, kBlockSize + size_ / kBlockSize * kBlockSize, message);
-    kernel_.compress(state_, message.tail, message.total);
+    kernel_.compress(state_, message.tail(), message.total);
     finish_outer(kernel_, key_, state_, tag);
 }
 

@@ -19,8 +19,8 @@ void hmac_init(const Sha256Kernel& kernel, HmacState& state, const std::uint8_t*
 void hmac_digest(const Sha256Kernel& kernel, const HmacState& key, const std::uint8_t* data,
                  std::size_t size, std::uint8_t* tag) noexcept;
 
-// The tags of many messages. Messages of about the same number of blocks are
-// paired, because a pair takes the time of its longer one. Allocates nothing.
+// The tags of many messages. Messages of about the same number of blocks are hashed
+// side by side, because a group takes the time of its longest. Allocates nothing.
 void hmac_digest_many(const Sha256Kernel& kernel, const HmacState& key, const HmacMessage* messages,
                       std::size_t count) noexcept;
 

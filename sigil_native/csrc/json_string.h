@@ -3,6 +3,7 @@
 // as UTF-8.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -11,6 +12,8 @@
 #include <emmintrin.h>
 #define SIGIL_SSE2 1
 #endif
+
+#include "utf16_order.h"
 
 namespace sigil {
 
@@ -116,11 +119,10 @@ inline std::size_t copy_plain(const std::uint32_t*, std::uint8_t*) noexcept { re
 }  // namespace detail
 
 // Whether any of the code points is a surrogate.
-template <typename Point>
-bool has_surrogate(const Point* text, std::size_t length) noexcept {
-    if (sizeof(Point) == 1) return false;
+inline bool has_surrogate(const Text& text) noexcept {
+    if (text.width == 1) return false;
     bool found = false;
-    for (std::size_t i = 0; i < length; ++i) found |= detail::is_surrogate(text[i]);
+    for (std::size_t i = 0; i < text.length; ++i) found |= detail::is_surrogate(detail::point_at(text, i));
     return found;
 }
 
@@ -132,20 +134,26 @@ inline bool copy_plain_ascii(const std::uint8_t* text, std::size_t length, std::
 #ifdef SIGIL_SSE2
     using namespace detail;
     if (length <= 16) {
-        const bool is_short = length < 8;
+        // Two words: the first eight characters, and those from the eighth on. Each is
+        // read so that it ends with the text, and what lies before is pushed out.
+        // No branch: lengths are hard to predict.
+        const std::size_t kept = std::min<std::size_t>(length, 8);
         std::uint64_t first;
-        std::uint64_t last;
-        std::memcpy(&first, is_short ? text + length - 8 : text, 8);
-        std::memcpy(&last, text + length - 8, 8);
-        first >>= is_short ? (64 - 8 * length) & 63 : 0;
+        std::uint64_t second;
+        std::memcpy(&first, text + kept - 8, 8);
+        std::memcpy(&second, text + length - 8, 8);
+        first >>= (64 - 8 * kept) & 63;
+        second >>= (128 - 8 * length) & 63;
         std::memcpy(out, &first, 8);
-        std::memcpy(is_short ? out + 8 : out + length - 8, &last, 8);
+        std::memcpy(out + 8, &second, 8);
         const int marks = _mm_movemask_epi8(needs_escape(load16(text + length - 16)));
         return marks >> (16 - length) == 0;
     }
+    const __m128i head = load16(text);
     const __m128i tail = load16(text + length - 16);
-    __m128i marks = needs_escape(tail);
-    for (std::size_t i = 0; i + 16 < length; i += 16) {
+    store16(out, head);
+    __m128i marks = _mm_or_si128(needs_escape(head), needs_escape(tail));
+    for (std::size_t i = 16; i + 16 < length; i += 16) {
         const __m128i bytes = load16(text + i);
         store16(out + i, bytes);
         marks = _mm_or_si128(marks, needs_escape(bytes));
@@ -163,13 +171,10 @@ inline bool copy_plain_ascii(const std::uint8_t* text, std::size_t length, std::
 #endif
 }
 
-// Writes the code points from `text` to `end`. `out` has room for kLongestEscape
-// bytes each, and kStringSlack behind. Surrogates: with `utf16` a high one
-// followed by a low one is one character and any other is written \udxxx;
-// otherwise any ends the work. Returns the end of what was written, or null.
+namespace detail {
+
 template <typename Point>
-std::uint8_t* put_escaped(const Point* text, const Point* end, std::uint8_t* out, bool utf16) noexcept {
-    using namespace detail;
+std::uint8_t* put_points(const Point* text, const Point* end, std::uint8_t* out, bool utf16) noexcept {
     while (text != end) {
         if (end - text >= 16) {
             const std::size_t copied = copy_plain(text, out);
@@ -197,6 +202,42 @@ std::uint8_t* put_escaped(const Point* text, const Point* end, std::uint8_t* out
         }
     }
     return out;
+}
+
+template <typename Point>
+std::size_t piece_end(const Point* points, std::size_t length, std::size_t begin) noexcept {
+    constexpr std::size_t kPiece = 4096;
+    if (length - begin <= kPiece) return length;
+    // Not between the halves of a pair.
+    return begin + kPiece + (is_high(points[begin + kPiece - 1]) ? 1 : 0);
+}
+
+template <typename Function>
+auto with_points(const Text& text, Function function) noexcept {
+    switch (text.width) {
+        case 1: return function(static_cast<const std::uint8_t*>(text.points));
+        case 2: return function(static_cast<const std::uint16_t*>(text.points));
+        default: return function(static_cast<const std::uint32_t*>(text.points));
+    }
+}
+
+}  // namespace detail
+
+// Where the piece of a text that begins at `begin` ends: long strings are written
+// a piece at a time, so that room is not asked for as if all of it were escapes.
+inline std::size_t piece_end(const Text& text, std::size_t begin) noexcept {
+    return detail::with_points(
+        text, [&](auto points) { return detail::piece_end(points, text.length, begin); });
+}
+
+// Writes the code points from `begin` to `end`. `out` has room for kLongestEscape
+// bytes each, and kStringSlack behind. Surrogates: with `utf16` a high one
+// followed by a low one is one character and any other is written \udxxx;
+// otherwise any ends the work. Returns the end of what was written, or null.
+inline std::uint8_t* put_escaped(const Text& text, std::size_t begin, std::size_t end, std::uint8_t* out,
+                                 bool utf16) noexcept {
+    return detail::with_points(
+        text, [&](auto points) { return detail::put_points(points + begin, points + end, out, utf16); });
 }
 
 }  // namespace sigil

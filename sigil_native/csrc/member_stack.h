@@ -7,14 +7,14 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "rank.h"
 #include "utf16_order.h"
 
 namespace sigil {
 
-// `object` and `value` are the walker's own handles.
+// The walker's own handles.
 struct Member {
-    Text name;
-    void* object;
+    void* name;
     void* value;
 };
 
@@ -22,23 +22,24 @@ class MemberStack {
   public:
     static constexpr std::size_t kNone = SIZE_MAX;
 
+    // Shows the text of a name; asked only where its prefix does not decide.
+    using TextOf = Text (*)(void* name);
+
     MemberStack() = default;
     MemberStack(const MemberStack&) = delete;
     MemberStack& operator=(const MemberStack&) = delete;
     ~MemberStack() { release(); }
 
     std::size_t size() const noexcept { return size_; }
-    void truncate(std::size_t size) noexcept { size_ = size; }
+    void set_size(std::size_t size) noexcept { size_ = size; }
 
     // Room for `count` more members. False: no memory, nothing changed.
     bool reserve(std::size_t count) noexcept { return count <= capacity_ - size_ || grow(count); }
 
-    // Adds a member within the reserved room.
-    void push(const Text& name, std::uint64_t prefix, void* object, void* value) noexcept {
-        members_[size_] = Member{name, object, value};
-        prefixes_[size_] = prefix;
-        ++size_;
-    }
+    // Where to put members within the reserved room, and what order_prefix() says of
+    // their names; set_size() then tells how many there are.
+    Member* members(std::size_t base) noexcept { return members_ + base; }
+    std::uint64_t* prefixes(std::size_t base) noexcept { return prefixes_ + base; }
 
     // The member written `index`-th of the object whose members begin at `base`.
     const Member& ordered(std::size_t base, std::size_t index) const noexcept {
@@ -52,41 +53,43 @@ class MemberStack {
     }
 
     // Orders the members from `base` on by prefix, then by UTF-16 code units.
-    void sort(std::size_t base) noexcept {
+    void sort(std::size_t base, TextOf text_of) noexcept {
         const std::size_t count = size_ - base;
-        if (count <= kFew && rank_few(base, count)) return;
+        if (count <= kMostRanked && rank(prefixes_ + base, count, order_ + base)) return;
         keep_order(base);
         std::uint32_t* order = order_ + base;
-        std::sort(order, order + count, [this, base](std::uint32_t a, std::uint32_t b) {
+        std::sort(order, order + count, [this, base, text_of](std::uint32_t a, std::uint32_t b) {
             if (prefixes_[base + a] != prefixes_[base + b]) return prefixes_[base + a] < prefixes_[base + b];
-            const int names = compare_utf16(members_[base + a].name, members_[base + b].name);
+            const int names = compare_utf16(text_of(members_[base + a].name), text_of(members_[base + b].name));
             return names != 0 ? names < 0 : a < b;
         });
     }
 
     // After sort(): place in the order of the second of two equal names, or kNone.
-    std::size_t find_duplicate(std::size_t base) const noexcept {
+    std::size_t find_duplicate(std::size_t base, TextOf text_of) const noexcept {
         for (std::size_t i = base + 1; i < size_; ++i) {
             const std::size_t a = base + order_[i - 1];
             const std::size_t b = base + order_[i];
-            if (prefixes_[a] == prefixes_[b] && compare_utf16(members_[a].name, members_[b].name) == 0) {
-                return i - base;
-            }
+            if (prefixes_[a] != prefixes_[b]) continue;
+            if (compare_utf16(text_of(members_[a].name), text_of(members_[b].name)) == 0) return i - base;
         }
         return kNone;
     }
 
     // Orders as ECMAScript enumerates an object (ECMA-262 §10.1.11): array indices
     // ascending, then the other names in the order they came. Names are distinct.
-    void sort_as_ecmascript(std::size_t base) noexcept {
+    void sort_as_ecmascript(std::size_t base, TextOf text_of) noexcept {
         bool indices = false;
         for (std::size_t i = base; i < size_; ++i) {
-            const std::uint64_t index = array_index(members_[i].name);
+            const std::uint64_t index = array_index(text_of(members_[i].name));
             indices = indices || index != kNotAnIndex;
             prefixes_[i] = index != kNotAnIndex ? index : kNotAnIndex + (i - base);
         }
-        if (indices) sort(base);
-        else keep_order(base);
+        if (indices) {
+            sort(base, text_of);
+        } else {
+            keep_order(base);
+        }
     }
 
     // Gives memory back after an unusually large object.
@@ -95,24 +98,8 @@ class MemberStack {
     }
 
   private:
-    static constexpr std::size_t kFew = 16;
     static constexpr std::size_t kSmallest = 64;
     static constexpr std::uint64_t kNotAnIndex = std::uint64_t{1} << 32;
-
-    // Each member's place is the number of prefixes below its own: no branch
-    // depends on the names. False if two prefixes are equal.
-    bool rank_few(std::size_t base, std::size_t count) noexcept {
-        const std::uint64_t* prefixes = prefixes_ + base;
-        std::uint32_t taken = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            const std::uint64_t prefix = prefixes[i];
-            std::uint32_t place = 0;
-            for (std::size_t j = 0; j < count; ++j) place += prefixes[j] < prefix ? 1u : 0u;
-            order_[base + place] = static_cast<std::uint32_t>(i);
-            taken |= 1u << place;
-        }
-        return taken == (1u << count) - 1;
-    }
 
     // The canonical decimal of 0 .. 2^32 - 2, else kNotAnIndex.
     static std::uint64_t array_index(const Text& name) noexcept {
@@ -130,7 +117,7 @@ class MemberStack {
     bool grow(std::size_t count) noexcept {
         if (count > UINT32_MAX || size_ > UINT32_MAX) return false;
         const std::size_t wanted = std::max({size_ + count, 2 * capacity_, kSmallest});
-        return resize(members_, wanted) && resize(prefixes_, wanted) && resize(order_, wanted) &&
+        return resize(members_, wanted) && resize(prefixes_, wanted + kRankSlack) && resize(order_, wanted) &&
                (capacity_ = wanted, true);
     }
 

@@ -9,6 +9,9 @@ namespace sigil {
 // Longest result: "-2.2250738585072014e-308" and "-0.0000012345678901234567".
 constexpr int kLongestNumber = 32;
 
+// The largest integer that binary64 keeps exactly along with both neighbours.
+constexpr std::uint64_t kMaxSafeInteger = (std::uint64_t{1} << 53) - 1;
+
 // Writes a finite number, no terminator; -0 becomes 0. `out` has room for
 // kLongestNumber characters. Returns the end of the text.
 char* write_number(double value, char* out) noexcept;

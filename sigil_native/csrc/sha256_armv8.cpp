@@ -4,7 +4,14 @@
 // About 110 to 140 cycles a block by the published latencies of current cores.
 #include "sha256_kernel.h"
 
-#if defined(__aarch64__) && defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+// Before version 16, Clang has the intrinsics only where the whole file is compiled
+// for them.
+#if defined(__clang__) && __clang_major__ < 16 && !defined(__ARM_FEATURE_SHA2)
+#define SIGIL_NO_SHA2_INTRINSICS
+#endif
+
+#if defined(__aarch64__) && defined(__GNUC__) && !defined(SIGIL_NO_SHA2_INTRINSICS) && \
+    __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 
 #include <arm_neon.h>
 
@@ -17,7 +24,7 @@
 #if defined(__clang__)
 #define SIGIL_SHA2 __attribute__((target("sha2")))
 #else
-#define SIGIL_SHA2 __attribute__((target("+sha2")))
+#define SIGIL_SHA2 __attribute__((target("+crypto")))
 #endif
 
 namespace sigil {
@@ -65,7 +72,7 @@ bool usable() noexcept {
 #endif
 }
 
-constexpr Sha256Kernel kKernel = {"armv8-sha2", usable, compress, nullptr, nullptr};
+constexpr Sha256Kernel kKernel = {"armv8-sha2", usable, compress, nullptr, nullptr, nullptr};
 
 }  // namespace
 

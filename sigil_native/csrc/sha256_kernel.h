@@ -15,10 +15,14 @@ struct PaddedMessage {
     const std::uint8_t* data;
     std::size_t whole;
     std::size_t total;
-    alignas(16) std::uint8_t tail[2 * kBlockSize];
+    // The first block is only room to write to: see pad_message().
+    alignas(16) std::uint8_t room[3 * kBlockSize];
+
+    std::uint8_t* tail() noexcept { return room + kBlockSize; }
+    const std::uint8_t* tail() const noexcept { return room + kBlockSize; }
 
     const std::uint8_t* block(std::size_t index) const noexcept {
-        return index < whole ? data + index * kBlockSize : tail + (index - whole) * kBlockSize;
+        return index < whole ? data + index * kBlockSize : tail() + (index - whole) * kBlockSize;
     }
 };
 
@@ -46,11 +50,15 @@ struct Sha256Kernel {
     void (*hmac)(const HmacState& key, const PaddedMessage& message, std::uint8_t* tag) noexcept;
     void (*hmac_two)(const HmacState& key, const PaddedMessage& first, const PaddedMessage& second,
                      std::uint8_t* first_tag, std::uint8_t* second_tag) noexcept;
+    // Optional: 1 to 16 HMACs side by side, the messages in ascending order of their blocks.
+    void (*hmac_sixteen)(const HmacState& key, const PaddedMessage* messages, std::uint8_t* const* tags,
+                         std::size_t count) noexcept;
 };
 
 // Null where the kernel is not compiled for this architecture.
 extern const Sha256Kernel* const kSha256Portable;
 extern const Sha256Kernel* const kSha256ShaNi;
+extern const Sha256Kernel* const kSha256Avx512;
 extern const Sha256Kernel* const kSha256Armv8;
 
 // FIPS 180-4 §5.3.3 and §4.2.2: the first bits of the fractional parts of the

@@ -58,7 +58,9 @@ void compress(std::uint32_t* state, const std::uint8_t* blocks, std::size_t coun
     }
 }
 
-constexpr Sha256Kernel kKernel = {"portable", []() noexcept { return true; }, compress, nullptr, nullptr};
+bool usable() noexcept { return true; }
+
+constexpr Sha256Kernel kKernel = {"portable", usable, compress, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -174,7 +174,7 @@ bool usable() noexcept {
     return (ebx & kSha) != 0;
 }
 
-constexpr Sha256Kernel kKernel = {"sha-ni", usable, compress, hmac, hmac_two};
+constexpr Sha256Kernel kKernel = {"sha-ni", usable, compress, hmac, hmac_two, nullptr};
 
 }  // namespace
 

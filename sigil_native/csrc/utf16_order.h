@@ -76,10 +76,11 @@ inline int compare_utf16(const Text& first, const Text& second) noexcept {
 // points; from the first one above U+00FE on everything is FF.
 inline std::uint64_t order_prefix(const Text& text) noexcept {
     std::uint64_t prefix = 0;
+    bool is_beyond = false;
     for (std::size_t i = 0; i < 8; ++i) {
         const std::uint32_t point = i < text.length ? detail::point_at(text, i) : 0;
-        if (point >= 0xFF) return (prefix << (8 * (8 - i))) | (~std::uint64_t{0} >> (8 * i));
-        prefix = prefix << 8 | point;
+        is_beyond = is_beyond || point >= 0xFF;
+        prefix = prefix << 8 | (is_beyond ? 0xFF : point);
     }
     return prefix;
 }
@@ -88,12 +89,13 @@ inline std::uint64_t order_prefix(const Text& text) noexcept {
 // bytes lie before `text` (in Python's strings: the object's header).
 inline std::uint64_t order_prefix_ascii(const std::uint8_t* text, std::size_t length) noexcept {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    // Read the eight bytes that end with the text, then push out what is not text.
-    const bool is_short = length < 8;
+    // Read the eight bytes that end with the prefix and push out what lies before
+    // the text; in two halves, as a shift by 64 is none.
+    const std::size_t kept = std::min<std::size_t>(length, 8);
+    const std::size_t half = 4 * (8 - kept);
     std::uint64_t word;
-    std::memcpy(&word, is_short ? text + length - 8 : text, 8);
-    word >>= is_short ? (64 - 8 * length) & 63 : 0;
-    return length == 0 ? 0 : __builtin_bswap64(word);
+    std::memcpy(&word, text + kept - 8, 8);
+    return __builtin_bswap64(word >> half >> half);
 #else
     return order_prefix(Text{text, length, 1});
 #endif

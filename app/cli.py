@@ -1,0 +1,115 @@
+"""The service's command line."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+import structlog
+
+from app import logs
+from app.development import ROLES, TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
+from app.routes import BASE
+from app.service import PortTakenError, run
+from core.errors import DomainError
+from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
+
+#: sysexits.h: EX_UNAVAILABLE. The port or the store.
+_UNAVAILABLE: Final = 69
+_EVENT: Final = (
+    '{"id":"evt_01HZX3","type":"order.paid","tenant":"acme","amount":1299.5,"currency":"EUR",'
+    '"items":[{"sku":"A-1","qty":2},{"sku":"B-7","qty":1}],"at":"2026-11-22T10:00:00Z","ok":true,"note":null}'
+)
+
+
+@click.group()
+def main() -> None:
+    """Sigil DNA: tamper-evident seals for JSON, as a service."""
+
+
+@main.command()
+@click.option(
+    "--development",
+    is_flag=True,
+    help="Own token issuer and secret; the same as SIGIL_ENVIRONMENT=development.",
+)
+def serve(*, development: bool) -> None:
+    """Serve the HTTP API. Settings come from the environment."""
+    settings = _settings("development" if development else None)
+    logs.configure()
+    try:
+        run(settings, lambda url: _announce(settings, url))
+    except SettingsError as error:
+        _refuse(error)
+    except (PortTakenError, PrivateFileError) as error:
+        _fail(str(error))
+    except (DomainError, OSError) as error:
+        _fail(f"the store cannot be opened: {error}")
+
+
+@main.command()
+@click.option("--tenant", required=True, help="The tenant that the token acts for.")
+@click.option("--role", "roles", multiple=True, help="Repeat for several; without it: all roles.")
+@click.option("--subject", default="developer", show_default=True, help="Who the token names.")
+@click.option("--seconds", default=30 * 86400, show_default=True, type=click.IntRange(1, 366 * 86400))
+def token(tenant: str, roles: tuple[str, ...], subject: str, seconds: int) -> None:
+    """Print a token of the development issuer."""
+    if os.environ.get("SIGIL_ENVIRONMENT", "development") != "development" or os.environ.get("JWT_ISSUER"):
+        _fail("tokens come from JWT_ISSUER; only development mode has an issuer of its own", EXIT_CODE)
+    data_dir = Path(os.environ.get("SIGIL_DATA_DIR") or "data")
+    try:
+        issuer = DevelopmentIssuer(data_dir)
+    except (PrivateFileError, OSError) as error:
+        _fail(str(error))
+    click.echo(issuer.token(tenant, subject, roles or ROLES, lifetime=seconds))
+
+
+def _settings(environment: str | None) -> Settings:
+    try:
+        return load_settings(environment)
+    except SettingsError as error:
+        _refuse(error)
+
+
+def _announce(settings: Settings, url: str) -> None:
+    if settings.is_development:
+        click.echo(f"Sigil DNA in development mode: {url}")
+        click.echo(f"Records: {settings.store_url}")
+        if settings.jwt_issuer:
+            click.echo(f"Tokens come from {settings.jwt_issuer}")
+        else:
+            _print_invitation(settings, url + BASE)
+        sys.stdout.flush()
+    log = structlog.get_logger("app")
+    log.info("listening", url=url, environment=settings.environment, pid=os.getpid())
+
+
+def _print_invitation(settings: Settings, sigils: str) -> None:
+    issuer = DevelopmentIssuer(settings.data_dir)
+    bearer = issuer.token("acme", "developer", ROLES, lifetime=TOKEN_DAYS * 86400)
+    click.echo(f"\nA token for tenant acme with every role, for {TOKEN_DAYS} days:\n{bearer}")
+    click.echo("(for other tenants: python -m app token --tenant NAME)")
+    click.echo("\nSeal an event:\n" + _curl(sigils, bearer, f'{{"data":{_EVENT}}}'))
+    click.echo('\nVerify it, with the "sigil" of the answer in the place of SIGIL:')
+    click.echo(_curl(f"{sigils}/verify", bearer, f'{{"sigil":"SIGIL","data":{_EVENT}}}'))
+
+
+def _curl(url: str, bearer: str, body: str) -> str:
+    headers = f"-H 'Authorization: Bearer {bearer}' -H 'Content-Type: application/json'"
+    return f"curl -sS {url} {headers} -d {shlex.quote(body)}"
+
+
+def _refuse(error: SettingsError) -> NoReturn:
+    click.echo("the settings cannot work:", err=True)
+    for problem in error.problems:
+        click.echo(f"  {problem}", err=True)
+    sys.exit(EXIT_CODE)
+
+
+def _fail(message: str, code: int = _UNAVAILABLE) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)

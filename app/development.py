@@ -1,0 +1,91 @@
+"""Conveniences of development mode: an issuer and a secret of its own, kept in the data folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from app.jwks import PublicKey, public_key
+
+ISSUER: Final = "sigil-development"
+AUDIENCE: Final = "sigil"
+ROLES: Final = ("sigil:encode", "sigil:verify", "sigil:read", "sigil:revoke")
+TOKEN_DAYS: Final = 30
+
+
+class PrivateFileError(Exception):
+    """A file with a secret is open to others."""
+
+
+def event_secret(data_dir: Path) -> str:
+    """The secret that seals in development; made when first asked for."""
+    path = data_dir / "development" / "event-secret"
+    return _kept(path, lambda: secrets.token_urlsafe(48).encode()).decode()
+
+
+class DevelopmentIssuer:
+    """Signs tokens with a key of its own. Tokens stay valid across restarts, as the key is kept."""
+
+    def __init__(self, data_dir: Path) -> None:
+        pem = _kept(data_dir / "development" / "issuer-key.pem", _new_key)
+        self._key = ECKey.import_key(pem)
+        self._key_id = self._key.thumbprint()
+
+    @property
+    def public_key(self) -> PublicKey:
+        """What its tokens are checked with."""
+        return public_key({**self._key.as_dict(private=False), "kid": self._key_id, "alg": "ES256"})
+
+    def token(self, tenant: str, subject: str, roles: Iterable[str], *, lifetime: float) -> str:
+        """A token of this issuer, valid for ``lifetime`` seconds."""
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "tenantId": tenant,
+            "roles": list(roles),
+            "iat": now,
+            "exp": now + lifetime,
+        }
+        return jwt.encode({"alg": "ES256", "kid": self._key_id}, claims, self._key)
+
+
+def _new_key() -> bytes:
+    return ECKey.generate_key("P-256", private=True).as_pem(private=True)
+
+
+def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    """The contents of a private file, which is made where it is missing.
+
+    Raises:
+        PrivateFileError: others may read or change it.
+        OSError: it cannot be read or made.
+    """
+    if not path.exists():
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Linked into place when complete: a start that dies half-way, or two at once, do no harm.
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(make())
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink()
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise PrivateFileError(f"{path} is open to others; chmod 600 it")
+    return path.read_bytes()

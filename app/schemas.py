@@ -1,0 +1,170 @@
+"""Bodies of requests and answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from core.engine import LONGEST_REASON
+from core.records import Record, Status
+from core.verdict import KeyAspect, RevocationAspect, SignatureAspect, TimeAspect, Verdict
+from sigil_native import Sigil
+
+_JSON_OBJECT: Final = {"type": "object", "additionalProperties": True}
+Data = Annotated[
+    msgspec.Raw, Meta(description="The payload: any JSON object (RFC 7493).", extra_json_schema=_JSON_OBJECT)
+]
+Timestamp = Annotated[
+    str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
+]
+RecordId = Annotated[str, Meta(description="The sigil's id, a UUIDv7.", extra_json_schema={"format": "uuid"})]
+KeyId = Annotated[str, Meta(description="Eight hexadecimal digits.", pattern="^[0-9a-f]{8}$")]
+Sha256 = Annotated[str, Meta(description="SHA-256 of the payload's RFC 8785 form.", pattern="^[0-9a-f]{64}$")]
+
+#: A century. What shall last longer lasts for ever: leave the lifetime out.
+_LONGEST_LIFETIME: Final = 3_155_760_000
+Lifetime = Annotated[
+    float,
+    Meta(
+        description="Seconds, to the millisecond; absent or null: for ever.", ge=0.001, le=_LONGEST_LIFETIME
+    ),
+]
+
+
+class EncodeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A payload to seal, and for how long."""
+
+    data: Data
+    expires_in: Lifetime | None = None
+
+
+class VerifyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A sigil in any of its text forms, and the payload; a token carries its own."""
+
+    sigil: str
+    data: Data | msgspec.UnsetType = msgspec.UNSET
+
+
+class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a sigil shall count no more."""
+
+    # The class keeps NUL out, which some databases cannot hold; newlines are allowed anyway.
+    reason: Annotated[str, Meta(min_length=1, max_length=LONGEST_REASON, pattern="^[^\\u0000]+$")]
+
+
+class SigilRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed payload's record, without the payload."""
+
+    id: RecordId
+    sigil: Annotated[str, Meta(description="The text form.", pattern="^sgl1_[A-Za-z0-9_-]{86}$")]
+    key_id: KeyId
+    issued_at: Timestamp
+    expires_at: Timestamp | None
+    status: Status
+    canonical_sha256: Sha256
+    created_at: Timestamp
+    created_by: str
+    revoked_at: Timestamp | None
+    revoked_by: str | None
+    revoked_reason: str | None
+
+
+class SigilRecordWithData(SigilRecord, frozen=True, kw_only=True):
+    """A sealed payload's record."""
+
+    strand: Annotated[str, Meta(description="The DNA form.", pattern="^[ACGT]{256}$")]
+    data: Data
+
+
+class SigilPage(msgspec.Struct, frozen=True):
+    """A piece of the listing, newest first."""
+
+    sigils: list[SigilRecord]
+    next_cursor: Annotated[str, Meta(description="Give it as cursor for the next piece.")] | None
+
+
+class VerifyAnswer(msgspec.Struct, frozen=True):
+    """What a verification found. The sigil's fields are given where the seal proves them."""
+
+    valid: bool
+    reason: Annotated[str, Meta(description="The first aspect that does not hold.")] | None
+    signature: SignatureAspect
+    time: TimeAspect
+    key_state: KeyAspect
+    revocation: RevocationAspect
+    canonical_sha256: Sha256 | None
+    id: RecordId | None
+    key_id: KeyId | None
+    issued_at: Timestamp | None
+    expires_at: Timestamp | None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The process runs."""
+
+    status: Literal["ok"]
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The service can do its work."""
+
+    status: Literal["ready"]
+    store: Literal["ok"]
+    keys: Literal["ok"]
+
+
+def timestamp(milliseconds: int) -> str:
+    """Milliseconds since the Unix epoch in RFC 3339."""
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _timestamp_or_none(milliseconds: int | None) -> str | None:
+    return timestamp(milliseconds) if milliseconds else None
+
+
+def record_answer(record: Record, now_ms: int) -> SigilRecord:
+    """A record as the API shows it."""
+    return SigilRecord(
+        id=record.id,
+        sigil=record.sigil,
+        key_id=f"{record.key_id:08x}",
+        issued_at=timestamp(record.issued_at_ms),
+        expires_at=_timestamp_or_none(record.expires_at_ms),
+        status=record.status(now_ms),
+        canonical_sha256=record.canonical_sha256.hex(),
+        created_at=timestamp(record.created_at_ms),
+        created_by=record.created_by,
+        revoked_at=_timestamp_or_none(record.revoked_at_ms),
+        revoked_by=record.revoked_by,
+        revoked_reason=record.revoked_reason,
+    )
+
+
+def record_with_data(record: Record, sigil: Sigil, now_ms: int) -> SigilRecordWithData:
+    """A record and its payload as the API shows them."""
+    shown = record_answer(record, now_ms)
+    fields = {name: getattr(shown, name) for name in SigilRecord.__struct_fields__}
+    return SigilRecordWithData(**fields, strand=sigil.strand, data=msgspec.Raw(record.payload or b"null"))
+
+
+def verify_answer(verdict: Verdict) -> VerifyAnswer:
+    """A verdict as the API shows it."""
+    digest = verdict.canonical_sha256
+    sigil = verdict.sigil if verdict.signature == "valid" else None
+    return VerifyAnswer(
+        valid=verdict.valid,
+        reason=verdict.reason,
+        signature=verdict.signature,
+        time=verdict.time,
+        key_state=verdict.key_state,
+        revocation=verdict.revocation,
+        canonical_sha256=None if digest is None else digest.hex(),
+        id=None if sigil is None else sigil.id,
+        key_id=None if sigil is None else f"{sigil.key_id:08x}",
+        issued_at=None if sigil is None else timestamp(sigil.issued_at_ms),
+        expires_at=None if sigil is None else _timestamp_or_none(sigil.expires_at_ms),
+    )

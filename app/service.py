@@ -1,0 +1,148 @@
+"""Putting the service together, and running it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import structlog
+import uvicorn
+from starlette.routing import Router
+from starlette.types import ASGIApp
+
+from app.asgi import Guard, not_found
+from app.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
+from app.jwks import FixedKeys, RemoteKeys
+from app.routes import ServiceRoutes, SigilRoutes
+from app.tokens import Authenticator
+from core.engine import Engine
+from core.keys import ring_from
+from core.settings import Settings
+from core.sql_store import SqlStore
+
+_BACKLOG: Final = 2048
+_KEEP_ALIVE_SECONDS: Final = 75
+
+
+class PortTakenError(Exception):
+    """The service cannot listen where it was told to."""
+
+
+def build_app(engine: Engine, authenticator: Authenticator, *, max_body_bytes: int) -> ASGIApp:
+    """The ASGI application. It closes engine and authenticator when the server shuts down."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        yield
+        await engine.close()
+        await authenticator.close()
+
+    sigils = SigilRoutes(engine, authenticator, max_body_bytes=max_body_bytes)
+    service = ServiceRoutes(engine, authenticator)
+    router = Router(
+        [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
+    )
+    return Guard(router, max_body_bytes=max_body_bytes)
+
+
+def authenticator_from(settings: Settings) -> Authenticator:
+    """Tokens of the configured issuer; in development, without one, of the service's own."""
+    if settings.jwt_issuer and settings.jwt_audience and settings.jwt_jwks_uri:
+        keys = RemoteKeys(settings.jwt_jwks_uri)
+        return Authenticator(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    issuer = DevelopmentIssuer(settings.data_dir)
+    return Authenticator(FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        PortTakenError: saying why not.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PortTakenError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise PortTakenError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+def run(settings: Settings, on_started: Callable[[str], None]) -> None:
+    """Serve until told to stop by SIGINT or SIGTERM; then finish what runs, and return.
+
+    Args:
+        settings: complete and checked.
+        on_started: called with the service's URL when it accepts connections.
+
+    Raises:
+        PortTakenError: the port is in use, or the host not ours.
+        DomainError, OSError: the store cannot be opened.
+    """
+    fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
+    ring = ring_from(settings, fallback)
+    authenticator = authenticator_from(settings)
+    with listen(settings.host, settings.port) as listener:
+        store = SqlStore.open(settings.store_url)
+        try:
+            _serve(settings, Engine(ring, store), authenticator, listener, on_started)
+        finally:
+            asyncio.run(store.close())  # does nothing after an orderly shutdown
+
+
+def _serve(
+    settings: Settings,
+    engine: Engine,
+    authenticator: Authenticator,
+    listener: socket.socket,
+    on_started: Callable[[str], None],
+) -> None:
+    app = build_app(engine, authenticator, max_body_bytes=settings.max_body_bytes)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    server = _Server(config, lambda: on_started(url))
+    # uvicorn raises the signal that stopped it again once it is done: it must not kill us then.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listener])
+    structlog.get_logger("app").info("stopped")

@@ -1,0 +1,221 @@
+"""The verbs of the service: encode, verify, get, list, revoke."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Final, cast
+
+import msgspec
+
+from core.cursor import read_cursor, write_cursor
+from core.errors import (
+    PayloadMissingError,
+    RecordCorruptError,
+    RecordNotFoundError,
+    RecordUnverifiableError,
+    StoreUnavailableError,
+)
+from core.records import CanonicalJson, Record, Status
+from core.store import Store
+from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error
+from sigil_native import KeyRing, Sigil, SigilCodec, SigilError, canonicalize_json
+from sigil_native.errors import (
+    IssuedInFutureError,
+    KeyNotYetValidError,
+    RetiredKeyError,
+    RevokedKeyError,
+    SigilExpiredError,
+    SigilFormatError,
+    UnknownKeyError,
+)
+
+LONGEST_REASON: Final = 500
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A piece of a listing, and the cursor of the next; ``None`` at the end."""
+
+    records: Sequence[Record]
+    next_cursor: str | None
+
+
+def now_ms() -> int:
+    """The time of the clock that records and expiry are judged by."""
+    return time.time_ns() // 1_000_000
+
+
+class Engine:
+    """Seals and checks payloads of tenants, and keeps a record of what was sealed.
+
+    Callers vouch for tenant and subject: the engine authenticates nobody. One engine serves one
+    event loop.
+    """
+
+    def __init__(self, ring: KeyRing, store: Store) -> None:
+        # Payloads arrive canonical, checked by the strict rules. To canonicalise them again must not
+        # change or refuse anything: 1e17 is fine, its RFC 8785 form 100000000000000000 would be an
+        # integer out of range.
+        self._codec = SigilCodec(ring, integers="exact")
+        self._store = store
+        keys = ring.keys()
+        self._key_states = {key.key_id: cast("KeyAspect", key.state) for key in keys}
+
+    async def encode(
+        self, tenant: str, subject: str, payload: CanonicalJson, *, expires_in: float | None
+    ) -> Record:
+        """Seal a payload; the record is durable when this returns.
+
+        Raises:
+            SigilError: the lifetime is out of range, or no key may sign now.
+            StoreUnavailableError: nothing was kept, as far as anybody knows.
+        """
+        text = self._codec.encode_json(payload, tenant=tenant, expires_in=expires_in)
+        sigil = self._codec.decode(text)
+        record = Record(
+            tenant=tenant,
+            id=sigil.id,
+            sigil=text,
+            key_id=sigil.key_id,
+            issued_at_ms=sigil.issued_at_ms,
+            expires_at_ms=sigil.expires_at_ms,
+            payload=payload,
+            canonical_sha256=hashlib.sha256(payload).digest(),
+            created_at_ms=now_ms(),
+            created_by=subject,
+        )
+        await self._store.put((record,))
+        return record
+
+    async def verify(self, tenant: str, sigil: str, payload: CanonicalJson | None) -> Verdict:
+        """Judge a sigil; ``payload`` may be missing only where the sigil is a token that carries it.
+
+        A store that cannot answer makes a good sigil's revocation unknown, and so the verdict
+        invalid: a revoked sigil must not pass because a disk is slow.
+
+        Raises:
+            PayloadMissingError: no payload, and the sigil is no token.
+        """
+        if payload is not None:
+            finding = self._examine(tenant, sigil, payload)
+        elif "." in sigil:
+            finding, payload = self._examine_token(tenant, sigil)
+        else:
+            raise PayloadMissingError("a sigil without its payload can only be verified as a token")
+        reason = finding.reason
+        revocation: RevocationAspect = "unchecked"
+        if finding.sigil is not None and finding.was_issued:
+            revocation = await self._revocation(tenant, finding.sigil)
+            if reason is None and revocation == "revoked":
+                reason = "revoked"
+            elif reason is None and revocation == "unknown":
+                reason = "revocation_unknown"
+        return Verdict(
+            valid=reason is None,
+            reason=reason,
+            signature=finding.signature,
+            time=finding.time,
+            key_state=finding.key_state,
+            revocation=revocation,
+            sigil=finding.sigil,
+            canonical_sha256=None if payload is None else hashlib.sha256(payload).digest(),
+        )
+
+    async def get(self, tenant: str, record_id: str) -> tuple[Record, Sigil]:
+        """A record with its payload, and its sigil, the seal checked again.
+
+        Raises:
+            RecordNotFoundError: the tenant has no such record.
+            RecordCorruptError: it is not what was sealed.
+            RecordUnverifiableError: the key ring cannot tell.
+        """
+        record = await self._store.get(tenant, record_id)
+        if record is None:
+            raise RecordNotFoundError(record_id)
+        return record, self._checked(record)
+
+    async def list(self, tenant: str, *, limit: int, cursor: str | None, status: Status | None) -> Page:
+        """Records without their payloads, newest first.
+
+        Raises:
+            InvalidCursorError: the cursor is none of ours.
+        """
+        before = None if cursor is None else read_cursor(cursor)
+        # One more than asked for tells whether there is a next page.
+        found = await self._store.list(tenant, limit=limit + 1, before=before, status=status, now_ms=now_ms())
+        shown = found[:limit]
+        return Page(shown, write_cursor(shown[-1].id) if len(found) > limit else None)
+
+    async def revoke(self, tenant: str, subject: str, record_id: str, *, reason: str) -> Record:
+        """Revoke a record; one that is revoked already keeps its first reason.
+
+        Raises:
+            RecordNotFoundError: the tenant has no such record.
+        """
+        record = await self._store.revoke(
+            tenant, record_id, reason=reason, revoked_by=subject, now_ms=now_ms()
+        )
+        if record is None:
+            raise RecordNotFoundError(record_id)
+        return record
+
+    async def probe(self) -> None:
+        """Raise StoreUnavailableError unless an encode could be kept now."""
+        await self._store.probe()
+
+    async def close(self) -> None:
+        """Finish the writes that were accepted."""
+        await self._store.close()
+
+    def _examine(self, tenant: str, sigil: str, payload: CanonicalJson) -> Finding:
+        try:
+            decoded = self._codec.verify_json(sigil, payload, tenant=tenant)
+        except SigilError as error:
+            return finding_from_error(error, self._key_states)
+        return self._good(decoded)
+
+    def _examine_token(self, tenant: str, token: str) -> tuple[Finding, CanonicalJson | None]:
+        try:
+            self._codec.decode(token)
+            text = token.partition(".")[2]
+            embedded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            payload = CanonicalJson(canonicalize_json(embedded, integers="exact"))
+        except SigilError:
+            # A token whose payload is no JSON was never issued: format, like any other wrong shape.
+            return Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked"), None
+        return self._examine(tenant, token, payload), payload
+
+    def _good(self, sigil: Sigil) -> Finding:
+        state = self._key_states.get(sigil.key_id, "unknown")
+        return Finding(sigil, None, "valid", "valid", state)
+
+    async def _revocation(self, tenant: str, sigil: Sigil) -> RevocationAspect:
+        try:
+            record = await self._store.get(tenant, sigil.id, with_payload=False)
+        except StoreUnavailableError:
+            return "unknown"
+        if record is None:
+            return "not_recorded"
+        return "not_revoked" if record.revoked_at_ms is None else "revoked"
+
+    def _checked(self, record: Record) -> Sigil:
+        payload = record.payload or b""
+        try:
+            # As of its creation: a key that has retired since does not make the record corrupt.
+            sigil = self._codec.verify_json(
+                record.sigil, payload, tenant=record.tenant, now=record.created_at_ms / 1000
+            )
+        except (SigilExpiredError, IssuedInFutureError) as error:
+            sigil = error.sigil  # The tag was right; the clock says nothing about the seal.
+        except (UnknownKeyError, RevokedKeyError, KeyNotYetValidError, RetiredKeyError) as error:
+            raise RecordUnverifiableError(record.id, error.code) from None
+        except SigilError as error:
+            raise RecordCorruptError(record.id, error.code) from None
+        sealed = (sigil.id, sigil.key_id, sigil.issued_at_ms, sigil.expires_at_ms)
+        if sealed != (record.id, record.key_id, record.issued_at_ms, record.expires_at_ms):
+            raise RecordCorruptError(record.id, "fields")
+        if hashlib.sha256(payload).digest() != record.canonical_sha256:
+            raise RecordCorruptError(record.id, "canonical_sha256")
+        return sigil

@@ -1,0 +1,94 @@
+"""What can go wrong in the domain, apart from what the library says about JSON and sigils."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """Root of the domain's errors. ``code`` is short and stable, fit for logs and HTTP answers."""
+
+    code: ClassVar[str] = "error"
+
+
+class StoreUnavailableError(DomainError):
+    """The store cannot answer now. Nothing was acknowledged; the same call may work later.
+
+    Attributes:
+        reason: short and stable: ``locked``, ``full``, ``io``, ``overloaded``, ``closed``.
+        retry_after: seconds after which another attempt makes sense.
+    """
+
+    code = "store_unavailable"
+
+    def __init__(self, reason: str, *, retry_after: int = 5) -> None:
+        super().__init__(f"the store is unavailable: {reason}")
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class StoreOverloadedError(StoreUnavailableError):
+    """More writes wait than the store admits."""
+
+    code = "store_overloaded"
+
+    def __init__(self) -> None:
+        super().__init__("overloaded", retry_after=1)
+
+
+class StoreSchemaError(DomainError):
+    """The database belongs to something else, or to a newer version of the service."""
+
+    code = "store_schema"
+
+
+class DuplicateRecordError(DomainError):
+    """The store already holds a record with this id for this tenant."""
+
+    code = "duplicate_record"
+
+
+class InvalidRecordError(DomainError):
+    """The store cannot hold this record, whatever the moment."""
+
+    code = "invalid_record"
+
+
+class RecordNotFoundError(DomainError):
+    """The tenant has no record with this id."""
+
+    code = "not_found"
+
+
+class RecordCorruptError(DomainError):
+    """A stored record is not what was sealed."""
+
+    code = "record_corrupt"
+
+    def __init__(self, record_id: str, cause: str) -> None:
+        super().__init__(f"stored record {record_id} does not verify: {cause}")
+        self.record_id = record_id
+        self.cause = cause
+
+
+class RecordUnverifiableError(DomainError):
+    """The key that sealed a stored record is missing from the key ring, or revoked."""
+
+    code = "record_unverifiable"
+
+    def __init__(self, record_id: str, cause: str) -> None:
+        super().__init__(f"stored record {record_id} cannot be verified: {cause}")
+        self.record_id = record_id
+        self.cause = cause
+
+
+class InvalidCursorError(DomainError):
+    """A cursor that no listing has given out."""
+
+    code = "invalid_cursor"
+
+
+class PayloadMissingError(DomainError):
+    """A verification needs the payload, and the sigil does not carry it."""
+
+    code = "data_missing"

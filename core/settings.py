@@ -1,0 +1,243 @@
+"""Settings from the environment, every mistake reported at once and no value ever shown."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import sigil_native
+from core.sqlite import database_path
+from sigil_native import HmacKey, KeyRing
+
+#: sysexits.h: EX_CONFIG.
+EXIT_CODE: Final = 78
+
+_OWN_PREFIXES: Final = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_")
+#: The library's and its build's.
+_FOREIGN_PREFIXES: Final = ("SIGIL_NATIVE_", "SIGIL_BUILD_")
+_JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
+_SECRET_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
+_LONGEST_SECRET_FILE: Final = 1 << 20
+
+
+class SettingsError(Exception):
+    """The settings cannot work.
+
+    Attributes:
+        problems: one line each, beginning with the variable's name; none holds a value.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _strong(secret: SecretStr) -> SecretStr:
+    HmacKey(secret.get_secret_value())
+    return secret
+
+
+def _all_strong(secrets: SecretStr) -> SecretStr:
+    for line in _lines(secrets):
+        HmacKey(line)
+    return secrets
+
+
+def _lines(secrets: SecretStr) -> list[str]:
+    return [line for line in secrets.get_secret_value().splitlines() if line]
+
+
+def _readable_key_ring(path: Path) -> Path:
+    try:
+        KeyRing.load(path)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    return path
+
+
+def _sqlite_url(url: str) -> str:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise ValueError("not a database URL") from None
+    database_path(parsed)
+    return url
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _absolute_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("must be an https URL")
+    if parts.username or parts.password or parts.fragment:
+        raise ValueError("must be an URL without user name, password and fragment")
+    return url
+
+
+class Settings(BaseSettings):
+    """What the service runs with. Make it with ``load_settings``."""
+
+    model_config = SettingsConfigDict(
+        case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    environment: Literal["development", "production"] = Field(
+        default="production", validation_alias="SIGIL_ENVIRONMENT"
+    )
+    event_secret: Annotated[SecretStr, AfterValidator(_strong)] | None = Field(
+        default=None, validation_alias="SPIRAL_EVENT_SECRET"
+    )
+    previous_secrets: Annotated[SecretStr, AfterValidator(_all_strong)] = Field(
+        default=SecretStr(""), validation_alias="SPIRAL_EVENT_SECRET_PREVIOUS"
+    )
+    key_ring: Annotated[Path, AfterValidator(_readable_key_ring)] | None = Field(
+        default=None, validation_alias="SIGIL_KEYRING"
+    )
+    jwt_issuer: str | None = Field(default=None, validation_alias="JWT_ISSUER")
+    jwt_audience: str | None = Field(default=None, validation_alias="JWT_AUDIENCE")
+    jwt_jwks_uri: Annotated[str, AfterValidator(_absolute_url)] | None = Field(
+        default=None, validation_alias="JWT_JWKS_URI"
+    )
+    data_dir: Path = Field(default=Path("data"), validation_alias="SIGIL_DATA_DIR")
+    store_url_setting: Annotated[str, AfterValidator(_sqlite_url)] | None = Field(
+        default=None, validation_alias="SIGIL_STORE_URL"
+    )
+    host: str = Field(default="127.0.0.1", validation_alias="SIGIL_HOST")
+    port: int = Field(default=8080, ge=0, le=65535, validation_alias="SIGIL_PORT")
+    max_body_bytes: int = Field(
+        default=1 << 20, ge=1 << 10, le=64 << 20, validation_alias="SIGIL_MAX_BODY_BYTES"
+    )
+    shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
+
+    @property
+    def is_development(self) -> bool:
+        """Whether the conveniences that are unsafe elsewhere are on."""
+        return self.environment == "development"
+
+    @property
+    def needs_development_secret(self) -> bool:
+        """Whether a secret must be made up, which only development mode does."""
+        return self.is_development and self.event_secret is None and self.key_ring is None
+
+    @property
+    def store_url(self) -> str:
+        """Where records are kept; by default a file of the data folder."""
+        return self.store_url_setting or f"sqlite:///{self.data_dir / 'sigils.db'}"
+
+    @property
+    def secrets_to_verify_with(self) -> list[str]:
+        """The secrets of earlier rotations."""
+        return _lines(self.previous_secrets)
+
+
+def names() -> list[str]:
+    """The environment variables that the service knows."""
+    known = [str(field.validation_alias) for field in Settings.model_fields.values()]
+    return [*known, *(f"{name}_FILE" for name in _SECRET_NAMES)]
+
+
+def load_settings(environment: str | None = None) -> Settings:
+    """Read the settings from the process's environment.
+
+    Args:
+        environment: takes the place of SIGIL_ENVIRONMENT.
+
+    Raises:
+        SettingsError: with every mistake that was found.
+    """
+    values, problems = _values_from_files(os.environ)
+    if environment is not None:
+        values["SIGIL_ENVIRONMENT"] = environment
+    settings = None
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
+    given = {name: value for name, value in {**os.environ, **values}.items() if value}
+    problems += _contradictions(given)
+    problems += _unknown_names(os.environ)
+    if problems or settings is None:
+        raise SettingsError(problems)
+    return settings
+
+
+def _problem(details: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in details["loc"])
+    return f"{place}: {str(details['msg']).removeprefix('Value error, ')}"
+
+
+def _values_from_files(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    values: dict[str, Any] = {}
+    problems = []
+    for name in _SECRET_NAMES:
+        path = environ.get(f"{name}_FILE")
+        if not path:
+            continue
+        if environ.get(name):
+            problems.append(f"{name}_FILE: {name} is set too; set one of them")
+            continue
+        try:
+            with Path(path).open("rb") as file:
+                text = file.read(_LONGEST_SECRET_FILE).decode()
+        except OSError as error:
+            problems.append(f"{name}_FILE: the file cannot be read: {error.strerror}")
+        except UnicodeDecodeError:
+            problems.append(f"{name}_FILE: the file is not UTF-8 text")
+        else:
+            # Editors and `echo` end a file with a newline that is no part of the secret.
+            values[name] = text.removesuffix("\n").removesuffix("\r")
+    return values, problems
+
+
+def _contradictions(given: Mapping[str, str]) -> list[str]:
+    """Mistakes that only several variables together make, found in their raw text."""
+    problems = []
+    development = given.get("SIGIL_ENVIRONMENT") == "development"
+    has_secret = "SPIRAL_EVENT_SECRET" in given or "SPIRAL_EVENT_SECRET_FILE" in given
+    if has_secret and "SIGIL_KEYRING" in given:
+        problems.append("SIGIL_KEYRING: SPIRAL_EVENT_SECRET is set too; set one of them")
+    if "SIGIL_KEYRING" in given and "SPIRAL_EVENT_SECRET_PREVIOUS" in given:
+        problems.append("SPIRAL_EVENT_SECRET_PREVIOUS: the key ring file holds earlier keys; unset this")
+    missing = [name for name in _JWT_NAMES if name not in given]
+    if not development:
+        if not has_secret and "SIGIL_KEYRING" not in given:
+            problems.append("SPIRAL_EVENT_SECRET: required (or SPIRAL_EVENT_SECRET_FILE, or SIGIL_KEYRING)")
+        problems += [f"{name}: required outside development" for name in missing]
+        if sigil_native.backend != "native":
+            problems.append("SIGIL_NATIVE_PURE: the pure backend is not for production; unset this")
+    elif missing and len(missing) < len(_JWT_NAMES):
+        problems += [f"{name}: required when another JWT_ setting is given" for name in missing]
+    with contextlib.suppress(ValueError):  # which the field's own check reports
+        uri = urlsplit(given.get("JWT_JWKS_URI", ""))
+        if uri.scheme == "http" and not (development and _is_loopback(uri.hostname)):
+            problems.append("JWT_JWKS_URI: must be https (http only in development, on loopback)")
+    return problems
+
+
+def _unknown_names(environ: Mapping[str, str]) -> list[str]:
+    known = names()
+    problems = []
+    for name in sorted(environ):
+        if name.startswith(_OWN_PREFIXES) and not name.startswith(_FOREIGN_PREFIXES) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            problems.append(f"{name}: no such setting{hint}")
+    return problems

@@ -1,0 +1,94 @@
+"""Tables of the SQL store, and their version."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from core.errors import StoreSchemaError
+
+SCHEMA_VERSION: Final = 1
+
+_metadata = sa.MetaData()
+
+schema_version = sa.Table(
+    "sigil_schema",
+    _metadata,
+    sa.Column("only", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
+#: One row that readiness probes write to, so that they prove what an encode needs.
+probe = sa.Table(
+    "sigil_probe",
+    _metadata,
+    sa.Column("only", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)
+
+# ``row`` keeps inserts at the table's end: with the payloads inside a (tenant, id) tree, tenants
+# that write in turn would split its pages.
+sigils = sa.Table(
+    "sigils",
+    _metadata,
+    sa.Column("row", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("id", sa.LargeBinary(16), nullable=False),
+    sa.Column("sigil", sa.Text, nullable=False),
+    sa.Column("key_id", sa.BigInteger, nullable=False),
+    sa.Column("issued_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("canonical_sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("revoked_at_ms", sa.BigInteger),
+    sa.Column("revoked_by", sa.Text),
+    sa.Column("revoked_reason", sa.Text),
+    # Last, so that SQLite reads the other columns without walking a long payload's pages.
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+)
+_id_descending = sigils.c.id.desc()
+_by_id = sa.Index("sigils_by_id", sigils.c.tenant, _id_descending, unique=True)
+# Both hold only rows of their kind, so an ordinary insert does not pay for them.
+_revoked = sa.Index(
+    "sigils_revoked",
+    sigils.c.tenant,
+    _id_descending,
+    sqlite_where=sigils.c.revoked_at_ms.is_not(None),
+    postgresql_where=sigils.c.revoked_at_ms.is_not(None),
+)
+_expiring = sa.Index(
+    "sigils_expiring",
+    sigils.c.tenant,
+    _id_descending,
+    sigils.c.expires_at_ms,
+    sqlite_where=sigils.c.expires_at_ms > 0,
+    postgresql_where=sigils.c.expires_at_ms > 0,
+)
+
+
+def create_or_check(connection: sa.Connection) -> None:
+    """Create the tables in an empty database; in another, check their version.
+
+    Runs inside the caller's transaction, which excludes other writers.
+
+    Raises:
+        StoreSchemaError: the tables are of another version.
+    """
+    if not sa.inspect(connection).has_table(schema_version.name):
+        for table in _metadata.sorted_tables:
+            connection.execute(CreateTable(table))
+        # In this order: of two indexes that promise the same, SQLite takes the younger one, and
+        # without statistics it does not know that the partial ones are smaller.
+        for index in (_by_id, _revoked, _expiring):
+            connection.execute(CreateIndex(index))
+        connection.execute(schema_version.insert().values(only=1, version=SCHEMA_VERSION))
+        connection.execute(probe.insert().values(only=1, count=0))
+        return
+    found = connection.execute(sa.select(schema_version.c.version)).scalar_one_or_none()
+    if found != SCHEMA_VERSION:
+        raise StoreSchemaError(
+            f"the database has schema version {found}, this service understands {SCHEMA_VERSION}"
+        )

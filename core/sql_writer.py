@@ -1,0 +1,211 @@
+"""Group commit: one thread writes whatever waits, in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from core.errors import (
+    DomainError,
+    DuplicateRecordError,
+    InvalidRecordError,
+    StoreOverloadedError,
+    StoreUnavailableError,
+)
+
+_LONGEST_BATCH: Final = 1000
+
+
+class Write(Protocol):
+    """A write that waits for its transaction."""
+
+    #: Bytes that it holds while it waits.
+    size: int
+
+    def apply(self, connection: sa.Connection) -> object:
+        """Run the statements; the result is handed on after the commit."""
+
+
+class _Waiting:
+    __slots__ = ("future", "loop", "write")
+
+    def __init__(self, write: Write, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> None:
+        self.write = write
+        self.loop = loop
+        self.future = future
+
+
+_Outcome = tuple[_Waiting, object, BaseException | None]
+
+
+def unavailable(error: DBAPIError) -> StoreUnavailableError | None:
+    """What a database error means for the caller, if it says that the store cannot work now."""
+    text = str(error.orig).lower()
+    if "locked" in text or "busy" in text:
+        return StoreUnavailableError("locked", retry_after=2)
+    if "full" in text:
+        return StoreUnavailableError("full", retry_after=30)
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or error.connection_invalidated:
+        return StoreUnavailableError("io")
+    if isinstance(error, sa.exc.DatabaseError) and ("malformed" in text or "not a database" in text):
+        return StoreUnavailableError("io", retry_after=30)
+    return None
+
+
+def _write_error(error: Exception) -> DomainError:
+    if isinstance(error, sa.exc.IntegrityError):
+        return DuplicateRecordError("a record with this id exists already")
+    if isinstance(error, DomainError):
+        return error
+    if isinstance(error, DBAPIError):
+        return unavailable(error) or InvalidRecordError("the store cannot hold this record")
+    # Anything else came from converting a value, for example an integer beyond 64 bits.
+    return InvalidRecordError(f"the store cannot hold this record: {type(error).__name__}")
+
+
+class GroupCommitWriter:
+    """Applies writes in the order of their submission, as many at a time as are waiting.
+
+    ``submit`` belongs to event loops, of any thread; everything else happens in the writer's own
+    thread, which alone touches the writing connection. A caller's future is resolved after the
+    commit of its transaction and never before. A caller that stops waiting takes nothing back.
+    """
+
+    def __init__(self, engine: sa.Engine, *, max_waiting: int, max_waiting_bytes: int) -> None:
+        self._engine = engine
+        self._max_waiting = max_waiting
+        self._max_waiting_bytes = max_waiting_bytes
+        # Guards everything below; the thread waits on it for work.
+        self._changed = threading.Condition(threading.Lock())
+        self._queue: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._idle = False
+        self._closing = False
+        self._connection: sa.Connection | None = None
+        self._thread = threading.Thread(target=self._run, name="sigil-store-writer", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, write: Write) -> asyncio.Future[Any]:
+        """Queue a write of the running loop.
+
+        Raises:
+            StoreOverloadedError: too many writes, or bytes, wait already.
+            StoreUnavailableError: the writer is closed.
+        """
+        loop = asyncio.get_running_loop()
+        with self._changed:
+            if self._closing:
+                raise StoreUnavailableError("closed")
+            if len(self._queue) >= self._max_waiting or self._waiting_bytes >= self._max_waiting_bytes:
+                raise StoreOverloadedError
+            future: asyncio.Future[Any] = loop.create_future()
+            self._queue.append(_Waiting(write, loop, future))
+            self._waiting_bytes += write.size
+            if self._idle:
+                self._changed.notify()
+        return future
+
+    def close(self) -> None:
+        """Write what waits, then end the thread. Blocks; may be called again."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    # -- in the writer's thread ----------------------------------------------------------------
+
+    def _run(self) -> None:
+        while batch := self._take():
+            try:
+                outcomes = self._commit(batch)
+            except Exception as error:
+                # Whatever it is, the callers must hear of it and the thread must go on.
+                outcomes = self._after_failure(batch, error)
+            _deliver(outcomes)
+        self._disconnect()
+
+    def _take(self) -> list[_Waiting]:
+        with self._changed:
+            while not self._queue and not self._closing:
+                self._idle = True
+                self._changed.wait()
+            self._idle = False
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _LONGEST_BATCH))]
+            self._waiting_bytes -= sum(waiting.write.size for waiting in batch)
+        return batch
+
+    def _commit(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+        connection = self._connected()
+        try:
+            with connection.begin():
+                return [(waiting, waiting.write.apply(connection), None) for waiting in batch]
+        except DBAPIError as error:
+            if len(batch) == 1 or unavailable(error):
+                raise
+        except Exception:
+            if len(batch) == 1:
+                raise
+        return self._commit_one_by_one(connection, batch)
+
+    def _commit_one_by_one(self, connection: sa.Connection, batch: Sequence[_Waiting]) -> list[_Outcome]:
+        """The batch again, each write in a savepoint, so that a bad one fails alone."""
+        outcomes: list[_Outcome] = []
+        with connection.begin():
+            for waiting in batch:
+                try:
+                    with connection.begin_nested():
+                        outcomes.append((waiting, waiting.write.apply(connection), None))
+                except Exception as error:
+                    if isinstance(error, DBAPIError) and unavailable(error):
+                        raise
+                    outcomes.append((waiting, None, _write_error(error)))
+        return outcomes
+
+    def _after_failure(self, batch: Sequence[_Waiting], error: Exception) -> list[_Outcome]:
+        """Nothing of the batch was committed, as far as anybody knows."""
+        failure = _write_error(error)
+        if isinstance(failure, StoreUnavailableError) and failure.reason != "locked":
+            self._disconnect()
+        return [(waiting, None, _write_error(error)) for waiting in batch]
+
+    def _connected(self) -> sa.Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.invalidate()
+            with suppress(Exception):
+                connection.close()
+
+
+def _deliver(outcomes: Sequence[_Outcome]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+    for outcome in outcomes:
+        by_loop.setdefault(outcome[0].loop, []).append(outcome)
+    for loop, share in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, share)
+
+
+def _resolve(outcomes: Sequence[_Outcome]) -> None:
+    for waiting, result, error in outcomes:
+        if waiting.future.done():  # cancelled
+            continue
+        if error is None:
+            waiting.future.set_result(result)
+        else:
+            waiting.future.set_exception(error)

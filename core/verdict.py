@@ -1,0 +1,86 @@
+"""What a verification found, aspect by aspect."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from sigil_native import Sigil
+from sigil_native.errors import (
+    IssuedInFutureError,
+    KeyNotYetValidError,
+    RetiredKeyError,
+    RevokedKeyError,
+    SigilError,
+    SigilExpiredError,
+    TagMismatchError,
+    UnknownKeyError,
+    VerificationError,
+)
+
+SignatureAspect = Literal["valid", "invalid", "unchecked"]
+TimeAspect = Literal["valid", "expired", "issued_in_future", "unchecked"]
+KeyAspect = Literal["active", "verify-only", "revoked", "retired", "not_yet_valid", "unknown", "unchecked"]
+RevocationAspect = Literal["not_revoked", "revoked", "not_recorded", "unknown", "unchecked"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The answer to a verification.
+
+    Attributes:
+        valid: whether every aspect holds.
+        reason: the first that does not, as a short stable name; ``None`` for a valid sigil.
+        sigil: decoded, or ``None`` where it was no sigil at all.
+        canonical_sha256: of the payload that was presented, 32 bytes; ``None`` where a token held none.
+    """
+
+    valid: bool
+    reason: str | None
+    signature: SignatureAspect
+    time: TimeAspect
+    key_state: KeyAspect
+    revocation: RevocationAspect
+    sigil: Sigil | None
+    canonical_sha256: bytes | None
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What the library's verification said: everything but the revocation."""
+
+    sigil: Sigil | None
+    reason: str | None
+    signature: SignatureAspect
+    time: TimeAspect
+    key_state: KeyAspect
+
+    @property
+    def was_issued(self) -> bool:
+        """Whether the tag proves that the sigil was issued for this tenant and payload."""
+        return self.signature == "valid"
+
+
+_UNUSABLE_KEYS: dict[type[SigilError], KeyAspect] = {
+    UnknownKeyError: "unknown",
+    RevokedKeyError: "revoked",
+    KeyNotYetValidError: "not_yet_valid",
+    RetiredKeyError: "retired",
+}
+
+
+def finding_from_error(error: SigilError, state_of_key: dict[int, KeyAspect]) -> Finding:
+    """Translate the cause that the library gave."""
+    if not isinstance(error, VerificationError):
+        return Finding(None, error.code, "invalid", "unchecked", "unchecked")
+    sigil = error.sigil
+    unusable = _UNUSABLE_KEYS.get(type(error))
+    if unusable is not None:
+        return Finding(sigil, error.code, "unchecked", "unchecked", unusable)
+    state = state_of_key.get(sigil.key_id, "unknown")
+    if isinstance(error, TagMismatchError):
+        return Finding(sigil, error.code, "invalid", "unchecked", state)
+    if isinstance(error, SigilExpiredError):
+        return Finding(sigil, error.code, "valid", "expired", state)
+    if isinstance(error, IssuedInFutureError):
+        return Finding(sigil, error.code, "valid", "issued_in_future", state)
+    return Finding(sigil, error.code, "invalid", "unchecked", state)

@@ -1,0 +1,30 @@
+"""Settings and fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.backends import BACKENDS, load_backend
+
+# Found counterexamples are printed so that they can be replayed anywhere.
+settings.register_profile("default", deadline=None, derandomize=False, print_blob=True, max_examples=100)
+settings.register_profile(
+    "heavy",
+    settings.get_profile("default"),
+    max_examples=5000,
+    stateful_step_count=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "heavy" if os.environ.get("RUN_HEAVY_TESTS") == "1" else "default")
+)
+
+
+@pytest.fixture(params=BACKENDS, scope="session")
+def library(request: pytest.FixtureRequest) -> SimpleNamespace:
+    """The library's names, once from each backend."""
+    return load_backend(request.param)

@@ -1,0 +1,167 @@
+"""A real service, in a process of its own, and a client for it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from app.development import ROLES, DevelopmentIssuer
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SIGILS = "/api/consciousness/sigils"
+_START_SECONDS = 30.0
+
+
+class Answer(NamedTuple):
+    """An HTTP answer; ``json`` is its decoded body, or None where it has none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body's value."""
+        return json.loads(self.body)
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """This process's environment without settings of the service, and with the given ones."""
+    prefixes = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(prefixes) or name.startswith("SIGIL_NATIVE_")
+    }
+    return {**kept, **variables}
+
+
+class Service:
+    """``python -m app serve`` on a free port, with a data folder that outlives restarts."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.log_path = folder / "stderr"
+        self.output_path = folder / "stdout"
+        self.variables = {"SIGIL_ENVIRONMENT": "development", "SIGIL_PORT": "0", **variables}
+        self.url = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        port = urlsplit(self.url).port
+        assert port is not None
+        return port
+
+    def start(self) -> Service:
+        """Start the process and wait until it listens."""
+        environment = clean_environment(SIGIL_DATA_DIR=str(self.data_dir), **self.variables)
+        with self.log_path.open("wb") as log, self.output_path.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "error", "-m", "app", "serve"],
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=output,
+                stderr=log,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while not (url := self._listening()):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the service did not start:\n{self.log_path.read_text()}")
+            time.sleep(0.01)
+        self.url = url
+        return self
+
+    def _listening(self) -> str | None:
+        for line in self.log_path.read_text().splitlines(keepends=True):
+            if line.startswith("{") and line.endswith("\n"):
+                record = json.loads(line)
+                if record.get("event") == "listening":
+                    return str(record["url"])
+        return None
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The log records of this event."""
+        records = [json.loads(line) for line in self.log_path.read_text().splitlines()]
+        return [record for record in records if record["event"] == event]
+
+    def stop(self) -> int:
+        """Ask the process to end, as a supervisor would, and return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process with no chance to say goodbye."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        process, self._process = self._process, None
+        process.send_signal(number)
+        return process.wait(timeout=30)
+
+    def token(
+        self, tenant: str = "acme", *roles: str, subject: str = "tester", lifetime: float = 3600
+    ) -> str:
+        """A token of the service's own issuer; every role unless some are named."""
+        issuer = DevelopmentIssuer(self.data_dir)
+        return issuer.token(tenant, subject, roles or ROLES, lifetime=lifetime)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | object = None,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request on a connection of its own. A body that is no text is sent as its JSON."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent.setdefault("Authorization", f"Bearer {token}")
+        if body is not None:
+            sent.setdefault("Content-Type", "application/json")
+            if not isinstance(body, bytes | str):
+                body = json.dumps(body).encode()
+            elif isinstance(body, str):
+                body = body.encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body=body, headers=sent)
+            response = connection.getresponse()
+            answer = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, answer, response.read())
+        finally:
+            connection.close()
+
+    def encode(self, data: object, *, token: str, **more: object) -> dict[str, Any]:
+        """Seal a payload; the record."""
+        answer = self.call("POST", SIGILS, {"data": data, **more}, token=token)
+        assert answer.status == 201, answer.body
+        record: dict[str, Any] = answer.json
+        return record
+
+    def verify(self, sigil: str, data: object, *, token: str) -> dict[str, Any]:
+        """Judge a sigil; the verdict."""
+        answer = self.call("POST", f"{SIGILS}/verify", {"sigil": sigil, "data": data}, token=token)
+        assert answer.status == 200, answer.body
+        verdict: dict[str, Any] = answer.json
+        return verdict

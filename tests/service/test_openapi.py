@@ -1,0 +1,76 @@
+"""The description tells the truth: schemathesis tries it against the running service."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from app.openapi import document
+from app.problems import KINDS
+from tests.service.running import SIGILS, Service
+
+EXAMPLES = 300 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 25
+
+BEYOND_THE_SCHEMA = {"not_found", "integer_range", "lone_surrogate", "nesting_too_deep"}
+
+
+def operations() -> list[tuple[str, str]]:
+    """Method and path of each operation."""
+    paths: dict[str, dict[str, object]] = document()["paths"]
+    return [(method, path) for path, methods in paths.items() for method in methods]
+
+
+@pytest.fixture(scope="module")
+def api(service: Service) -> schemathesis.BaseSchema:
+    """The live description."""
+    return schemathesis.openapi.from_url(f"{service.url}/openapi.json")
+
+
+def try_all(operation: Any, mode: schemathesis.GenerationMode, headers: dict[str, str]) -> None:
+    """Send many requests of an operation, and check each answer against the description."""
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: Any) -> None:
+        answer = case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
+        if mode is schemathesis.GenerationMode.POSITIVE and not 200 <= answer.status_code < 300:
+            # Beyond what JSON Schema can say: unknown ids, and what RFC 7493 forbids in payloads.
+            assert answer.json()["code"] in BEYOND_THE_SCHEMA, answer.content
+
+    check()
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+def test_as_described(service: Service, api: schemathesis.BaseSchema, method: str, path: str) -> None:
+    """No request, well formed or not, makes the service fail or answer what is not described."""
+    headers = {"Authorization": f"Bearer {service.token('schemathesis')}"}
+    operation = api[path][method]
+
+    try_all(operation, schemathesis.GenerationMode.POSITIVE, headers)
+    if path.startswith(SIGILS):
+        try_all(operation, schemathesis.GenerationMode.NEGATIVE, headers)
+    assert not service.logged("request failed")
+
+
+def test_every_problem_is_described() -> None:
+    """Each operation describes its statuses, and each problem's code is in the schema."""
+    described = document()
+    codes = described["components"]["schemas"]["ProblemDocument"]["properties"]["code"]["enum"]
+    assert set(codes) == set(KINDS)
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            assert "500" in operation["responses"], path
+            if path.startswith(SIGILS):
+                assert {"401", "403", "503"} <= set(operation["responses"]), path
+
+
+def test_live_description(service: Service) -> None:
+    """What the service serves is this version's description."""
+    answer = service.call("GET", "/openapi.json")
+    assert answer.json == json.loads(json.dumps(document()))

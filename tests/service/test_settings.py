@@ -1,0 +1,228 @@
+"""Settings: every mistake at once, and never a value."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.keys import ring_from
+from core.settings import Settings, SettingsError, load_settings, names
+from tests.service.running import REPOSITORY, clean_environment
+
+SECRET = "correct horse battery staple, twice over"
+GOOD = {
+    "SPIRAL_EVENT_SECRET": SECRET,
+    "JWT_ISSUER": "https://issuer.example",
+    "JWT_AUDIENCE": "sigil",
+    "JWT_JWKS_URI": "https://issuer.example/jwks",
+}
+
+
+@pytest.fixture(autouse=True)
+def only_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let these tests look at the settings alone, whichever backend the run uses."""
+    monkeypatch.setattr("sigil_native.backend", "native")
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    """Load settings from exactly these variables."""
+    for name in list(clean_environment()):
+        if name.startswith("SIGIL_"):
+            monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+def problems(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
+    """What is wrong with these variables."""
+    with pytest.raises(SettingsError) as caught:
+        load(monkeypatch, **variables)
+    return caught.value.problems
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The least that production needs gives production on loopback with an SQLite file."""
+    settings = load(monkeypatch, **GOOD)
+    assert not settings.is_development
+    assert (settings.host, settings.port, settings.max_body_bytes) == ("127.0.0.1", 8080, 1 << 20)
+    assert settings.store_url == "sqlite:///data/sigils.db"
+    assert len(ring_from(settings)) == 1
+
+
+def test_all_mistakes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One start reports every mistake, each with its variable's name."""
+    found = problems(
+        monkeypatch,
+        SPIRAL_EVENT_SECRET="short",
+        SIGIL_PORT="eighty",
+        SIGIL_MAX_BODY_BYTES="3",
+        SIGIL_STORE_URL="postgresql://user:password@host/db",
+        JWT_ISSUER="i",
+        JWT_JWKS_URI="http://issuer.example/jwks",
+        SIGIL_PROT="8080",
+    )
+    named = sorted(problem.partition(":")[0] for problem in found)
+    assert named == [
+        "JWT_AUDIENCE",
+        "JWT_JWKS_URI",
+        "SIGIL_MAX_BODY_BYTES",
+        "SIGIL_PORT",
+        "SIGIL_PROT",
+        "SIGIL_STORE_URL",
+        "SPIRAL_EVENT_SECRET",
+    ]
+    text = "\n".join(found)
+    assert not any(value in text for value in ("short", "eighty", "password", "issuer.example"))
+    assert "did you mean SIGIL_PORT?" in text
+
+
+@pytest.mark.parametrize(
+    "name", [*GOOD, "SIGIL_STORE_URL", "SIGIL_PORT", "SIGIL_ENVIRONMENT", "SIGIL_KEYRING"]
+)
+def test_values_are_never_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A value that is refused does not appear in the refusal, nor a good secret in a repr."""
+    value = "h\x01unter2://hunter2@"
+    shown = ""
+    try:
+        settings = load(monkeypatch, **{**GOOD, name: value})
+        shown = repr(settings.event_secret) + settings.model_dump_json(include={"event_secret"})
+    except SettingsError as error:
+        shown = str(error)
+    assert "unter2" not in shown
+    assert SECRET not in shown
+
+
+def test_production_needs_jwt_and_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without settings nothing starts, and each missing one is named."""
+    named = {problem.partition(":")[0] for problem in problems(monkeypatch)}
+    assert named == set(GOOD)
+
+
+def test_production_refuses_the_pure_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow backend is for development only."""
+    monkeypatch.setattr("sigil_native.backend", "pure")
+    assert any("pure backend" in problem for problem in problems(monkeypatch, **GOOD))
+    assert load(monkeypatch, SIGIL_ENVIRONMENT="development").is_development
+
+
+def test_names_of_the_library_are_not_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of the library and its build are none of the service's business."""
+    load(monkeypatch, **GOOD, SIGIL_NATIVE_KERNEL="portable", SIGIL_BUILD_DEBUG="1", SIGIL_NATIVE_VECTOR="0")
+
+
+@pytest.mark.parametrize("name", ["SIGIL_RATE_LIMITT", "JWT_SECRET", "DNASTORE_URL", "SPIRAL_EVENT_SECRETS"])
+def test_unknown_names(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A misspelt or unsupported name stops the start instead of being ignored."""
+    assert problems(monkeypatch, **GOOD, **{name: "x"})[0].startswith(f"{name}: no such setting")
+
+
+def test_empty_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable, as composed environments produce them, counts as absent."""
+    assert load(monkeypatch, **GOOD, SIGIL_PORT="", SIGIL_KEYRING="").port == 8080
+    assert any("JWT_ISSUER" in problem for problem in problems(monkeypatch, **{**GOOD, "JWT_ISSUER": ""}))
+
+
+def test_secret_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A secret may come from a file; one newline at its end is no part of it."""
+    path = tmp_path / "secret"
+    path.write_text(SECRET + "\n")
+    monkeypatch.setenv("SPIRAL_EVENT_SECRET_FILE", str(path))
+    others = {name: value for name, value in GOOD.items() if name != "SPIRAL_EVENT_SECRET"}
+    settings = load(monkeypatch, **others)
+    assert settings.event_secret is not None
+    assert settings.event_secret.get_secret_value() == SECRET
+    both = problems(monkeypatch, **GOOD)
+    assert both == ["SPIRAL_EVENT_SECRET_FILE: SPIRAL_EVENT_SECRET is set too; set one of them"]
+
+
+def test_secret_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file that is missing, not text, or too short a secret is a mistake like any other."""
+    binary, short = tmp_path / "binary", tmp_path / "short"
+    binary.write_bytes(b"\xff" * 40)
+    short.write_text("short")
+    others = {name: value for name, value in GOOD.items() if name != "SPIRAL_EVENT_SECRET"}
+    for path, said in (
+        (tmp_path / "none", "No such file"),
+        (binary, "not UTF-8"),
+        (short, "at least 32 bytes"),
+    ):
+        found = problems(monkeypatch, **others, SPIRAL_EVENT_SECRET_FILE=str(path))
+        assert any(said in problem for problem in found), found
+
+
+def test_previous_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier secrets, a line each, verify and do not sign; one named twice does no harm."""
+    earlier = "\n".join(["a" * 32, "", "b" * 40, SECRET])
+    ring = ring_from(load(monkeypatch, **GOOD, SPIRAL_EVENT_SECRET_PREVIOUS=earlier))
+    keys = ring.keys()
+    assert [key.state for key in keys] == ["active", "verify-only", "verify-only"]
+    found = problems(monkeypatch, **GOOD, SPIRAL_EVENT_SECRET_PREVIOUS="a" * 32 + "\nweak")
+    assert found == ["SPIRAL_EVENT_SECRET_PREVIOUS: a secret has at least 32 bytes, this one has 4"]
+
+
+def test_key_ring_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A key ring file takes the secret's place, must be well formed, and excludes the secret."""
+    path = tmp_path / "ring.json"
+    path.write_text('{"version":1,"keys":[{"secret":"' + "A" * 43 + '"}]}')
+    others = {name: value for name, value in GOOD.items() if name != "SPIRAL_EVENT_SECRET"}
+    assert len(ring_from(load(monkeypatch, **others, SIGIL_KEYRING=str(path)))) == 1
+    assert any("set one of them" in problem for problem in problems(monkeypatch, **GOOD))
+    monkeypatch.delenv("SPIRAL_EVENT_SECRET")
+    path.write_text('{"version":1,"keys":[{"secret":"hunter2"}]}')
+    found = problems(monkeypatch, **others)
+    assert found[0].startswith("SIGIL_KEYRING: ")
+    assert "hunter2" not in found[0]
+    found = problems(monkeypatch, **others, SIGIL_KEYRING=str(tmp_path / "none"))
+    assert found == ["SIGIL_KEYRING: the file cannot be read: No such file or directory"]
+
+
+@pytest.mark.parametrize(
+    "uri", ["ftp://h/k", "/jwks", "https://", "https://u:p@h/k", "https://h/k#f", "https://[", "http://h/k"]
+)
+def test_key_set_uri(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    """Keys come from an https URL without credentials, or not at all."""
+    found = problems(monkeypatch, **{**GOOD, "JWT_JWKS_URI": uri})
+    assert all(problem.startswith("JWT_JWKS_URI: ") for problem in found)
+
+
+def test_plain_http_only_on_loopback_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In development a key set may come over http, from this machine only."""
+    for host in ("localhost", "127.0.0.1", "[::1]"):
+        uri = f"http://{host}:9/jwks"
+        load(monkeypatch, **{**GOOD, "JWT_JWKS_URI": uri, "SIGIL_ENVIRONMENT": "development"})
+    uri = "http://issuer.example/jwks"
+    assert problems(monkeypatch, **{**GOOD, "JWT_JWKS_URI": uri, "SIGIL_ENVIRONMENT": "development"})
+
+
+def test_half_of_the_jwt_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In development an own issuer is configured wholly or not at all."""
+    found = problems(monkeypatch, SIGIL_ENVIRONMENT="development", JWT_ISSUER="i")
+    assert [problem.partition(":")[0] for problem in found] == ["JWT_AUDIENCE", "JWT_JWKS_URI"]
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory", "mysql://h/d", "nonsense"]
+)
+def test_store_that_would_forget(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """A store that is no SQLite file is refused."""
+    assert problems(monkeypatch, **GOOD, SIGIL_STORE_URL=url)[0].startswith("SIGIL_STORE_URL: ")
+
+
+def test_exit_code() -> None:
+    """The process ends with code 78 and says on standard error what is wrong, a line each."""
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "serve"],
+        cwd=REPOSITORY,
+        env=clean_environment(SIGIL_PORT="eighty", SIGIL_TYPO="x"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 78
+    assert done.stdout == ""
+    for name in ("SIGIL_PORT", "SIGIL_TYPO", "SPIRAL_EVENT_SECRET", *names()[4:7]):
+        assert f"\n  {name}: " in done.stderr

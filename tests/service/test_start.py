@@ -1,0 +1,168 @@
+"""Starting and stopping: the banner, the port, restarts, exit codes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+import sigil_native
+from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
+
+
+def app(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=REPOSITORY,
+        env=clean_environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_the_printed_lines_work(new_service: Callable[..., Service]) -> None:
+    """The printed curl lines work when pasted into a shell: an event is sealed, then verified."""
+    service = new_service().start()
+    lines = service.output_path.read_text().splitlines()
+    assert any(service.url in line for line in lines[:1])
+    seal, verify = [line for line in lines if line.startswith("curl ")]
+    sealed = subprocess.run(["sh", "-c", seal], capture_output=True, check=True)
+    record = json.loads(sealed.stdout)
+    assert record["status"] == "active"
+    pasted = verify.replace("SIGIL", record["sigil"])
+    verified = subprocess.run(["sh", "-c", pasted], capture_output=True, check=True)
+    assert json.loads(verified.stdout)["valid"] is True
+
+
+def test_secrets_are_kept_and_private(new_service: Callable[..., Service]) -> None:
+    """Tokens and sigils of development mode outlive a restart; their files are closed to others."""
+    service = new_service().start()
+    token = service.token()
+    record = service.encode({"a": 1}, token=token)
+    assert service.stop() == 0
+    service.start()
+    assert service.verify(record["sigil"], {"a": 1}, token=token)["valid"]
+    for name in ("event-secret", "issuer-key.pem"):
+        path = service.data_dir / "development" / name
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert path.read_text().strip() not in service.log_path.read_text() + service.output_path.read_text()
+    for folder in (service.data_dir, service.data_dir / "development"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_open_secret_is_refused(new_service: Callable[..., Service]) -> None:
+    """A secret's file that others may read stops the start."""
+    service = new_service().start()
+    service.stop()
+    (service.data_dir / "development" / "event-secret").chmod(0o644)
+    done = app("serve", "--development", SIGIL_DATA_DIR=str(service.data_dir), SIGIL_PORT="0")
+    assert done.returncode == 69
+    assert "chmod 600" in done.stderr
+
+
+def test_tokens_for_others(new_service: Callable[..., Service]) -> None:
+    """The token command prints tokens that the running service accepts, for any tenant and role."""
+    service = new_service().start()
+    data = {"SIGIL_DATA_DIR": str(service.data_dir)}
+    printed = app("token", "--tenant", "globex", "--role", "sigil:read", **data)
+    assert printed.returncode == 0
+    token = printed.stdout.strip()
+    assert service.call("GET", SIGILS, token=token).status == 200
+    assert service.call("POST", SIGILS, {"data": {}}, token=token).status == 403
+    refused = app("token", "--tenant", "globex", **data, SIGIL_ENVIRONMENT="production")
+    assert (refused.returncode, refused.stdout) == (78, "")
+
+
+def test_port_taken() -> None:
+    """A port in use ends the start with one clear line and before anything is created."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = app("serve", "--development", SIGIL_PORT=port, SPIRAL_EVENT_SECRET="x" * 32)
+    assert done.returncode == 69
+    assert done.stderr.strip().endswith(f"cannot listen on 127.0.0.1 port {port}: Address already in use")
+
+
+@pytest.mark.parametrize("trouble", ["not a database", "locked", "no folder"])
+def test_store_that_cannot_be_opened(new_service: Callable[..., Service], trouble: str) -> None:
+    """A store that cannot be opened ends the start with one clear line."""
+    service = new_service()
+    path = service.folder / "sigils.db"
+    other = None
+    if trouble == "not a database":
+        path.write_text("text " * 1000)
+    elif trouble == "locked":
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")
+    else:
+        (service.folder / "file").write_text("")
+        path = service.folder / "file" / "sigils.db"
+    data = {"SIGIL_DATA_DIR": str(service.data_dir), "SIGIL_STORE_URL": f"sqlite:///{path}"}
+    done = app("serve", "--development", **data, SIGIL_PORT="0")
+    if other is not None:
+        other.close()
+    assert done.returncode == 69
+    assert "the store cannot be opened" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"JWT_ISSUER": "i", "JWT_AUDIENCE": "a", "JWT_JWKS_URI": "https://h/k"}]
+)
+def test_production_does_not_start_half_configured(variables: dict[str, str]) -> None:
+    """Outside development the start needs secret and JWT settings, and makes none up."""
+    done = app("serve", **variables)
+    assert done.returncode == 78
+    assert "SPIRAL_EVENT_SECRET: required" in done.stderr
+    assert ("JWT_ISSUER: required" in done.stderr) == (not variables)
+
+
+@pytest.mark.skipif(sigil_native.backend != "native", reason="production refuses the pure backend")
+def test_production_makes_nothing_up(new_service: Callable[..., Service]) -> None:
+    """In production there is no own issuer, no printed token, and no answer while keys are missing."""
+    service = new_service(
+        SIGIL_ENVIRONMENT="production",
+        SPIRAL_EVENT_SECRET="p" * 32,
+        JWT_ISSUER="https://issuer.example",
+        JWT_AUDIENCE="sigil",
+        JWT_JWKS_URI="https://127.0.0.1:1/jwks",
+    ).start()
+    assert service.output_path.read_text() == ""
+    assert not (service.data_dir / "development").exists()
+    assert service.call("GET", SIGILS, token=service.token()).status == 503
+    assert service.call("GET", SIGILS).status == 401
+    assert service.call("GET", "/readyz").json["code"] == "not_ready"
+    assert service.stop() == 0
+
+
+def test_start_is_quick(new_service: Callable[..., Service]) -> None:
+    """The service listens within 1.5 seconds, on a machine that is not busy; the best of three counts."""
+    times = []
+    for _ in range(3):
+        service = new_service()
+        started = time.monotonic()
+        service.start()
+        times.append(time.monotonic() - started)
+        service.stop()
+        if times[-1] < 1.5:
+            break
+    assert min(times) < 1.5
+
+
+def test_stop_finishes_what_runs(new_service: Callable[..., Service]) -> None:
+    """SIGTERM ends the process with code 0, the log says so, and the write-ahead log is folded in."""
+    service = new_service().start()
+    service.encode({"a": 1}, token=service.token())
+    assert service.stop() == 0
+    assert service.logged("stopped")
+    assert {path.name for path in service.data_dir.iterdir()} == {"sigils.db", "development"}
