@@ -92,7 +92,7 @@ def _print_invitation(settings: Settings, sigils: str) -> None:
     issuer = DevelopmentIssuer(settings.data_dir)
     bearer = issuer.token("acme", "developer", ROLES, lifetime=TOKEN_DAYS * 86400)
     click.echo(f"\nA token for tenant acme with every role, for {TOKEN_DAYS} days:\n{bearer}")
-    click.echo("(for other tenants: python -m app token --tenant NAME)")
+    click.echo(f"(for other tenants: {os.path.relpath(sys.executable)} -m app token --tenant NAME)")
     click.echo("\nSeal an event:\n" + _curl(sigils, bearer, f'{{"data":{_EVENT}}}'))
     click.echo('\nVerify it, with the "sigil" of the answer in the place of SIGIL:')
     click.echo(_curl(f"{sigils}/verify", bearer, f'{{"sigil":"SIGIL","data":{_EVENT}}}'))

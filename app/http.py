@@ -43,7 +43,8 @@ class Context:
             elif name == b"content-type":
                 self.content_type = value
             elif name == b"content-length":
-                self.content_length = int(value) if value.isdigit() else 0
+                # The server has refused what is no number; more digits than these are too large anyway.
+                self.content_length = int(value[:19]) if value.isdigit() else 0
             elif name == b"content-encoding":
                 self.content_encoding = value
             elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):

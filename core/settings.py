@@ -54,7 +54,9 @@ def _all_strong(secrets: SecretStr) -> SecretStr:
 
 
 def _lines(secrets: SecretStr) -> list[str]:
-    return [line for line in secrets.get_secret_value().splitlines() if line]
+    # Not splitlines(): a secret may hold any character but the newline, and the command agrees.
+    text = secrets.get_secret_value().replace("\r\n", "\n")
+    return [line for line in text.split("\n") if line]
 
 
 def _readable_key_ring(path: Path) -> Path:

@@ -345,23 +345,26 @@ cdef Sigil _verify_line(
 ):
     cdef ByteBuffer sealed
     cdef ByteBuffer carried
+    cdef JsonOptions exact = options
     cdef Failure failure
     cdef cbool is_token = False
     cdef Sigil sigil
     cdef Key key
     cdef TenantKey tenant_key = None
     spelling, payload = _split_line(line)
+    start_seal(sealed)
+    # What lies between the two members' names is one value only if it is its own canonical form;
+    # a large float is written without a point, so integers are taken as they are.
+    exact.exact_integers = True
+    if (
+        not canonicalize_text(<const uint8_t*> <const char*> payload, len(payload), exact, sealed, failure)
+        or sealed.size() != kHeaderSize + len(payload)
+    ):
+        raise InvalidLineError(_LINE_RULE)
     sigil = read_sigil(spelling, carried, &is_token)
     key = ring.find(key_id_of(sigil.raw))
     if key is not None:
         tenant_key = key.for_tenant(tenant)
-    start_seal(sealed)
-    # What lies between the two members' names is one value only if it is its own canonical form.
-    if (
-        not canonicalize_text(<const uint8_t*> <const char*> payload, len(payload), options, sealed, failure)
-        or sealed.size() != kHeaderSize + len(payload)
-    ):
-        raise InvalidLineError(_LINE_RULE)
     intact = not is_token or (
         carried.size() == <size_t> len(payload) and memcmp(carried.data(), <const char*> payload, len(payload)) == 0
     )

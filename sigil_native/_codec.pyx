@@ -3,7 +3,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t
+from libc.stdint cimport SIZE_MAX, int64_t
 from libc.string cimport memcmp, memcpy
 from libcpp cimport bool as cbool
 
@@ -83,7 +83,7 @@ cdef class SigilCodec:
         self.future_skew_ms = skew_ms(max_future_skew)
         self.options.exact_integers = exact
         self.options.max_depth = depth
-        if size is not None:
+        if size is not None and size < SIZE_MAX:
             self.options.max_bytes = size
 
     def encode(self, payload, *, tenant, expires_in=None, form="text"):
@@ -180,6 +180,7 @@ cdef class SigilCodec:
         """
         cdef ByteBuffer payload
         cdef ByteBuffer* sealed = &thread_scratch()
+        cdef JsonOptions exact = self.options
         cdef cbool has_payload = False
         cdef int64_t now_ms
         cdef Sigil sigil
@@ -202,8 +203,10 @@ cdef class SigilCodec:
         )
         canonical = PyBytes_FromStringAndSize(<char*> payload.data(), payload.size())
         start_seal(sealed[0])
+        # A large float is written without a point, so integers are taken as they are.
+        exact.exact_integers = True
         try:
-            write_canonical_text(canonical, self.options, sealed[0])
+            write_canonical_text(canonical, exact, sealed[0])
         except SigilError:
             raise SigilFormatError("payload") from None
         if not _holds(sealed, payload):

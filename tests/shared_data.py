@@ -1,20 +1,19 @@
-"""Public test data that is kept beside the repository."""
+"""Public test corpora that stand beside the repository, not in it."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(os.environ.get("SIGIL_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared"))
+_ROOT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def shared(*parts: str) -> Path:
-    """The path of a file or folder of the shared data; the test is skipped where it is absent."""
-    path = ROOT.joinpath(*parts)
+    """Path of a corpus file or folder; the test is skipped, with the reason, where the corpora are absent."""
+    path = _ROOT.joinpath(*parts)
     if not path.exists():
-        pytest.skip(f"no shared test data at {path}", allow_module_level=True)
+        pytest.skip(f"no public test corpora beside the repository: {path.name}", allow_module_level=True)
     return path
 
 

@@ -9,9 +9,7 @@ from tests.shared_data import nist_records
 def cases() -> list[dict[str, str]]:
     """The RFC's test cases, each a record with IKM, salt, info, L, PRK and OKM."""
     return [
-        record
-        for record in _joined(nist_records("data", "rfc5869", "rfc-5869-HKDF-SHA256.txt"))
-        if "OKM" in record
+        record for record in _joined(nist_records("rfc5869", "rfc-5869-HKDF-SHA256.txt")) if "OKM" in record
     ]
 
 

@@ -50,9 +50,7 @@ def test_rfc_4231(key: bytes, data: bytes, tag: str, kernel: str) -> None:
 @EVERY_KERNEL
 def test_nist(kernel: str) -> None:
     """NIST's tags, truncated as the file says, for keys below, at and above a block's size."""
-    records = [
-        record for record in nist_records("data", "nist-cavp", "hmac", "HMAC-L32.rsp") if "Mac" in record
-    ]
+    records = [record for record in nist_records("nist-cavp", "hmac", "HMAC-L32.rsp") if "Mac" in record]
     assert len(records) == 225
     for record in records:
         key, message = bytes.fromhex(record["Key"]), bytes.fromhex(record["Msg"])
@@ -64,7 +62,7 @@ def test_nist(kernel: str) -> None:
 @EVERY_KERNEL
 def test_wycheproof(kernel: str) -> None:
     """Valid tags are reproduced; modified ones are not."""
-    groups = json.loads(shared("data", "wycheproof", "hmac_sha256_test.json").read_bytes())["testGroups"]
+    groups = json.loads(shared("wycheproof", "hmac_sha256_test.json").read_bytes())["testGroups"]
     assert sum(len(group["tests"]) for group in groups) == 174
     for group in groups:
         for test in group["tests"]:
@@ -75,7 +73,7 @@ def test_wycheproof(kernel: str) -> None:
 
 def test_wycheproof_through_keys() -> None:
     """HmacKey agrees about every full-length tag, alone and in one batch for each key."""
-    groups = json.loads(shared("data", "wycheproof", "hmac_sha256_test.json").read_bytes())["testGroups"]
+    groups = json.loads(shared("wycheproof", "hmac_sha256_test.json").read_bytes())["testGroups"]
     full = [test for group in groups if group["tagSize"] == 256 for test in group["tests"]]
     tried = [test for test in full if len(test["key"]) >= 64]
     assert len(tried) == 84

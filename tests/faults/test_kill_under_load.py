@@ -83,6 +83,27 @@ def test_no_acknowledged_record_is_lost(tmp_path: Path) -> None:
     assert revoked
 
 
+def test_a_stop_under_load_is_orderly(tmp_path: Path) -> None:
+    """SIGTERM under load ends with code 0, and every answer that was given is true afterwards."""
+    service = Service(tmp_path, SPIRAL_EVENT_SECRET=SECRET).start()
+    try:
+        token = service.token()
+        clients = [Client(service.port, token, number) for number in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        time.sleep(0.5)
+        assert service.stop() == 0
+        for client in clients:
+            client.join()
+        assert not service.logged("request failed")
+        service.start()
+        for client in clients:
+            assert client.sealed
+            check(service, token, client.sealed, client.revoked, random.Random(0))
+    finally:
+        service.kill()
+
+
 def check(
     service: Service, token: str, sealed: dict[str, tuple[str, Any]], revoked: set[str], chance: random.Random
 ) -> None:

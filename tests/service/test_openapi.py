@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from app.openapi import document
 from app.problems import KINDS
@@ -38,7 +38,12 @@ def try_all(operation: Any, mode: schemathesis.GenerationMode, headers: dict[str
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:
-        answer = case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
+        answer = case.call(headers=headers)
+        excluded = [positive_data_acceptance]
+        if case.method == "GET" and "?" not in str(answer.request.url):
+            # What was made wrong did not reach the wire: an empty list, or our own header.
+            excluded.append(negative_data_rejection)
+        case.validate_response(answer, headers=headers, excluded_checks=excluded)
         if mode is schemathesis.GenerationMode.POSITIVE and not 200 <= answer.status_code < 300:
             # Beyond what JSON Schema can say: unknown ids, and what RFC 7493 forbids in payloads.
             assert answer.json()["code"] in BEYOND_THE_SCHEMA, answer.content

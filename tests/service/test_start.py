@@ -8,7 +8,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -143,20 +142,6 @@ def test_production_makes_nothing_up(new_service: Callable[..., Service]) -> Non
     assert service.call("GET", SIGILS).status == 401
     assert service.call("GET", "/readyz").json["code"] == "not_ready"
     assert service.stop() == 0
-
-
-def test_start_is_quick(new_service: Callable[..., Service]) -> None:
-    """The service listens within 1.5 seconds, on a machine that is not busy; the best of three counts."""
-    times = []
-    for _ in range(3):
-        service = new_service()
-        started = time.monotonic()
-        service.start()
-        times.append(time.monotonic() - started)
-        service.stop()
-        if times[-1] < 1.5:
-            break
-    assert min(times) < 1.5
 
 
 def test_stop_finishes_what_runs(new_service: Callable[..., Service]) -> None:
