@@ -18,8 +18,11 @@ cdef extern from "json_transcoder.h" namespace "sigil" nogil:
     bint canonicalize_native "sigil::canonicalize_text"(
         const uint8_t* text, size_t size, const JsonOptions& options, ByteBuffer& out, Failure& failure
     ) noexcept
-    ByteBuffer& thread_output() noexcept
-    const size_t kKeptScratch
+
+
+cdef extern from "thread_buffer.h" namespace "sigil" nogil:
+    ByteBuffer& thread_buffer() noexcept
+    const size_t kKeptBuffer
 
 
 cdef extern from "json_levels.h" namespace "sigil" nogil:
@@ -121,14 +124,14 @@ cdef int _append_bytes(
 
 
 cdef bytes _canonicalize(const VectorLevel* level, object text, const JsonOptions& options):
-    cdef ByteBuffer* out = &thread_output()
+    cdef ByteBuffer* out = &thread_buffer()
     # Python code may run while a stranger's buffer is read, and none between here and the result.
     if not PyBytes_CheckExact(text) and not PyUnicode_Check(text):
         text = text_bytes(text, "text")
     out.clear()
     _append(level, text, options, out[0])
     canonical = PyBytes_FromStringAndSize(<const char*> out.data(), <Py_ssize_t> out.size())
-    out.shrink_if_above(kKeptScratch)
+    out.shrink_if_above(kKeptBuffer)
     return canonical
 
 

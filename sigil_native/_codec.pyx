@@ -37,9 +37,9 @@ from sigil_native.errors import (
 )
 
 
-cdef extern from "scratch.h" namespace "sigil" nogil:
-    size_t kLargestScratch
-    ByteBuffer& thread_scratch()
+cdef extern from "thread_buffer.h" namespace "sigil" nogil:
+    size_t kKeptBuffer
+    ByteBuffer& thread_buffer()
 
 
 @cython.final
@@ -179,7 +179,7 @@ cdef class SigilCodec:
             InvalidTenantError, InvalidOptionError, TypeError: a bad argument.
         """
         cdef ByteBuffer payload
-        cdef ByteBuffer* sealed = &thread_scratch()
+        cdef ByteBuffer* sealed = &thread_buffer()
         cdef JsonOptions exact = self.options
         cdef cbool has_payload = False
         cdef int64_t now_ms
@@ -211,7 +211,7 @@ cdef class SigilCodec:
             raise SigilFormatError("payload") from None
         if not _holds(sealed, payload):
             raise SigilFormatError("payload")
-        sealed.shrink_if_above(kLargestScratch)
+        sealed.shrink_if_above(kKeptBuffer)
         return sigil, canonical
 
     def verify_many(self, sigils, payloads, *, tenant, now=None):
@@ -282,7 +282,7 @@ cdef class SigilCodec:
     # finalizer could call the codec again. So keys are looked up before.
 
     cdef object _encode(self, object payload, bint is_text, object tenant, object expires_in, object form):
-        cdef ByteBuffer* sealed = &thread_scratch()
+        cdef ByteBuffer* sealed = &thread_buffer()
         cdef Form wanted
         cdef int64_t lifetime
         cdef Key key
@@ -304,11 +304,11 @@ cdef class SigilCodec:
             raise NoActiveKeyError("the ring holds no key that may sign now")
         finish_seal(key, tenant_key, lifetime, sealed[0], sealed.size())
         result = render(wanted, sealed.data(), sealed.size())
-        sealed.shrink_if_above(kLargestScratch)
+        sealed.shrink_if_above(kKeptBuffer)
         return result
 
     cdef Sigil _verify(self, object value, object payload, bint is_text, object tenant, int64_t now_ms):
-        cdef ByteBuffer* sealed = &thread_scratch()
+        cdef ByteBuffer* sealed = &thread_buffer()
         cdef ByteBuffer carried
         cdef cbool is_token = False
         cdef Sigil sigil
@@ -327,7 +327,7 @@ cdef class SigilCodec:
             write_canonical(payload, sealed[0], self.options)
         intact = not is_token or _holds(sealed, carried)
         judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, self.future_skew_ms)
-        sealed.shrink_if_above(kLargestScratch)
+        sealed.shrink_if_above(kKeptBuffer)
         return sigil
 
 

@@ -175,12 +175,14 @@ cdef class KeyRing:
         self._append(key)
         return key.key_id
 
-    def rotate(self, secret, *, not_before=None, retire_previous_at=None) -> int:
+    def rotate(self, secret, *, retire_previous_at=None) -> int:
         """Add a secret as the active key; keys active so far only verify from now on.
+
+        To change over at a time to come, ``add`` the next key with that time as
+        its ``not_before`` instead.
 
         Args:
             secret: as for ``add``.
-            not_before: as for ``add``.
             retire_previous_at: until when the keys active so far verify; seconds
                 since the Unix epoch, ``None`` leaves their own time.
 
@@ -188,7 +190,7 @@ cdef class KeyRing:
             The errors of ``add``; the ring is then unchanged.
         """
         cdef Key key, previous
-        key = _make_key(secret, "active", not_before, None, self._tenant_cache_size)
+        key = _make_key(secret, "active", None, None, self._tenant_cache_size)
         end = moment_ms(retire_previous_at, "retire_previous_at")
         demoted = [one for one in self._keys if (<Key> one).state == KeyState.ACTIVE]
         self._append(key)

@@ -146,15 +146,15 @@ class KeyRing:
         self,
         secret: str | bytes | bytearray | memoryview,
         *,
-        not_before: float | None = None,
         retire_previous_at: float | None = None,
     ) -> int:
         """Add an active key and make the keys that were active verify only.
 
+        To change over at a time to come, ``add`` the next key with that time as
+        its ``not_before`` instead.
+
         Args:
             secret: as for ``add``.
-            not_before: when the new key becomes valid; nothing can be sealed
-                before, as the previous keys cease to sign at once.
             retire_previous_at: when the keys that were active cease to verify;
                 None leaves their times as they are.
 
@@ -165,7 +165,7 @@ class KeyRing:
             SigilError: as for ``add``; the ring is then unchanged.
             TypeError: an argument has a wrong type.
         """
-        key = RingKey(secret, "active", not_before, None)
+        key = RingKey(secret, "active", None, None)
         retire_ms = moment_ms(retire_previous_at, "retire_previous_at")
         with self._lock:
             previous = [other for other in self._keys if other.state == "active"]

@@ -8,6 +8,9 @@
 namespace sigil {
 namespace {
 
+// The most that a thread keeps between calls, in bytes.
+constexpr std::size_t kKeptScratch = std::size_t{1} << 20;
+
 Scratch& thread_scratch() noexcept {
     static thread_local Scratch scratch;
     return scratch;
@@ -21,11 +24,6 @@ bool refuse(Failure& failure, Problem problem, std::size_t offset) noexcept {
 }
 
 }  // namespace
-
-ByteBuffer& thread_output() noexcept {
-    static thread_local ByteBuffer buffer;
-    return buffer;
-}
 
 bool canonicalize_text_at(const VectorLevel& level, const std::uint8_t* text, std::size_t size,
                           const JsonOptions& options, ByteBuffer& out, Failure& failure) noexcept {

@@ -22,11 +22,4 @@ namespace sigil {
 bool canonicalize_text(const std::uint8_t* text, std::size_t size, const JsonOptions& options, ByteBuffer& out,
                        Failure& failure) noexcept;
 
-// A buffer of the calling thread for results on their way to the caller. Call
-// shrink_if_above() on it after use.
-ByteBuffer& thread_output() noexcept;
-
-// The most that a thread keeps between calls, in bytes.
-constexpr std::size_t kKeptScratch = std::size_t{1} << 20;
-
 }  // namespace sigil

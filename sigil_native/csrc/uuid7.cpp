@@ -1,8 +1,9 @@
 #include "uuid7.h"
 
-#include <chrono>
 #include <cstring>
 #include <mutex>
+
+#include "clock.h"
 
 #if defined(_WIN32)
 #include <windows.h>
@@ -130,8 +131,7 @@ bool uuid7_fill(std::uint8_t* out, std::size_t count, std::size_t stride) noexce
 #endif
     const std::lock_guard<std::mutex> locked(shared_lock);
     // Read under the lock, so that a thread does not come with a time gone by.
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    const auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+    const std::int64_t now_ms = wall_clock_ms();
     if (now_ms < 0) return false;
     return shared_generator.fill(static_cast<std::uint64_t>(now_ms), out, count, stride);
 }

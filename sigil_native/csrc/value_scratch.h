@@ -1,8 +1,8 @@
 // Memory that a thread's walks over Python values use again and again.
 #pragma once
 
-#include "byte_buffer.h"
 #include "member_stack.h"
+#include "thread_buffer.h"
 
 namespace sigil {
 
@@ -11,7 +11,7 @@ struct ValueScratch {
     MemberStack members;
 
     // Each keeps what ordinary documents need.
-    void trim() noexcept { text.shrink_if_above(std::size_t{1} << 20); }
+    void trim() noexcept { text.shrink_if_above(kKeptBuffer); }
     void trim_members() noexcept { members.shrink_if_above(std::size_t{1} << 14); }
 };
 

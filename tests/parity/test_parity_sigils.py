@@ -317,7 +317,7 @@ operations = st.one_of(
     st.tuples(
         st.just("rotate"),
         st.tuples(SECRETS),
-        st.fixed_dictionaries({}, optional={"not_before": TIMES, "retire_previous_at": TIMES}),
+        st.fixed_dictionaries({}, optional={"retire_previous_at": TIMES}),
     ),
     st.tuples(st.just("revoke"), st.tuples(KEY_IDS), st.just({})),
 )

@@ -93,19 +93,19 @@ class RingMachine(RuleBasedStateMachine):
         key_id = self.ring.add(secret, state, start, end)
         self.keys.append(Key(key_id, state, start, end))
 
-    @rule(secret=SECRETS, start=DAYS, end=DAYS)
-    def rotate(self, secret: str, start: float | None, end: float | None) -> None:
+    @rule(secret=SECRETS, end=DAYS)
+    def rotate(self, secret: str, end: float | None) -> None:
         """A rotation demotes whatever was active."""
         if self.holds(secret):
             with pytest.raises(DuplicateKeyError):
-                self.ring.rotate(secret, not_before=start, retire_previous_at=end)
+                self.ring.rotate(secret, retire_previous_at=end)
             return
-        key_id = self.ring.rotate(secret, not_before=start, retire_previous_at=end)
+        key_id = self.ring.rotate(secret, retire_previous_at=end)
         for key in self.keys:
             if key.state == "active":
                 key.state = "verify-only"
                 key.retire_at = key.retire_at if end is None else end
-        self.keys.append(Key(key_id, "active", start, None))
+        self.keys.append(Key(key_id, "active", None, None))
 
     @rule(secret=SECRETS)
     def revoke(self, secret: str) -> None:

@@ -1,0 +1,16 @@
+// One buffer a thread for bytes on their way to a result, so that no call allocates.
+#pragma once
+
+#include "byte_buffer.h"
+
+namespace sigil {
+
+// What a thread keeps of it between calls, at most: shrink_if_above() after use.
+constexpr std::size_t kKeptBuffer = std::size_t{1} << 20;
+
+inline ByteBuffer& thread_buffer() noexcept {
+    thread_local ByteBuffer buffer;
+    return buffer;
+}
+
+}  // namespace sigil
