@@ -29,7 +29,7 @@ $(VENV)/.group-%: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.native: $(SOURCES) $(VENV)/.group-build
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	# The compiled modules are in place; this adds the command and the metadata.
-	SIGIL_BUILD_PURE=1 $(PIP) install --no-build-isolation --no-deps --editable .
+	PYTHONWARNINGS=ignore SIGIL_BUILD_PURE=1 $(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
 # A Debian package for each command that is missing: COMMAND=package.
