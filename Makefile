@@ -59,7 +59,7 @@ bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peer
 
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # -- checks -------------------------------------------------------------------
 

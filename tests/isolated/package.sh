@@ -45,3 +45,42 @@ alone/bin/python use.py
 export SPIRAL_EVENT_SECRET='correct horse battery staple, thrice'
 echo '{"b":1,"a":2}' | alone/bin/sigil encode --tenant acme - >sigil.txt
 echo '{"a":2,"b":1}' | alone/bin/sigil verify --tenant acme --sigil-file sigil.txt -
+
+# Other people's Cython code calls the functions that the wheel's .pxd files declare.
+mkdir other
+cat >other/probe.pyx <<'CYTHON'
+# distutils: language = c++
+from libc.stdint cimport uint8_t
+from sigil_native._hashing cimport HmacState, hmac_digest, hmac_init, wipe
+
+def tag(bytes secret, bytes data):
+    cdef HmacState state
+    cdef uint8_t digest[32]
+    hmac_init(&state, <const uint8_t*> <const char*> secret, len(secret))
+    hmac_digest(&state, <const uint8_t*> <const char*> data, len(data), digest)
+    wipe(&state, sizeof(state))
+    return digest[:32]
+CYTHON
+cat >other/setup.py <<'PYTHON'
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+site = sys.argv.pop(1)
+headers = str(Path(site) / "sigil_native" / "csrc")
+probe = Extension("probe", ["probe.pyx"], include_dirs=[headers], extra_compile_args=["-std=c++17"])
+setup(name="probe", ext_modules=cythonize([probe], include_path=[site], language_level=3, quiet=True))
+PYTHON
+site=$(alone/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+(cd other && "$python" -I setup.py "$site" --quiet build_ext --inplace >log 2>&1 || { cat log; exit 1; })
+PYTHONPATH=other alone/bin/python - <<'PYTHON'
+import hashlib
+import hmac
+
+import probe
+
+assert probe.tag(b"k" * 32, b"data") == hmac.digest(b"k" * 32, b"data", "sha256")
+print("cimport works")
+PYTHON
