@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -166,4 +167,7 @@ class RingMachine(RuleBasedStateMachine):
 
 def test_ring_and_codec_follow_the_model(library: SimpleNamespace) -> None:
     """No sequence of operations leads the ring away from the list of keys."""
-    run_state_machine_as_test(type("Machine", (RingMachine,), {"library": library}))
+    machine = type("Machine", (RingMachine,), {"library": library})
+    # A run is many steps, and so counts for many examples.
+    runs = max(50, settings().max_examples // 25)
+    run_state_machine_as_test(machine, settings=settings(max_examples=runs))
