@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from sigil_native._constants import (
     FORMS,
     INTEGER_MODES,
@@ -174,7 +172,7 @@ def lifetime_ms(expires_in: object) -> int | None:
         raise TypeError(f"expires_in must be a number of seconds or None, not {_type_name(expires_in)}")
     if not 0 < expires_in <= MAX_EXPIRY_MS // 1000:
         raise InvalidExpiryError("expires_in is out of range")
-    milliseconds = int(expires_in * 1000)
+    milliseconds = round(expires_in * 1000)
     if milliseconds < 1:
         raise InvalidExpiryError("expires_in is out of range")
     return milliseconds
@@ -191,11 +189,13 @@ def skew_ms(max_future_skew: object) -> int:
         raise TypeError(f"max_future_skew must be a number of seconds, not {_type_name(max_future_skew)}")
     if not 0 <= max_future_skew <= MAX_EXPIRY_MS // 1000:
         raise InvalidOptionError("max_future_skew is out of range")
-    return math.floor(max_future_skew * 1000)
+    return round(max_future_skew * 1000)
 
 
 def moment_ms(value: object, what: str) -> int | None:
-    """A moment in whole milliseconds since the Unix epoch, rounded down; None stays None.
+    """A moment in whole milliseconds since the Unix epoch, the nearest; None stays None.
+
+    The nearest, because most decimal fractions are a little less or more as a float.
 
     Raises:
         TypeError: not a number.
@@ -207,7 +207,7 @@ def moment_ms(value: object, what: str) -> int | None:
         raise TypeError(f"{what} must be a number of seconds or None, not {_type_name(value)}")
     if not 0 <= value <= MAX_EXPIRY_MS // 1000:
         raise InvalidOptionError(f"{what} is out of range")
-    return math.floor(value * 1000)
+    return round(value * 1000)
 
 
 def cache_size(value: object) -> int:

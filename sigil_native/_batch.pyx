@@ -8,7 +8,7 @@ messages of equal length to run side by side, and small enough to stay in cache.
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport SIZE_MAX, int64_t, uint8_t
 from libc.string cimport memchr, memcmp, memcpy
 from libcpp cimport bool as cbool
 
@@ -354,8 +354,10 @@ cdef Sigil _verify_line(
     spelling, payload = _split_line(line)
     start_seal(sealed)
     # What lies between the two members' names is one value only if it is its own canonical form;
-    # a large float is written without a point, so integers are taken as they are.
+    # a large float is written without a point, so integers are taken as they are, and so a
+    # canonical form may be longer than its text.
     exact.exact_integers = True
+    exact.max_bytes = SIZE_MAX
     if (
         not canonicalize_text(<const uint8_t*> <const char*> payload, len(payload), exact, sealed, failure)
         or sealed.size() != kHeaderSize + len(payload)

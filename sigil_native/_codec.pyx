@@ -203,8 +203,10 @@ cdef class SigilCodec:
         )
         canonical = PyBytes_FromStringAndSize(<char*> payload.data(), payload.size())
         start_seal(sealed[0])
-        # A large float is written without a point, so integers are taken as they are.
+        # A large float is written without a point, so integers are taken as they are; and so
+        # a canonical form may be longer than the text that was sealed.
         exact.exact_integers = True
+        exact.max_bytes = SIZE_MAX
         try:
             write_canonical_text(canonical, exact, sealed[0])
         except SigilError:

@@ -286,7 +286,8 @@ class SigilCodec:
         self._check((sigil, payload), payload, tenant_name, now_ms)
         try:
             # Integers of any size: 1e16 is a float whose canonical form has none of the marks of one.
-            again = canonical_bytes(payload, False, True, self._max_depth, self._max_bytes)
+            # No limit of size: a canonical form may be longer than the text that was sealed.
+            again = canonical_bytes(payload, False, True, self._max_depth, None)
             is_canonical = again == payload
         except CanonicalizationError:
             is_canonical = False

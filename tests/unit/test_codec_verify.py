@@ -265,6 +265,26 @@ def test_large_floats_travel_in_tokens(codec: Any, payload: Any) -> None:
     assert json.loads(canonical, parse_int=float) == payload
 
 
+def test_canonical_form_may_be_longer_than_the_limit(library: SimpleNamespace) -> None:
+    """A limit on what is sealed does not refuse what came of it."""
+    codec = library.SigilCodec(ring_of(library), max_bytes=220)
+    text = b"[" + b",".join([b"1e20"] * 18) + b"]"
+    token = codec.encode_json(text, tenant=TENANT, form="token")
+    sigil, canonical = codec.verify_token(token, tenant=TENANT)
+    assert len(canonical) > 220
+    line = b'{"sigil":"%s","data":%s}' % (sigil.text.encode(), text)
+    assert b'"valid":true' in codec.verify_ndjson(line, tenant=TENANT)
+
+
+def test_a_sigil_expires_at_the_moment_it_names(codec: Any) -> None:
+    """The float that expires_at gives is the moment of expiry, not the millisecond before."""
+    for lifetime in range(1, 400):
+        sigil = codec.verify(codec.encode(1, tenant=TENANT, expires_in=lifetime * 1.001), 1, tenant=TENANT)
+        assert sigil.expires_at is not None
+        error = refusal(lambda: codec.verify(sigil, 1, tenant=TENANT, now=sigil.expires_at))  # noqa: B023
+        assert isinstance(error, SigilExpiredError)
+
+
 def test_payload_of_a_token_is_judged_last(codec: Any) -> None:
     """An expired token is expired, whatever it carries."""
     token = as_token(make_sigil(b"{", expires_ms=1), b"{")
