@@ -104,4 +104,5 @@ fuzz: ## Fuzz the transcoder and the parser of sigils (FUZZ_SECONDS each)
 clean: ## Remove everything that the other targets made
 	rm -rf $(VENV) build dist site reports *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find sigil_native -name '*.so' -delete
+	rm -f sigil_native/*.cpp
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

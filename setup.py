@@ -97,7 +97,8 @@ def extensions() -> list[Extension]:
     return cythonize(
         modules,
         compiler_directives=DIRECTIVES,
-        build_dir="build/cython",
+        # Coverage looks for the generated sources beside their modules.
+        build_dir=None if TRACE else "build/cython",
     )
 
 
