@@ -31,10 +31,11 @@ cdef extern from "clock.h" namespace "sigil" nogil:
     int64_t wall_clock_ms()
 
 
-cdef void _expand(const HmacState* expander, bytes info, uint8_t* okm) noexcept:
+cdef int _expand(const HmacState* expander, bytes info, uint8_t* okm) except -1:
     """HKDF-Expand for one block of output (RFC 5869 §2.3)."""
     block = info + b"\x01"
     hmac_digest(expander, <const uint8_t*> PyBytes_AS_STRING(block), PyBytes_GET_SIZE(block), okm)
+    return 0
 
 
 @cython.final

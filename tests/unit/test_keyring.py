@@ -21,7 +21,7 @@ from sigil_native.errors import (
     RevokedKeyError,
     WeakSecretError,
 )
-from tests.sigils import key_id_of
+from tests.sigils import key_id_of, ring_of
 
 A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
 PAST = time.time() - 1000
@@ -120,6 +120,26 @@ def test_cache_size_changes_no_result(library: SimpleNamespace, size: int) -> No
     sigils = {tenant: codec.encode(1, tenant=tenant) for tenant in map(str, range(20))}
     for tenant, sigil in sigils.items():
         codec.verify(sigil, 1, tenant=tenant)
+
+
+def test_want_of_memory_makes_no_other_key(library: SimpleNamespace) -> None:
+    """Whichever allocation fails, a tenant's key is the right one or none, now and later."""
+    failing = pytest.importorskip("_testcapi")
+    signer, verifier = (library.SigilCodec(ring_of(library)) for _ in range(2))
+    for place in range(1, 30):
+        tenant, sigils = f"tenant {place}", []
+        try:
+            failing.set_nomemory(place, place + 1)
+            try:
+                sigil = signer.encode(1, tenant=tenant)
+            finally:
+                failing.remove_mem_hooks()
+            sigils.append(sigil)
+        except MemoryError:
+            pass
+        sigils.append(signer.encode(1, tenant=tenant))
+        for sigil in sigils:
+            verifier.verify(sigil, 1, tenant=tenant)
 
 
 @pytest.mark.parametrize(
