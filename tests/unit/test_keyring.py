@@ -122,6 +122,26 @@ def test_cache_size_changes_no_result(library: SimpleNamespace, size: int) -> No
         codec.verify(sigil, 1, tenant=tenant)
 
 
+def test_tenant_of_a_subclass_counts_by_its_text(library: SimpleNamespace) -> None:
+    """What its encode() would give is not asked for, and cannot pass for another tenant."""
+
+    class Name(bytes):
+        __slots__ = ()
+
+        def decode(self, *_: object) -> str:
+            return "acme"
+
+    class Odd(str):
+        __slots__ = ()
+
+        def encode(self, *_: object) -> bytes:
+            return Name(b"other")
+
+    signer, verifier = (library.SigilCodec(ring_of(library)) for _ in range(2))
+    for tenant in (Odd("evil"), "acme"):
+        verifier.verify(signer.encode(1, tenant=tenant), 1, tenant=str.__str__(tenant))
+
+
 def test_want_of_memory_makes_no_other_key(library: SimpleNamespace) -> None:
     """Whichever allocation fails, a tenant's key is the right one or none, now and later."""
     failing = pytest.importorskip("_testcapi")
