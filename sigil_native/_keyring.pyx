@@ -31,6 +31,18 @@ cdef extern from "clock.h" namespace "sigil" nogil:
     int64_t wall_clock_ms()
 
 
+cdef int _extract(HmacState* expander, bytes secret) except -1:
+    """HKDF-Extract (RFC 5869 §2.2): the pseudorandom key is HMAC(salt, secret)."""
+    cdef HmacState extractor
+    cdef uint8_t extracted[32]
+    cdef bytes salt = HKDF_SALT
+    hmac_init(&extractor, <const uint8_t*> PyBytes_AS_STRING(salt), PyBytes_GET_SIZE(salt))
+    hmac_digest(&extractor, <const uint8_t*> PyBytes_AS_STRING(secret), PyBytes_GET_SIZE(secret), extracted)
+    hmac_init(expander, extracted, 32)
+    wipe(extracted, 32)
+    return 0
+
+
 cdef int _expand(const HmacState* expander, bytes info, uint8_t* okm) except -1:
     """HKDF-Expand for one block of output (RFC 5869 §2.3)."""
     block = info + b"\x01"
@@ -95,19 +107,16 @@ cdef class Key:
 
 cdef Key _make_key(object secret, object state, object not_before, object retire_at, Py_ssize_t cached):
     cdef Key key = Key.__new__(Key)
-    cdef HmacState extractor
-    cdef uint8_t extracted[32]
     cdef uint8_t identifier[32]
     cdef bytes raw = secret_bytes(secret)
-    cdef bytes salt = HKDF_SALT
-    check_key_state(state)
-    start = moment_ms(not_before, "not_before")
-    end = moment_ms(retire_at, "retire_at")
-    # HKDF-Extract (RFC 5869 §2.2): the pseudorandom key is HMAC(salt, secret).
-    hmac_init(&extractor, <const uint8_t*> PyBytes_AS_STRING(salt), PyBytes_GET_SIZE(salt))
-    hmac_digest(&extractor, <const uint8_t*> PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), extracted)
-    hmac_init(&key.expander, extracted, 32)
-    wipe(extracted, 32)
+    try:
+        check_key_state(state)
+        start = moment_ms(not_before, "not_before")
+        end = moment_ms(retire_at, "retire_at")
+        _extract(&key.expander, raw)
+    finally:
+        # A copy made for us alone: nobody else holds it.
+        wipe(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
     _expand(&key.expander, HKDF_KEY_ID_INFO, identifier)
     key.key_id = (
         <uint32_t> identifier[0] << 24 | <uint32_t> identifier[1] << 16

@@ -7,11 +7,14 @@ import math
 import pickle
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from sigil_native._arguments import secret_bytes
 from sigil_native._keyinfo import KeyInfo
 from sigil_native.errors import (
     DuplicateKeyError,
@@ -21,6 +24,7 @@ from sigil_native.errors import (
     RevokedKeyError,
     WeakSecretError,
 )
+from tests.backends import load_backend
 from tests.sigils import key_id_of, ring_of
 
 A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
@@ -365,6 +369,32 @@ def test_ring_keeps_its_own_copy_of_a_secret(library: SimpleNamespace) -> None:
     secret[:] = bytes(32)
     codec.verify(sigil, 1, tenant="t")
     assert codec.decode(codec.encode(1, tenant="t")).key_id == key_id_of(A)
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("_keyring", lambda native: native.KeyRing().add(A)),
+        ("_keyring", lambda native: native.KeyRing().rotate(A.decode())),
+        ("_keyring", lambda native: native.KeyRing().add(A, retire_at=-1)),
+        ("_signature", lambda native: native.sign_event({}, A)),
+        ("_hashing", lambda native: native.HmacKey(A)),
+    ],
+)
+def test_copies_of_secrets_are_wiped(
+    monkeypatch: pytest.MonkeyPatch, module: str, use: Callable[[SimpleNamespace], object]
+) -> None:
+    """The compiled backend overwrites what it copied, also where it then refuses."""
+    copies: list[bytes] = []
+
+    def copied(secret: object) -> bytes:
+        copies.append(secret_bytes(secret))
+        return copies[-1]
+
+    monkeypatch.setattr(f"sigil_native.{module}.secret_bytes", copied)
+    with suppress(InvalidOptionError):
+        use(load_backend("native"))
+    assert copies == [bytes(32)]
 
 
 def test_ring_changes_while_threads_use_it(library: SimpleNamespace) -> None:
