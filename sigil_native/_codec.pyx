@@ -67,6 +67,10 @@ cdef class SigilCodec:
     cdef int64_t future_skew_ms
     cdef JsonOptions options
 
+    def __cinit__(self):
+        # Methods of C are called on it unchecked: there is a ring even without __init__.
+        self.ring = KeyRing()
+
     def __init__(
         self,
         ring,

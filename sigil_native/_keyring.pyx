@@ -144,11 +144,14 @@ cdef class KeyRing:
         tenant_cache_size: derived tenant keys kept for each key, at most.
     """
 
-    def __init__(self, *, tenant_cache_size=DEFAULT_TENANT_CACHE_SIZE):
+    def __cinit__(self):
+        # Here, so that a ring that was never initialised is an empty one.
         self._keys = []
         self._by_id = {}
-        self._tenant_cache_size = cache_size(tenant_cache_size)
         self._forget_signing_key()
+
+    def __init__(self, *, tenant_cache_size=DEFAULT_TENANT_CACHE_SIZE):
+        self._tenant_cache_size = cache_size(tenant_cache_size)
 
     @classmethod
     def load(cls, path):
