@@ -100,9 +100,11 @@ cdef int sign_with(const HmacState* state, object payload, object text, uint8_t*
     cdef ValueScratch* scratch = &value_scratch()
     cdef JsonOptions options
     cdef uint8_t tag[32]
+    # Asked first: a subclass of str compares by Python code, which could sign as well.
+    cdef bint is_canonical = text is JCS or text == JCS
     scratch.text.clear()
     try:
-        if text is JCS or text == JCS:
+        if is_canonical:
             write_canonical(payload, scratch.text, options)
         else:
             write_stringified(payload, scratch.text, DEPTH)
