@@ -198,25 +198,27 @@ cdef class SigilCodec:
         key = self.ring.find(key_id_of(sigil.raw))
         if key is not None:
             tenant_key = key.for_tenant(tenant)
-        start_seal(sealed[0])
-        if not sealed.reserve(payload.size()):
-            raise MemoryError
-        memcpy(sealed.end(), payload.data(), payload.size())
-        judge(
-            sigil, key, tenant_key, sealed.data(), kHeaderSize + payload.size(), True, now_ms, self.future_skew_ms
-        )
-        canonical = PyBytes_FromStringAndSize(<char*> payload.data(), payload.size())
-        start_seal(sealed[0])
-        # A large float is written without a point, so integers are taken as they are.
-        exact.exact_integers = True
         try:
-            write_canonical_text(canonical, exact, sealed[0])
-        except SigilError:
-            raise SigilFormatError("payload") from None
-        if not _holds(sealed, payload):
-            raise SigilFormatError("payload")
-        sealed.shrink_if_above(kLargestScratch)
-        return sigil, canonical
+            start_seal(sealed[0])
+            if not sealed.reserve(payload.size()):
+                raise MemoryError
+            memcpy(sealed.end(), payload.data(), payload.size())
+            judge(
+                sigil, key, tenant_key, sealed.data(), kHeaderSize + payload.size(), True, now_ms, self.future_skew_ms
+            )
+            canonical = PyBytes_FromStringAndSize(<char*> payload.data(), payload.size())
+            start_seal(sealed[0])
+            # A large float is written without a point, so integers are taken as they are.
+            exact.exact_integers = True
+            try:
+                write_canonical_text(canonical, exact, sealed[0])
+            except SigilError:
+                raise SigilFormatError("payload") from None
+            if not _holds(sealed, payload):
+                raise SigilFormatError("payload")
+            return sigil, canonical
+        finally:
+            sealed.shrink_if_above(kLargestScratch)
 
     def verify_many(self, sigils, payloads, *, tenant, now=None):
         """Verify sigils against payloads, pair by pair.
@@ -299,17 +301,18 @@ cdef class SigilCodec:
             tenant_key = key.for_tenant(tenant)
         if is_text and type(payload) is not bytes and type(payload) is not str:
             payload = text_bytes(payload, "text")
-        start_seal(sealed[0])
-        if is_text:
-            write_canonical_text(payload, self.options, sealed[0])
-        else:
-            write_canonical(payload, sealed[0], self.options)
-        if key is None:
-            raise NoActiveKeyError("the ring holds no key that may sign now")
-        finish_seal(key, tenant_key, lifetime, sealed[0], sealed.size())
-        result = render(wanted, sealed.data(), sealed.size())
-        sealed.shrink_if_above(kLargestScratch)
-        return result
+        try:
+            start_seal(sealed[0])
+            if is_text:
+                write_canonical_text(payload, self.options, sealed[0])
+            else:
+                write_canonical(payload, sealed[0], self.options)
+            if key is None:
+                raise NoActiveKeyError("the ring holds no key that may sign now")
+            finish_seal(key, tenant_key, lifetime, sealed[0], sealed.size())
+            return render(wanted, sealed.data(), sealed.size())
+        finally:
+            sealed.shrink_if_above(kLargestScratch)
 
     cdef Sigil _verify(self, object value, object payload, bint is_text, object tenant, int64_t now_ms):
         cdef ByteBuffer* sealed = &thread_scratch()
@@ -324,15 +327,17 @@ cdef class SigilCodec:
             tenant_key = key.for_tenant(tenant)
         if is_text and type(payload) is not bytes and type(payload) is not str:
             payload = text_bytes(payload, "text")
-        start_seal(sealed[0])
-        if is_text:
-            write_canonical_text(payload, self.options, sealed[0])
-        else:
-            write_canonical(payload, sealed[0], self.options)
-        intact = not is_token or _holds(sealed, carried)
-        judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, self.future_skew_ms)
-        sealed.shrink_if_above(kLargestScratch)
-        return sigil
+        try:
+            start_seal(sealed[0])
+            if is_text:
+                write_canonical_text(payload, self.options, sealed[0])
+            else:
+                write_canonical(payload, sealed[0], self.options)
+            intact = not is_token or _holds(sealed, carried)
+            judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, self.future_skew_ms)
+            return sigil
+        finally:
+            sealed.shrink_if_above(kLargestScratch)
 
 
 cdef bint _holds(ByteBuffer* sealed, ByteBuffer& payload) noexcept:
