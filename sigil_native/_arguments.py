@@ -75,6 +75,8 @@ def text_bytes(text: object, what: str) -> bytes:
 def secret_bytes(secret: object) -> bytes:
     """The bytes of a secret given as text (UTF-8) or bytes; at least 32.
 
+    They are a copy of the caller's own, which may be overwritten after use.
+
     Raises:
         TypeError: the secret is neither str nor bytes-like.
         InvalidOptionError: a str that has no UTF-8 form.
@@ -82,7 +84,7 @@ def secret_bytes(secret: object) -> bytes:
     """
     if isinstance(secret, str):
         try:
-            raw = secret.encode()
+            raw = str.encode(secret)
         except UnicodeEncodeError:
             raise InvalidOptionError("secret is not valid Unicode") from None
     else:
@@ -106,7 +108,7 @@ def tenant_bytes(tenant: object) -> bytes:
     if not isinstance(tenant, str):
         raise TypeError(f"tenant must be str, not {_type_name(tenant)}")
     try:
-        raw = tenant.encode()
+        raw = str.encode(tenant)
     except UnicodeEncodeError:
         raw = b""
     if not 1 <= len(raw) <= MAX_TENANT_SIZE:

@@ -67,6 +67,10 @@ cdef class SigilCodec:
     cdef int64_t future_skew_ms
     cdef JsonOptions options
 
+    def __cinit__(self):
+        # Methods of C are called on it unchecked: there is a ring even without __init__.
+        self.ring = KeyRing()
+
     def __init__(
         self,
         ring,
@@ -194,27 +198,29 @@ cdef class SigilCodec:
         key = self.ring.find(key_id_of(sigil.raw))
         if key is not None:
             tenant_key = key.for_tenant(tenant)
-        start_seal(sealed[0])
-        if not sealed.reserve(payload.size()):
-            raise MemoryError
-        memcpy(sealed.end(), payload.data(), payload.size())
-        judge(
-            sigil, key, tenant_key, sealed.data(), kHeaderSize + payload.size(), True, now_ms, self.future_skew_ms
-        )
-        canonical = PyBytes_FromStringAndSize(<char*> payload.data(), payload.size())
-        start_seal(sealed[0])
-        # A large float is written without a point, so integers are taken as they are; and so
-        # a canonical form may be longer than the text that was sealed.
-        exact.exact_integers = True
-        exact.max_bytes = SIZE_MAX
         try:
-            write_canonical_text(canonical, exact, sealed[0])
-        except SigilError:
-            raise SigilFormatError("payload") from None
-        if not _holds(sealed, payload):
-            raise SigilFormatError("payload")
-        sealed.shrink_if_above(kKeptBuffer)
-        return sigil, canonical
+            start_seal(sealed[0])
+            if not sealed.reserve(payload.size()):
+                raise MemoryError
+            memcpy(sealed.end(), payload.data(), payload.size())
+            judge(
+                sigil, key, tenant_key, sealed.data(), kHeaderSize + payload.size(), True, now_ms, self.future_skew_ms
+            )
+            canonical = PyBytes_FromStringAndSize(<char*> payload.data(), payload.size())
+            start_seal(sealed[0])
+            # A large float is written without a point, so integers are taken as they are; and so
+            # a canonical form may be longer than the text that was sealed.
+            exact.exact_integers = True
+            exact.max_bytes = SIZE_MAX
+            try:
+                write_canonical_text(canonical, exact, sealed[0])
+            except SigilError:
+                raise SigilFormatError("payload") from None
+            if not _holds(sealed, payload):
+                raise SigilFormatError("payload")
+            return sigil, canonical
+        finally:
+            sealed.shrink_if_above(kKeptBuffer)
 
     def verify_many(self, sigils, payloads, *, tenant, now=None):
         """Verify sigils against payloads, pair by pair.
@@ -297,17 +303,18 @@ cdef class SigilCodec:
             tenant_key = key.for_tenant(tenant)
         if is_text and type(payload) is not bytes and type(payload) is not str:
             payload = text_bytes(payload, "text")
-        start_seal(sealed[0])
-        if is_text:
-            write_canonical_text(payload, self.options, sealed[0])
-        else:
-            write_canonical(payload, sealed[0], self.options)
-        if key is None:
-            raise NoActiveKeyError("the ring holds no key that may sign now")
-        finish_seal(key, tenant_key, lifetime, sealed[0], sealed.size())
-        result = render(wanted, sealed.data(), sealed.size())
-        sealed.shrink_if_above(kKeptBuffer)
-        return result
+        try:
+            start_seal(sealed[0])
+            if is_text:
+                write_canonical_text(payload, self.options, sealed[0])
+            else:
+                write_canonical(payload, sealed[0], self.options)
+            if key is None:
+                raise NoActiveKeyError("the ring holds no key that may sign now")
+            finish_seal(key, tenant_key, lifetime, sealed[0], sealed.size())
+            return render(wanted, sealed.data(), sealed.size())
+        finally:
+            sealed.shrink_if_above(kKeptBuffer)
 
     cdef Sigil _verify(self, object value, object payload, bint is_text, object tenant, int64_t now_ms):
         cdef ByteBuffer* sealed = &thread_buffer()
@@ -322,15 +329,17 @@ cdef class SigilCodec:
             tenant_key = key.for_tenant(tenant)
         if is_text and type(payload) is not bytes and type(payload) is not str:
             payload = text_bytes(payload, "text")
-        start_seal(sealed[0])
-        if is_text:
-            write_canonical_text(payload, self.options, sealed[0])
-        else:
-            write_canonical(payload, sealed[0], self.options)
-        intact = not is_token or _holds(sealed, carried)
-        judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, self.future_skew_ms)
-        sealed.shrink_if_above(kKeptBuffer)
-        return sigil
+        try:
+            start_seal(sealed[0])
+            if is_text:
+                write_canonical_text(payload, self.options, sealed[0])
+            else:
+                write_canonical(payload, sealed[0], self.options)
+            intact = not is_token or _holds(sealed, carried)
+            judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, self.future_skew_ms)
+            return sigil
+        finally:
+            sealed.shrink_if_above(kKeptBuffer)
 
 
 cdef bint _holds(ByteBuffer* sealed, ByteBuffer& payload) noexcept:

@@ -31,10 +31,23 @@ cdef extern from "clock.h" namespace "sigil" nogil:
     int64_t wall_clock_ms()
 
 
-cdef void _expand(const HmacState* expander, bytes info, uint8_t* okm) noexcept:
+cdef int _extract(HmacState* expander, bytes secret) except -1:
+    """HKDF-Extract (RFC 5869 §2.2): the pseudorandom key is HMAC(salt, secret)."""
+    cdef HmacState extractor
+    cdef uint8_t extracted[32]
+    cdef bytes salt = HKDF_SALT
+    hmac_init(&extractor, <const uint8_t*> PyBytes_AS_STRING(salt), PyBytes_GET_SIZE(salt))
+    hmac_digest(&extractor, <const uint8_t*> PyBytes_AS_STRING(secret), PyBytes_GET_SIZE(secret), extracted)
+    hmac_init(expander, extracted, 32)
+    wipe(extracted, 32)
+    return 0
+
+
+cdef int _expand(const HmacState* expander, bytes info, uint8_t* okm) except -1:
     """HKDF-Expand for one block of output (RFC 5869 §2.3)."""
     block = info + b"\x01"
     hmac_digest(expander, <const uint8_t*> PyBytes_AS_STRING(block), PyBytes_GET_SIZE(block), okm)
+    return 0
 
 
 @cython.final
@@ -94,19 +107,16 @@ cdef class Key:
 
 cdef Key _make_key(object secret, object state, object not_before, object retire_at, Py_ssize_t cached):
     cdef Key key = Key.__new__(Key)
-    cdef HmacState extractor
-    cdef uint8_t extracted[32]
     cdef uint8_t identifier[32]
     cdef bytes raw = secret_bytes(secret)
-    cdef bytes salt = HKDF_SALT
-    check_key_state(state)
-    start = moment_ms(not_before, "not_before")
-    end = moment_ms(retire_at, "retire_at")
-    # HKDF-Extract (RFC 5869 §2.2): the pseudorandom key is HMAC(salt, secret).
-    hmac_init(&extractor, <const uint8_t*> PyBytes_AS_STRING(salt), PyBytes_GET_SIZE(salt))
-    hmac_digest(&extractor, <const uint8_t*> PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), extracted)
-    hmac_init(&key.expander, extracted, 32)
-    wipe(extracted, 32)
+    try:
+        check_key_state(state)
+        start = moment_ms(not_before, "not_before")
+        end = moment_ms(retire_at, "retire_at")
+        _extract(&key.expander, raw)
+    finally:
+        # A copy made for us alone: nobody else holds it.
+        wipe(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
     _expand(&key.expander, HKDF_KEY_ID_INFO, identifier)
     key.key_id = (
         <uint32_t> identifier[0] << 24 | <uint32_t> identifier[1] << 16
@@ -134,11 +144,14 @@ cdef class KeyRing:
         tenant_cache_size: derived tenant keys kept for each key, at most.
     """
 
-    def __init__(self, *, tenant_cache_size=DEFAULT_TENANT_CACHE_SIZE):
+    def __cinit__(self):
+        # Here, so that a ring that was never initialised is an empty one.
         self._keys = []
         self._by_id = {}
-        self._tenant_cache_size = cache_size(tenant_cache_size)
         self._forget_signing_key()
+
+    def __init__(self, *, tenant_cache_size=DEFAULT_TENANT_CACHE_SIZE):
+        self._tenant_cache_size = cache_size(tenant_cache_size)
 
     @classmethod
     def load(cls, path):

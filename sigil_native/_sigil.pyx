@@ -163,7 +163,7 @@ cdef Sigil read_sigil(object value, ByteBuffer& payload, cbool* has_payload):
                 <const uint8_t*> PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), False, payload, has_payload
             )
         # One byte for each character, so that the length still tells the shape.
-        value = value.encode("ascii", "replace")
+        value = str.encode(value, "ascii", "replace")
         return _read(
             <const uint8_t*> PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), False, payload, has_payload
         )

@@ -81,12 +81,15 @@ cdef bytes signature_bytes(object signature):
 
 cdef int sign(object payload, object key, object text, uint8_t* signature) except -1:
     cdef HmacState state
+    cdef bytes secret
     if text is not JCS:
         check_signed_text(text)
     if isinstance(key, HmacKey):
         return sign_with(&(<HmacKey> key).state, payload, text, signature)
     secret = secret_bytes(key)
     hmac_init(&state, <const uint8_t*> PyBytes_AS_STRING(secret), <size_t> PyBytes_GET_SIZE(secret))
+    # A copy made for us alone: nobody else holds it.
+    wipe(PyBytes_AS_STRING(secret), <size_t> PyBytes_GET_SIZE(secret))
     try:
         return sign_with(&state, payload, text, signature)
     finally:
@@ -97,9 +100,11 @@ cdef int sign_with(const HmacState* state, object payload, object text, uint8_t*
     cdef ValueScratch* scratch = &value_scratch()
     cdef JsonOptions options
     cdef uint8_t tag[32]
+    # Asked first: a subclass of str compares by Python code, which could sign as well.
+    cdef bint is_canonical = text is JCS or text == JCS
     scratch.text.clear()
     try:
-        if text is JCS or text == JCS:
+        if is_canonical:
             write_canonical(payload, scratch.text, options)
         else:
             write_stringified(payload, scratch.text, DEPTH)

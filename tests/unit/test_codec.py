@@ -19,8 +19,10 @@ from sigil_native.errors import (
     JsonSyntaxError,
     NestingTooDeepError,
     NoActiveKeyError,
+    UnknownKeyError,
     UnsupportedTypeError,
 )
+from tests.backends import load_backend
 from tests.sigils import (
     CANONICAL,
     PAYLOAD,
@@ -192,6 +194,21 @@ def test_codec_takes_a_ring(library: SimpleNamespace) -> None:
     """Anything else in the ring's place is the caller's mistake."""
     with pytest.raises(TypeError, match="ring must be KeyRing, not bytes"):
         library.SigilCodec(SECRET)
+
+
+def test_codec_that_was_never_initialised_has_no_key() -> None:
+    """``__new__`` alone makes a codec of the compiled backend that refuses, not one that crashes."""
+    native = load_backend("native")
+    codec = native.SigilCodec.__new__(native.SigilCodec)
+    for _ in range(2):
+        assert isinstance(refusal(lambda: codec.encode(1, tenant="t")), NoActiveKeyError)
+    assert isinstance(refusal(lambda: codec.encode_many([1], tenant="t")), NoActiveKeyError)
+    assert isinstance(
+        refusal(lambda: codec.verify(as_text(make_sigil(CANONICAL)), 1, tenant="t")), UnknownKeyError
+    )
+    codec = native.SigilCodec(native.KeyRing.__new__(native.KeyRing))
+    for _ in range(2):
+        assert isinstance(refusal(lambda: codec.encode(1, tenant="t")), NoActiveKeyError)
 
 
 def test_options_concern_the_payload(library: SimpleNamespace) -> None:

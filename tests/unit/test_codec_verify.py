@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +19,7 @@ from sigil_native.errors import (
     InvalidTenantError,
     IssuedInFutureError,
     KeyNotYetValidError,
+    NoActiveKeyError,
     NonFiniteNumberError,
     RetiredKeyError,
     RevokedKeyError,
@@ -24,6 +28,7 @@ from sigil_native.errors import (
     TagMismatchError,
     UnknownKeyError,
 )
+from tests.backends import load_backend
 from tests.sigils import (
     CANONICAL,
     ISSUED_MS,
@@ -306,3 +311,27 @@ def test_payload_of_a_token_may_be_large(codec: Any) -> None:
     sigil, canonical = codec.verify_token(token, tenant="t")
     assert codec.verify(sigil, payload, tenant="t") == sigil
     assert token.endswith("." + base64url(canonical))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.skipif(os.environ.get("SIGIL_SANITIZED") == "1", reason="the sanitizer keeps what is freed")
+def test_memory_of_a_refused_payload_is_given_back() -> None:
+    """A thread keeps no large payload until its next success."""
+
+    def resident() -> int:
+        with Path("/proc/self/statm").open() as figures:
+            return int(figures.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    native = load_backend("native")
+    codec, empty = native.SigilCodec(ring_of(native)), native.SigilCodec(native.KeyRing())
+    sigil, payload, text = make_sigil(CANONICAL), ["x" * (48 << 20)], '["' + "x" * (48 << 20) + '"]'
+    attempts: list[tuple[Callable[[], object], type[Exception]]] = [
+        (lambda: codec.verify(sigil, payload, tenant=TENANT), TagMismatchError),
+        (lambda: codec.verify_json(sigil, text, tenant=TENANT), TagMismatchError),
+        (lambda: codec.encode([payload, math.nan], tenant=TENANT), NonFiniteNumberError),
+        (lambda: empty.encode_json(text, tenant=TENANT), NoActiveKeyError),
+    ]
+    before = resident()
+    for attempt, kind in attempts:
+        assert isinstance(refusal(attempt), kind)
+        assert resident() - before < 16 << 20

@@ -68,6 +68,22 @@ def test_the_canonical_text_is_the_default(library: SimpleNamespace) -> None:
     assert library.sign_event(EVENT, SECRET, text="-".join(("json", "stringify"))) == _hex(STRINGIFIED)
 
 
+@pytest.mark.parametrize("text", ["jcs", "json-stringify"])
+def test_signing_within_signing(library: SimpleNamespace, text: str) -> None:
+    """The text's name may be of a class that signs another event while it is compared."""
+
+    class Odd(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            library.sign_event([1, 2, 3], SECRET)
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    assert library.sign_event(EVENT, SECRET, text=Odd(text)) == library.sign_event(EVENT, SECRET, text=text)
+
+
 def test_what_is_not_the_signature(library: SimpleNamespace) -> None:
     """Any other signature, text or secret is False."""
     right = _hex(JCS)

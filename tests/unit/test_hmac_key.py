@@ -296,6 +296,20 @@ def test_the_secret_stays_untouched(hashing: Any) -> None:
     assert text == "ssss" * 10
 
 
+def test_a_subclass_of_str_counts_by_its_text(hashing: Any) -> None:
+    """What its encode() would give is neither taken for the secret nor wiped."""
+
+    class Odd(str):
+        __slots__ = ()
+
+        def encode(self, *_: object) -> bytes:
+            return other
+
+    other = b"o" * 40
+    assert hashing.HmacKey(Odd("s" * 40)).digest(b"") == hashing.HmacKey("s" * 40).digest(b"")
+    assert other == b"oooo" * 10
+
+
 def test_threads_share_a_key(key: Any) -> None:
     """Many threads get the right tags from one key."""
     data = random.Random(1).randbytes(4096)

@@ -7,11 +7,14 @@ import math
 import pickle
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from sigil_native._arguments import secret_bytes
 from sigil_native._keyinfo import KeyInfo
 from sigil_native.errors import (
     DuplicateKeyError,
@@ -21,7 +24,8 @@ from sigil_native.errors import (
     RevokedKeyError,
     WeakSecretError,
 )
-from tests.sigils import key_id_of
+from tests.backends import load_backend
+from tests.sigils import key_id_of, ring_of
 
 A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
 PAST = time.time() - 1000
@@ -120,6 +124,46 @@ def test_cache_size_changes_no_result(library: SimpleNamespace, size: int) -> No
     sigils = {tenant: codec.encode(1, tenant=tenant) for tenant in map(str, range(20))}
     for tenant, sigil in sigils.items():
         codec.verify(sigil, 1, tenant=tenant)
+
+
+def test_tenant_of_a_subclass_counts_by_its_text(library: SimpleNamespace) -> None:
+    """What its encode() would give is not asked for, and cannot pass for another tenant."""
+
+    class Name(bytes):
+        __slots__ = ()
+
+        def decode(self, *_: object) -> str:
+            return "acme"
+
+    class Odd(str):
+        __slots__ = ()
+
+        def encode(self, *_: object) -> bytes:
+            return Name(b"other")
+
+    signer, verifier = (library.SigilCodec(ring_of(library)) for _ in range(2))
+    for tenant in (Odd("evil"), "acme"):
+        verifier.verify(signer.encode(1, tenant=tenant), 1, tenant=str.__str__(tenant))
+
+
+def test_want_of_memory_makes_no_other_key(library: SimpleNamespace) -> None:
+    """Whichever allocation fails, a tenant's key is the right one or none, now and later."""
+    failing = pytest.importorskip("_testcapi")
+    signer, verifier = (library.SigilCodec(ring_of(library)) for _ in range(2))
+    for place in range(1, 30):
+        tenant, sigils = f"tenant {place}", []
+        try:
+            failing.set_nomemory(place, place + 1)
+            try:
+                sigil = signer.encode(1, tenant=tenant)
+            finally:
+                failing.remove_mem_hooks()
+            sigils.append(sigil)
+        except MemoryError:
+            pass
+        sigils.append(signer.encode(1, tenant=tenant))
+        for sigil in sigils:
+            verifier.verify(sigil, 1, tenant=tenant)
 
 
 @pytest.mark.parametrize(
@@ -324,6 +368,32 @@ def test_ring_keeps_its_own_copy_of_a_secret(library: SimpleNamespace) -> None:
     secret[:] = bytes(32)
     codec.verify(sigil, 1, tenant="t")
     assert codec.decode(codec.encode(1, tenant="t")).key_id == key_id_of(A)
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("_keyring", lambda native: native.KeyRing().add(A)),
+        ("_keyring", lambda native: native.KeyRing().rotate(A.decode())),
+        ("_keyring", lambda native: native.KeyRing().add(A, retire_at=-1)),
+        ("_signature", lambda native: native.sign_event({}, A)),
+        ("_hashing", lambda native: native.HmacKey(A)),
+    ],
+)
+def test_copies_of_secrets_are_wiped(
+    monkeypatch: pytest.MonkeyPatch, module: str, use: Callable[[SimpleNamespace], object]
+) -> None:
+    """The compiled backend overwrites what it copied, also where it then refuses."""
+    copies: list[bytes] = []
+
+    def copied(secret: object) -> bytes:
+        copies.append(secret_bytes(secret))
+        return copies[-1]
+
+    monkeypatch.setattr(f"sigil_native.{module}.secret_bytes", copied)
+    with suppress(InvalidOptionError):
+        use(load_backend("native"))
+    assert copies == [bytes(32)]
 
 
 def test_ring_changes_while_threads_use_it(library: SimpleNamespace) -> None:

@@ -246,6 +246,19 @@ def test_other_types_are_the_callers_mistake(library: SimpleNamespace, value: ob
         library.parse(value)
 
 
+def test_subclass_of_str_counts_by_its_text(library: SimpleNamespace) -> None:
+    """What a subclass makes of encode() is not asked for."""
+
+    class Odd(str):
+        __slots__ = ()
+
+        def encode(self, *_: object) -> Any:
+            return 1.5
+
+    assert problem_of(library, Odd("é" * 256)) == "alphabet"
+    assert bytes(library.parse(Odd(as_text(RAW)))[0]) == RAW
+
+
 def test_problem_is_told_in_words(library: SimpleNamespace) -> None:
     """The error has the problem's name, a stable code and a text."""
     with pytest.raises(SigilFormatError) as caught:
