@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from app.asgi import Guard, not_found
 from app.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
 from app.jwks import FixedKeys, RemoteKeys
+from app.protocol import BoundedProtocol
 from app.routes import ServiceRoutes, SigilRoutes
 from app.tokens import Authenticator
 from core.engine import Engine
@@ -130,7 +131,7 @@ def _serve(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
