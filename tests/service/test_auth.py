@@ -167,6 +167,7 @@ def hostile_tokens(forge: Forge) -> dict[str, str]:
         "another spelling": good[:-1] + chr(ord(good[-1]) + 1),
         "white space": f"{header}. {payload}.{signature}",
         "huge": forge.good(filler="x" * 9000),
+        "far from its scheme": " " * 9000 + good,
         "a long subject": forge.good(sub="x" * 256),
         "zero signature": f"{header}.{payload}.{segment(bytes(64))}",
         "short signature": f"{header}.{payload}.{segment(bytes(63))}",

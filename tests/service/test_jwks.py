@@ -14,7 +14,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
+from app.http import Context
 from app.jwks import KeyRefusedError, KeysUnavailableError, RemoteKeys, choose, public_key
+from app.problems import ProblemError
+from app.tokens import Authenticator
 from tests.service.running import SIGILS, Service
 
 
@@ -197,6 +200,44 @@ async def test_provider_in_trouble(provider: Provider, trouble: str, monkeypatch
     await lucky.close()
 
 
+async def test_remembered_tokens_keep_keys_fresh(provider: Provider) -> None:
+    """A token that was accepted falls with its key, and with a provider that is silent for too long."""
+    now = 1000.0
+    key, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    keys = RemoteKeys(provider.uri, clock=lambda: now)
+    authenticator = Authenticator(keys, issuer="i", audience="a")
+    claims = {"iss": "i", "aud": "a", "exp": time.time() + 3600, "tenantId": "acme", "roles": ["r"]}
+    token = jwt.encode({"alg": "ES256", "kid": "1"}, claims, key)
+    scope = {"headers": [(b"authorization", f"Bearer {token}".encode())]}
+    Context(scope)
+
+    async def settled() -> None:
+        if keys._fetching is not None:
+            await asyncio.wait([keys._fetching])
+
+    provider.serve(public(key, kid="1"))
+    for _ in range(2):
+        assert (await authenticator.require(scope, "r")).tenant == "acme"
+        now += 301
+    await settled()
+    assert provider.fetches == 2
+    provider.serve(public(other, kid="2"))
+    now += 301
+    assert await authenticator.require(scope, "r")  # starts the fetch, and does not wait for it
+    await settled()
+    with pytest.raises(ProblemError) as refused:
+        await authenticator.require(scope, "r")
+    assert refused.value.status == 401
+    provider.serve(public(key, kid="1"))
+    now += 11
+    assert await authenticator.require(scope, "r")
+    provider.status = 500
+    now += 24 * 3600 + 1
+    with pytest.raises(KeysUnavailableError):
+        await authenticator.require(scope, "r")
+    await authenticator.close()
+
+
 def test_a_service_with_a_provider(new_service: Callable[..., Service], provider: Provider) -> None:
     """Tokens of a configured issuer are accepted, those of others are not; without keys it is 503."""
     rsa = RSAKey.generate_key(2048)
@@ -212,6 +253,7 @@ def test_a_service_with_a_provider(new_service: Callable[..., Service], provider
     good = token(rsa, "PS256")
     answer = service.call("GET", SIGILS, token=good)
     assert (answer.status, answer.json["code"]) == (503, "keys_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
     assert service.call("GET", "/readyz").status == 503
     assert service.call("GET", "/healthz").status == 200
     service.stop()
