@@ -107,10 +107,10 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         PortTakenError: the port is in use, or the host not ours.
         DomainError, OSError: the store cannot be opened.
     """
-    fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
-    ring = ring_from(settings, fallback)
-    authenticator = authenticator_from(settings)
     with listen(settings.host, settings.port) as listener:
+        fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
+        ring = ring_from(settings, fallback)
+        authenticator = authenticator_from(settings)
         store = SqlStore.open(settings.store_url)
         try:
             _serve(settings, Engine(ring, store), authenticator, listener, on_started)

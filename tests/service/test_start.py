@@ -94,6 +94,7 @@ def test_port_taken(tmp_path: Path) -> None:
         )
     assert done.returncode == 69
     assert done.stderr == f"cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+    assert not data.exists()
 
 
 @pytest.mark.parametrize("trouble", ["not a database", "locked", "no folder"])
