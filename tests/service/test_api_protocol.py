@@ -8,9 +8,12 @@ import re
 import resource
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from sigil_native import KeyRing, SigilCodec
+from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import SIGILS, Service
 
 
@@ -73,6 +76,24 @@ def test_health(service: Service) -> None:
     assert service.call("GET", "/healthz").json == {"status": "ok"}
     assert service.call("GET", "/readyz").json == {"status": "ready", "store": "ok", "keys": "ok"}
     assert service.call("HEAD", "/readyz").status == 200
+
+
+def test_no_key_that_may_sign(new_service: Callable[..., Service], tmp_path: Path) -> None:
+    """With keys that only verify, encode and readiness answer 503; verify goes on."""
+    ring = tmp_path / "ring.json"
+    entry = KeyEntry(b"v" * 32, "verify-only")
+    write_key_ring_file(ring, [entry])
+    service = new_service(SIGIL_KEYRING=str(ring)).start()
+    token = service.token()
+    refused = service.call("POST", SIGILS, {"data": {}}, token=token)
+    assert (refused.status, refused.json["code"]) == (503, "no_active_key")
+    assert int(refused.headers["retry-after"]) > 0
+    ready = service.call("GET", "/readyz")
+    assert (ready.status, ready.json["code"]) == (503, "not_ready")
+    elsewhere = KeyRing()
+    elsewhere.add(entry.secret)
+    sigil = str(SigilCodec(elsewhere).encode({}, tenant="acme"))
+    assert service.verify(sigil, {}, token=token)["valid"]
 
 
 def test_keep_alive_after_errors(service: Service) -> None:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from core.errors import (
     DuplicateRecordError,
     InvalidRecordError,
+    RecordCorruptError,
     StoreOverloadedError,
     StoreSchemaError,
     StoreUnavailableError,
@@ -193,6 +194,19 @@ async def test_rare_statuses_have_an_index(store: SqlStore, path: Path, status: 
     connection.close()
     assert {"revoked": "sigils_revoked", "expired": "sigils_expiring"}[status] in plan
     assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize(
+    "change", ["id = 'sixteen letters.'", "id = 1", "key_id = 'x'", "created_at_ms = 1.5"]
+)
+async def test_rows_of_somebody_else(store: SqlStore, path: Path, change: str) -> None:
+    """A row with other types than ours is reported as what it is."""
+    await store.put([record(1)])
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE sigils SET {change}")  # noqa: S608
+    connection.close()
+    with pytest.raises(RecordCorruptError):
+        await ids(store)
 
 
 async def test_locked_database(store: SqlStore, path: Path) -> None:
