@@ -58,7 +58,8 @@ def serve(*, development: bool) -> None:
 @click.option("--seconds", default=30 * 86400, show_default=True, type=click.IntRange(1, 366 * 86400))
 def token(tenant: str, roles: tuple[str, ...], subject: str, seconds: int) -> None:
     """Print a token of the development issuer."""
-    if os.environ.get("SIGIL_ENVIRONMENT", "development") != "development" or os.environ.get("JWT_ISSUER"):
+    environment = os.environ.get("SIGIL_ENVIRONMENT") or "development"
+    if environment != "development" or os.environ.get("JWT_ISSUER"):
         _fail("tokens come from JWT_ISSUER; only development mode has an issuer of its own", EXIT_CODE)
     data_dir = Path(os.environ.get("SIGIL_DATA_DIR") or "data")
     try:

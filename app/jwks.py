@@ -43,9 +43,14 @@ _log = structlog.get_logger("app.jwks")
 
 
 class KeysUnavailableError(DomainError):
-    """No usable keys are known: the provider has not answered yet, or not for very long."""
+    """No usable keys are known: the provider has not answered yet, or not for very long.
+
+    Attributes:
+        retry_after: seconds after which another attempt makes sense.
+    """
 
     code = "keys_unavailable"
+    retry_after = 10
 
 
 class KeyRefusedError(ValueError):
@@ -74,7 +79,7 @@ class KeySource(Protocol):
         """The key, or None. Raises KeysUnavailableError if nobody can tell now."""
 
     async def check(self) -> None:
-        """Raise KeysUnavailableError unless tokens can be checked."""
+        """Raise KeysUnavailableError unless tokens can be checked; renew keys that have grown old."""
 
     async def close(self) -> None:
         """Give up connections."""
@@ -152,7 +157,7 @@ class FixedKeys:
 class RemoteKeys:
     """A key source behind a URL.
 
-    Keys are fetched when the first token comes, again in the background when they are older than
+    Keys are fetched when they are first asked for, again in the background when they are older than
     five minutes, and at once for a key id that is not known; never two fetches at a time, and
     never one within the cooldown of the last, so that made-up key ids cannot flood the provider.
     """

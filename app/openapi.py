@@ -18,6 +18,7 @@ from app.schemas import (
     VerifyAnswer,
     VerifyRequest,
 )
+from sigil_native import __version__
 
 _Schema = dict[str, Any]
 
@@ -84,7 +85,7 @@ def document() -> _Schema:
         "openapi": "3.1.0",
         "info": {
             "title": "Sigil DNA",
-            "version": "0.1.0",
+            "version": __version__,
             "description": "Tamper-evident seals for JSON payloads.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from app.jwks import KeysUnavailableError
 from core.errors import (
     DomainError,
     RecordCorruptError,
@@ -130,6 +131,7 @@ _DETAILS: Final[dict[type[Exception], str]] = {
     RecordNotFoundError: "no record with this id",
     RecordCorruptError: "the stored record is not what was sealed; it is withheld",
     RecordUnverifiableError: "the key ring has no usable key for the record; it is withheld",
+    KeysUnavailableError: "tokens cannot be checked now",
 }
 
 
@@ -147,7 +149,7 @@ def problem_from(error: Exception) -> ProblemError | None:
         problem.offset = error.offset
     elif isinstance(error, InvalidExpiryError):
         problem.pointer = "/expires_in"
-    elif isinstance(error, StoreUnavailableError):
+    elif isinstance(error, StoreUnavailableError | KeysUnavailableError):
         problem.headers = _retry_after(error.retry_after)
     elif isinstance(error, NoActiveKeyError):
         problem.headers = _retry_after(30)

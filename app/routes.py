@@ -14,7 +14,6 @@ from starlette.types import Receive, Scope
 
 from app.asgi import Resource
 from app.http import Reply, json_reply, read_json_text
-from app.jwks import KeysUnavailableError
 from app.openapi import document
 from app.problems import ProblemError
 from app.schemas import (
@@ -30,9 +29,9 @@ from app.schemas import (
 )
 from app.tokens import Authenticator
 from core.engine import Engine, now_ms
-from core.errors import StoreUnavailableError
+from core.errors import DomainError
 from core.records import CanonicalJson, Status
-from sigil_native import canonicalize_json
+from sigil_native import SigilError, canonicalize_json
 
 BASE: Final = "/api/consciousness/sigils"
 _T = TypeVar("_T")
@@ -166,7 +165,7 @@ class ServiceRoutes:
         try:
             await self._engine.probe()
             await self._authenticator.check()
-        except (StoreUnavailableError, KeysUnavailableError) as error:
+        except (DomainError, SigilError) as error:
             return str(error)
         return None
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from app.asgi import Guard, not_found
 from app.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
 from app.jwks import FixedKeys, RemoteKeys
+from app.protocol import BoundedProtocol
 from app.routes import ServiceRoutes, SigilRoutes
 from app.tokens import Authenticator
 from core.engine import Engine
@@ -106,10 +107,10 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         PortTakenError: the port is in use, or the host not ours.
         DomainError, OSError: the store cannot be opened.
     """
-    fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
-    ring = ring_from(settings, fallback)
-    authenticator = authenticator_from(settings)
     with listen(settings.host, settings.port) as listener:
+        fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
+        ring = ring_from(settings, fallback)
+        authenticator = authenticator_from(settings)
         store = SqlStore.open(settings.store_url)
         try:
             _serve(settings, Engine(ring, store), authenticator, listener, on_started)
@@ -130,7 +131,7 @@ def _serve(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

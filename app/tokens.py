@@ -14,11 +14,12 @@ from joserfc.errors import JoseError
 from starlette.types import Scope
 
 from app.http import Context
-from app.jwks import ALGORITHMS, KeySource, KeysUnavailableError
+from app.jwks import ALGORITHMS, KeySource
 from app.problems import ProblemError
 from sigil_native import CanonicalizationError, canonicalize_json
 
-_LONGEST_TOKEN: Final = 8192
+#: Of the Authorization header. Headers are remembered whole.
+_LONGEST_HEADER: Final = 8192
 #: How far the clock of an issuer may be ahead of ours, in seconds.
 _FUTURE_SKEW: Final = 60
 _MOST_CACHED: Final = 4096
@@ -72,7 +73,8 @@ class Authenticator:
     """Turns the Authorization header into a Principal.
 
     Verified tokens are remembered by the header's bytes, a bounded number of them; each use checks
-    the expiry again, and that no key has changed since.
+    the expiry again, and that no key has changed since. It also keeps the keys fresh: a service whose
+    callers bring no new tokens must hear of a key that was withdrawn all the same.
     """
 
     def __init__(
@@ -88,12 +90,11 @@ class Authenticator:
         """The caller, who has the role.
 
         Raises:
-            ProblemError: 401 without a valid token, 403 without tenant or role, 503 without keys.
+            ProblemError: 401 without a valid token, 403 without tenant or role.
+            KeysUnavailableError: nobody can tell now.
         """
         header = Context.of(scope).authorization
-        principal = self._known.get(header[0]) if len(header) == 1 else None
-        if principal is None or not self._still_holds(principal):
-            principal = await self._authenticate(header)
+        principal = await self._remembered(header) or await self._authenticate(header)
         if role not in principal.roles:
             challenge = f'Bearer realm="sigil", error="insufficient_scope", scope="{role}"'.encode()
             headers = ((b"www-authenticate", challenge),)
@@ -108,8 +109,13 @@ class Authenticator:
         """Give up the key source's connections."""
         await self._keys.close()
 
-    def _still_holds(self, principal: Principal) -> bool:
-        return principal.generation == self._keys.generation and self._clock() < principal.expires_at
+    async def _remembered(self, header: list[bytes]) -> Principal | None:
+        principal = self._known.get(header[0]) if len(header) == 1 else None
+        if principal is None:
+            return None
+        await self._keys.check()
+        holds = principal.generation == self._keys.generation and self._clock() < principal.expires_at
+        return principal if holds else None
 
     async def _authenticate(self, header: list[bytes]) -> Principal:
         if not header:
@@ -118,8 +124,6 @@ class Authenticator:
             if len(header) > 1:
                 raise TokenRefusedError("several Authorization headers")
             claims, generation = await self._verified_claims(_bearer_token(header[0]))
-        except KeysUnavailableError as error:
-            raise _no_keys(error) from None
         except TokenRefusedError:
             detail = "the bearer token is not valid"
             raise ProblemError("unauthenticated", detail, headers=_INVALID_TOKEN) from None
@@ -157,16 +161,12 @@ class Authenticator:
             raise TokenRefusedError("the subject is too long")
 
 
-def _no_keys(error: KeysUnavailableError) -> ProblemError:
-    return ProblemError(error.code, "tokens cannot be checked now", headers=((b"retry-after", b"10"),))
-
-
 def _bearer_token(header: bytes) -> bytes:
     scheme, _, token = header.partition(b" ")
     token = token.strip(b" ")
     if scheme.lower() != b"bearer":
         raise TokenRefusedError("not a bearer token")
-    if len(token) > _LONGEST_TOKEN or token.count(b".") != 2:
+    if len(header) > _LONGEST_HEADER or token.count(b".") != 2:
         raise TokenRefusedError("not a signed token")
     return token
 

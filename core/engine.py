@@ -92,8 +92,8 @@ class Engine:
     async def verify(self, tenant: str, sigil: str, payload: CanonicalJson | None) -> Verdict:
         """Judge a sigil; ``payload`` may be missing only where the sigil is a token that carries it.
 
-        A store that cannot answer makes a good sigil's revocation unknown, and so the verdict
-        invalid: a revoked sigil must not pass because a disk is slow.
+        A store that cannot answer, or whose row is damaged, makes a good sigil's revocation unknown,
+        and so the verdict invalid: a revoked sigil must not pass because a disk is slow.
 
         Raises:
             PayloadMissingError: no payload, and the sigil is no token.
@@ -162,7 +162,13 @@ class Engine:
         return record
 
     async def probe(self) -> None:
-        """Raise StoreUnavailableError unless an encode could be kept now."""
+        """Raise unless an encode would work now.
+
+        Raises:
+            NoActiveKeyError: no key may sign.
+            StoreUnavailableError: nothing could be kept.
+        """
+        self._codec.encode_json(b"{}", tenant="probe")
         await self._store.probe()
 
     async def close(self) -> None:
@@ -194,7 +200,7 @@ class Engine:
     async def _revocation(self, tenant: str, sigil: Sigil) -> RevocationAspect:
         try:
             record = await self._store.get(tenant, sigil.id, with_payload=False)
-        except StoreUnavailableError:
+        except (StoreUnavailableError, RecordCorruptError):
             return "unknown"
         if record is None:
             return "not_recorded"

@@ -72,10 +72,10 @@ def _record(row: sa.Row[Any]) -> Record:
     # A listing's row is shorter: it ends before the payload.
     stored = dict(zip(_NAMES, row, strict=False))
     try:
-        stored["id"] = str(UUID(bytes=stored["id"]))
+        stored["id"] = str(UUID(stored["id"].hex()))
         stored.setdefault("payload", None)
         return msgspec.convert(stored, Record, builtin_types=(bytes,))
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise RecordCorruptError(str(stored["id"]), f"columns: {error}") from None
 
 

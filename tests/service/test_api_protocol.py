@@ -8,9 +8,12 @@ import re
 import resource
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from sigil_native import KeyRing, SigilCodec
+from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import SIGILS, Service
 
 
@@ -75,6 +78,24 @@ def test_health(service: Service) -> None:
     assert service.call("HEAD", "/readyz").status == 200
 
 
+def test_no_key_that_may_sign(new_service: Callable[..., Service], tmp_path: Path) -> None:
+    """With keys that only verify, encode and readiness answer 503; verify goes on."""
+    ring = tmp_path / "ring.json"
+    entry = KeyEntry(b"v" * 32, "verify-only")
+    write_key_ring_file(ring, [entry])
+    service = new_service(SIGIL_KEYRING=str(ring)).start()
+    token = service.token()
+    refused = service.call("POST", SIGILS, {"data": {}}, token=token)
+    assert (refused.status, refused.json["code"]) == (503, "no_active_key")
+    assert int(refused.headers["retry-after"]) > 0
+    ready = service.call("GET", "/readyz")
+    assert (ready.status, ready.json["code"]) == (503, "not_ready")
+    elsewhere = KeyRing()
+    elsewhere.add(entry.secret)
+    sigil = str(SigilCodec(elsewhere).encode({}, tenant="acme"))
+    assert service.verify(sigil, {}, token=token)["valid"]
+
+
 def test_keep_alive_after_errors(service: Service) -> None:
     """A connection outlives refused requests, large bodies included."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
@@ -104,6 +125,68 @@ def test_what_is_no_http(service: Service, request_text: bytes) -> None:
         connection.sendall(request_text.replace(b"%s", SIGILS.encode()))
         assert connection.recv(4096)[:12] in {b"", b"HTTP/1.1 400", b"HTTP/1.1 413"}
     assert service.call("GET", "/healthz").status == 200
+
+
+def answer_to_a_flood(connection: socket.socket, piece: bytes) -> bytes:
+    """Send the piece again and again until the other side hangs up; what it said."""
+    for _ in range(1000):
+        try:
+            connection.sendall(piece)
+        except ConnectionError:
+            return connection.recv(4096)
+    raise AssertionError("all of it was read")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "more"),
+    [
+        (b"GET /", b"a"),
+        (b"GET / HTTP/1.1\r\nX: ", b"a"),
+        (b"GET / HTTP/1.1\r\n", b"X: a\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: a\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: ", b"a"),
+    ],
+    ids=["path", "header", "headers", "trailers", "trailer"],
+)
+def test_endless_heads(service: Service, beginning: bytes, more: bytes) -> None:
+    """Whoever sends headers without end is cut off, also behind a body, and nothing of it is kept."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(beginning)
+        assert b"HTTP/1.1 431 " in answer_to_a_flood(connection, more * 20_000)
+    assert service.call("GET", "/healthz").status == 200
+
+
+def test_large_head(service: Service) -> None:
+    """A head of just under 64 KiB is read."""
+    headers = {"Authorization": "Bearer " + "a" * 60_000}
+    assert service.call("GET", SIGILS, headers=headers).status == 401
+
+
+def test_trailers_are_no_headers(service: Service) -> None:
+    """What follows a chunked body cannot bring a token past whatever guards the headers."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(
+            f"POST {SIGILS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            "Transfer-Encoding: chunked\r\n\r\nb\r\n"
+            f'{{"data":{{}}}}\r\n0\r\nAuthorization: Bearer {service.token()}\r\n\r\n'.encode()
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_pipelined_requests(service: Service) -> None:
+    """Requests that arrive in one piece, or cut in the middle of a head, are answered in order."""
+    body = b'{"sigil":"x","data":{"a":"' + b"x" * 200_000 + b'"}}'
+    post = (
+        f"POST {SIGILS}/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token()}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(post + body + b"GET /nowhere HTTP/1.1\r\nHo")
+        connection.sendall(b"st: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = b""
+        while piece := connection.recv(1 << 16):
+            answers += piece
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"404", b"200"]
 
 
 def test_client_that_goes_away(service: Service) -> None:

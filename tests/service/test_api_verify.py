@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -118,6 +120,35 @@ def test_unknown_key(service: Service, tenant: str, token: str) -> None:
     sigil = str(codec("z" * 32).encode(EVENT, tenant=tenant))
     verdict = service.verify(sigil, EVENT, token=token)
     assert aspects(verdict) == (False, "unknown_key", "unchecked", "unchecked", "unknown", "unchecked")
+
+
+def test_store_that_cannot_answer(new_service: Callable[..., Service]) -> None:
+    """While revocations cannot be looked up no sigil is valid, though its seal is; then all is as before."""
+    service = new_service().start()
+    token = service.token()
+    record = service.encode(EVENT, token=token)
+    database = sqlite3.connect(service.data_dir / "sigils.db")
+    database.execute("ALTER TABLE sigils RENAME TO gone")
+    verdict = service.verify(record["sigil"], EVENT, token=token)
+    assert aspects(verdict) == (False, "revocation_unknown", "valid", "valid", "active", "unknown")
+    assert service.verify(record["sigil"], {}, token=token)["reason"] == "tag_mismatch"
+    for method, path, body in (
+        ("GET", SIGILS, None),
+        ("GET", f"{SIGILS}/{record['id']}", None),
+        ("POST", f"{SIGILS}/{record['id']}/revoke", {"reason": "x"}),
+        ("POST", SIGILS, {"data": {}}),
+    ):
+        answer = service.call(method, path, body, token=token)
+        assert (answer.status, answer.json["code"]) == (503, "store_unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        assert "gone" not in answer.json["detail"]
+    database.execute("ALTER TABLE gone RENAME TO sigils")
+    assert service.verify(record["sigil"], EVENT, token=token)["valid"]
+    with database:
+        database.execute("UPDATE sigils SET revoked_at_ms = 'x'")
+    database.close()
+    verdict = service.verify(record["sigil"], EVENT, token=token)
+    assert aspects(verdict) == (False, "revocation_unknown", "valid", "valid", "active", "unknown")
 
 
 @pytest.mark.parametrize(

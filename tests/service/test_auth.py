@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import http.client
@@ -18,6 +17,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey
 
 from app.development import AUDIENCE, ISSUER, ROLES, DevelopmentIssuer
+from app.http import Context
+from app.jwks import FixedKeys
+from app.problems import ProblemError
+from app.tokens import Authenticator
 from tests.service.running import SIGILS, Answer, Service
 
 
@@ -168,6 +171,7 @@ def hostile_tokens(forge: Forge) -> dict[str, str]:
         "another spelling": good[:-1] + chr(ord(good[-1]) + 1),
         "white space": f"{header}. {payload}.{signature}",
         "huge": forge.good(filler="x" * 9000),
+        "far from its scheme": " " * 9000 + good,
         "a long subject": forge.good(sub="x" * 256),
         "zero signature": f"{header}.{payload}.{segment(bytes(64))}",
         "short signature": f"{header}.{payload}.{segment(bytes(63))}",
@@ -186,14 +190,6 @@ def test_hostile_tokens(service: Service, forge: Forge) -> None:
     details = {answer["detail"] for kind, answer in answers.items()}
     assert details == {"the bearer token is not valid"}
     assert not service.logged("request failed")
-
-
-def test_enormous_header(service: Service) -> None:
-    """A header beyond the server's limit does not reach the token's parser."""
-    token = "a" * 60_000
-    with contextlib.suppress(ConnectionError, http.client.HTTPException):  # it may as well hang up
-        assert read(service, token).status in {400, 401, 431}
-    assert service.call("GET", "/healthz").status == 200
 
 
 def test_several_headers(service: Service, forge: Forge) -> None:
@@ -247,13 +243,22 @@ def test_roles(service: Service, tenant: str) -> None:
             assert service.call(method, path, body, token=service.token(tenant, needed)).status in {200, 201}
 
 
-def test_expiry_counts_on_every_use(service: Service, forge: Forge) -> None:
+async def test_expiry_counts_on_every_use(service: Service, forge: Forge) -> None:
     """A token that was accepted, and is remembered, is refused once it expires."""
-    token = forge.good(exp=time.time() + 1)
-    assert read(service, token).status == 200
-    assert read(service, token).status == 200
-    time.sleep(1.05)
-    assert read(service, token).status == 401
+    now = time.time()
+    issuer = DevelopmentIssuer(service.data_dir)
+    authenticator = Authenticator(
+        FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE, clock=lambda: now
+    )
+    scope = {"headers": [(b"authorization", f"Bearer {forge.good(exp=now + 60)}".encode())]}
+    Context(scope)
+    for _ in range(2):
+        assert (await authenticator.require(scope, "sigil:read")).tenant == "acme"
+        now += 59
+    now -= 58
+    with pytest.raises(ProblemError) as refused:
+        await authenticator.require(scope, "sigil:read")
+    assert refused.value.status == 401
 
 
 def test_nothing_is_done_before_authentication(service: Service) -> None:
@@ -266,8 +271,8 @@ def test_nothing_is_done_before_authentication(service: Service) -> None:
         assert service.call(method, path, body).status == 401
 
 
-def test_new_service_is_strict(new_service: Callable[..., Service]) -> None:
+def test_new_service_is_strict(service: Service, new_service: Callable[..., Service]) -> None:
     """Tokens of one service's own issuer mean nothing to another."""
-    one, two = new_service().start(), new_service().start()
-    assert read(one, one.token()).status == 200
-    assert read(two, one.token()).status == 401
+    other = new_service().start()
+    assert read(service, service.token()).status == 200
+    assert read(other, service.token()).status == 401

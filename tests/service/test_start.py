@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 import sigil_native
+from app.cli import main
+from app.development import event_secret
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 
 
-def app(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        cwd=REPOSITORY,
-        env=clean_environment(**variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+def command(*arguments: str, **variables: str) -> Result:
+    """Run the command line in this process, to its end."""
+    unset = dict.fromkeys(os.environ.keys() - clean_environment().keys())
+    return CliRunner().invoke(main, arguments, env={**unset, **variables})
 
 
 def test_the_printed_lines_work(new_service: Callable[..., Service]) -> None:
     """The printed curl lines work when pasted into a shell: an event is sealed, then verified."""
-    service = new_service().start()
+    service = new_service().start(fresh=True)
     lines = service.output_path.read_text().splitlines()
     assert any(service.url in line for line in lines[:1])
     seal, verify = [line for line in lines if line.startswith("curl ")]
@@ -61,34 +59,43 @@ def test_secrets_are_kept_and_private(new_service: Callable[..., Service]) -> No
 
 def test_open_secret_is_refused(new_service: Callable[..., Service]) -> None:
     """A secret's file that others may read stops the start."""
-    service = new_service().start()
-    service.stop()
+    service = new_service()
+    event_secret(service.data_dir)
     (service.data_dir / "development" / "event-secret").chmod(0o644)
-    done = app("serve", "--development", SIGIL_DATA_DIR=str(service.data_dir), SIGIL_PORT="0")
-    assert done.returncode == 69
-    assert "chmod 600" in done.stderr
+    code, said = service.start_in_vain()
+    assert code == 69
+    assert "chmod 600" in said
 
 
-def test_tokens_for_others(new_service: Callable[..., Service]) -> None:
+def test_tokens_for_others(service: Service) -> None:
     """The token command prints tokens that the running service accepts, for any tenant and role."""
-    service = new_service().start()
     data = {"SIGIL_DATA_DIR": str(service.data_dir)}
-    printed = app("token", "--tenant", "globex", "--role", "sigil:read", **data)
-    assert printed.returncode == 0
+    options = ("--tenant", "globex", "--role", "sigil:read")
+    printed = command("token", *options, **data, SIGIL_ENVIRONMENT="", JWT_ISSUER="")  # empty is absent
+    assert printed.exit_code == 0
     token = printed.stdout.strip()
     assert service.call("GET", SIGILS, token=token).status == 200
     assert service.call("POST", SIGILS, {"data": {}}, token=token).status == 403
-    refused = app("token", "--tenant", "globex", **data, SIGIL_ENVIRONMENT="production")
-    assert (refused.returncode, refused.stdout) == (78, "")
+    refused = command("token", "--tenant", "globex", **data, SIGIL_ENVIRONMENT="production")
+    assert (refused.exit_code, refused.stdout) == (78, "")
 
 
-def test_port_taken() -> None:
+def test_port_taken(tmp_path: Path) -> None:
     """A port in use ends the start with one clear line and before anything is created."""
+    data = tmp_path / "data"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = app("serve", "--development", SIGIL_PORT=port, SPIRAL_EVENT_SECRET="x" * 32)
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "serve", "--development"],
+            cwd=REPOSITORY,
+            env=clean_environment(SIGIL_PORT=port, SIGIL_DATA_DIR=str(data)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 69
-    assert done.stderr.strip().endswith(f"cannot listen on 127.0.0.1 port {port}: Address already in use")
+    assert done.stderr == f"cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+    assert not data.exists()
 
 
 @pytest.mark.parametrize("trouble", ["not a database", "locked", "no folder"])
@@ -106,13 +113,13 @@ def test_store_that_cannot_be_opened(new_service: Callable[..., Service], troubl
     else:
         (service.folder / "file").write_text("")
         path = service.folder / "file" / "sigils.db"
-    data = {"SIGIL_DATA_DIR": str(service.data_dir), "SIGIL_STORE_URL": f"sqlite:///{path}"}
-    done = app("serve", "--development", **data, SIGIL_PORT="0")
+    service.variables["SIGIL_STORE_URL"] = f"sqlite:///{path}"
+    code, said = service.start_in_vain()
     if other is not None:
         other.close()
-    assert done.returncode == 69
-    assert "the store cannot be opened" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert code == 69
+    assert said.startswith("the store cannot be opened: ")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -120,8 +127,8 @@ def test_store_that_cannot_be_opened(new_service: Callable[..., Service], troubl
 )
 def test_production_does_not_start_half_configured(variables: dict[str, str]) -> None:
     """Outside development the start needs secret and JWT settings, and makes none up."""
-    done = app("serve", **variables)
-    assert done.returncode == 78
+    done = command("serve", **variables)
+    assert done.exit_code == 78
     assert "SPIRAL_EVENT_SECRET: required" in done.stderr
     assert ("JWT_ISSUER: required" in done.stderr) == (not variables)
 

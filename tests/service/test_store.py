@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import sqlite3
 import stat
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import sqlalchemy as sa
 from core.errors import (
     DuplicateRecordError,
     InvalidRecordError,
+    RecordCorruptError,
     StoreOverloadedError,
     StoreSchemaError,
     StoreUnavailableError,
@@ -196,9 +196,24 @@ async def test_rare_statuses_have_an_index(store: SqlStore, path: Path, status: 
     assert "TEMP B-TREE" not in plan
 
 
+@pytest.mark.parametrize(
+    "change", ["id = 'sixteen letters.'", "id = 1", "key_id = 'x'", "created_at_ms = 1.5"]
+)
+async def test_rows_of_somebody_else(store: SqlStore, path: Path, change: str) -> None:
+    """A row with other types than ours is reported as what it is."""
+    await store.put([record(1)])
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE sigils SET {change}")  # noqa: S608
+    connection.close()
+    with pytest.raises(RecordCorruptError):
+        await ids(store)
+
+
 async def test_locked_database(store: SqlStore, path: Path) -> None:
     """While another process holds the write lock, writes fail and say so, reads go on; then all works."""
     await store.put([record(1)])
+    with store._writing.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 100")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailableError) as caught:
@@ -227,10 +242,14 @@ async def test_full_disk(store: SqlStore) -> None:
 async def test_bounded_queue(path: Path) -> None:
     """Beyond the bound a write is refused at once, and the store recovers when the queue is written."""
     store = SqlStore.open(f"sqlite:///{path}", max_waiting=10, max_waiting_bytes=1 << 20)
+    with store._writing.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 60000")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     first = asyncio.ensure_future(store.put([record(0)]))
-    await asyncio.sleep(0.05)  # now the writer waits for the lock
+    await asyncio.sleep(0)
+    while store._writer._queue:  # noqa: ASYNC110 - emptied by a thread, which then waits for the lock
+        await asyncio.sleep(0.001)
     waiting = [asyncio.ensure_future(store.put([record(number)])) for number in range(1, 11)]
     await asyncio.sleep(0)
     with pytest.raises(StoreOverloadedError):
@@ -288,9 +307,7 @@ async def test_readers_do_not_wait_for_the_writer(store: SqlStore) -> None:
     await store.put([record(1)])
     with store._writing.connect() as connection, connection.begin():
         connection.exec_driver_sql("UPDATE sigils SET created_by = 'nobody'")
-        started = time.monotonic()
         kept = await store.get("acme", record(1).id)
-        assert time.monotonic() - started < 1.0
     assert kept is not None
     assert kept.created_by == "tester"
 
