@@ -48,7 +48,12 @@ if TYPE_CHECKING:
 
     from sigil_native._keyinfo import KeyInfo
 
-_wants_pure = os.environ.get("SIGIL_NATIVE_PURE") == "1"
+_wanted = os.environ.get("SIGIL_NATIVE_PURE", "")
+if _wanted not in {"", "0", "1"}:
+    raise ImportError(
+        f"SIGIL_NATIVE_PURE is 1 for the plain Python backend, 0 or empty otherwise, not {_wanted!r}"
+    )
+_wants_pure = _wanted == "1"
 
 #: What does the work: the compiled modules, or plain Python.
 backend: Final[Literal["native", "pure"]] = "pure" if _wants_pure else "native"
@@ -72,9 +77,9 @@ else:
     except ModuleNotFoundError as error:
         # Never a silent step down to the slow backend: whoever wants it says so.
         raise ImportError(
-            f"the compiled module {error.name} is missing: build it with "
-            "'python setup.py build_ext --inplace' (or 'make build'), install a wheel, "
-            "or ask for the plain Python backend with SIGIL_NATIVE_PURE=1",
+            f"the compiled module {error.name} is missing. In a source folder, which hides an "
+            "installed wheel, run 'make build' or work elsewhere; otherwise install a wheel. "
+            "SIGIL_NATIVE_PURE=1 asks for the plain Python backend.",
             name=error.name,
         ) from error
 

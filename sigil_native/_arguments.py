@@ -21,6 +21,7 @@ from sigil_native.errors import (
 
 TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeGuard
 
 _LARGEST_CACHE = 1 << 24
@@ -70,6 +71,18 @@ def text_bytes(text: object, what: str) -> bytes:
     if not view.c_contiguous:
         raise TypeError(f"{what} must be contiguous")
     return view.tobytes()
+
+
+def payload_list(payloads: Iterable[object]) -> list[object]:
+    """The payloads of a batch.
+
+    Raises:
+        TypeError: not an iterable, or one payload where several are meant: a str, bytes or dict
+            would come apart into letters or names.
+    """
+    if isinstance(payloads, (str, bytes, bytearray, memoryview, dict)):
+        raise TypeError(f"payloads must be an iterable of payloads, not {_type_name(payloads)}")
+    return list(payloads)
 
 
 def secret_bytes(secret: object) -> bytes:

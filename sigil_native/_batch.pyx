@@ -44,7 +44,7 @@ from sigil_native._sigil cimport (
     write_header,
 )
 
-from sigil_native._arguments import check_line_form, text_bytes
+from sigil_native._arguments import check_line_form, payload_list, text_bytes
 from sigil_native.errors import CanonicalizationError, InvalidLineError, NoActiveKeyError, SigilError, at_index
 
 
@@ -144,7 +144,7 @@ cdef list encode_values(
     cdef Form wanted = form_of(form)
     cdef list sigils = []
     cdef Py_ssize_t index = -1
-    for index, payload in enumerate(list(payloads)):
+    for index, payload in enumerate(payload_list(payloads)):
         if not group.begin():
             raise MemoryError
         try:

@@ -25,11 +25,12 @@ from sigil_native._sealing cimport (
 )
 from sigil_native._sigil cimport Sigil, kHeaderSize, key_id_of, read_sigil
 
-from sigil_native._arguments import json_options, skew_ms, text_bytes
+from sigil_native._arguments import json_options, payload_list, skew_ms, text_bytes
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
 from sigil_native.errors import (
     CanonicalizationError,
     InvalidOptionError,
+    NestingTooDeepError,
     NoActiveKeyError,
     SigilError,
     SigilFormatError,
@@ -179,6 +180,7 @@ cdef class SigilCodec:
 
         Raises:
             SigilFormatError: not a token, or its payload is not canonical JSON.
+            NestingTooDeepError: the payload is nested beyond this codec's limit.
             VerificationError: a subclass for each cause.
             InvalidTenantError, InvalidOptionError, TypeError: a bad argument.
         """
@@ -194,7 +196,7 @@ cdef class SigilCodec:
         now_ms = moment_of(now)
         sigil = read_sigil(token, payload, &has_payload)
         if not has_payload:
-            raise SigilFormatError("shape")
+            raise SigilFormatError("token")
         key = self.ring.find(key_id_of(sigil.raw))
         if key is not None:
             tenant_key = key.for_tenant(tenant)
@@ -214,6 +216,8 @@ cdef class SigilCodec:
             exact.max_bytes = SIZE_MAX
             try:
                 write_canonical_text(canonical, exact, sealed[0])
+            except NestingTooDeepError:
+                raise
             except SigilError:
                 raise SigilFormatError("payload") from None
             if not _holds(sealed, payload):
@@ -231,12 +235,12 @@ cdef class SigilCodec:
         Raises:
             InvalidTenantError, InvalidOptionError, TypeError: a bad argument.
         """
-        sigils = list(sigils)
-        payloads = list(payloads)
-        if len(sigils) != len(payloads):
-            raise InvalidOptionError("sigils and payloads differ in number")
         check_tenant(tenant)
         now_ms = moment_of(now)
+        sigils = list(sigils)
+        payloads = payload_list(payloads)
+        if len(sigils) != len(payloads):
+            raise InvalidOptionError("sigils and payloads differ in number")
         outcomes = []
         for index, (sigil, payload) in enumerate(zip(sigils, payloads)):
             try:

@@ -270,6 +270,7 @@ class SigilFormatError(SigilError):
     _TEXTS: ClassVar[dict[str, str]] = {
         # The names are those of csrc/sigil_format.h.
         "shape": "not a sigil: neither text, strand, token nor binary",
+        "token": "not a token: it carries no payload",
         "alphabet": "a character outside the alphabet",
         "trailing_bits": "unused bits are not zero",
         "version": "unsupported version",

@@ -14,6 +14,7 @@ from sigil_native._arguments import (
     json_options,
     lifetime_ms,
     moment_ms,
+    payload_list,
     skew_ms,
     tenant_bytes,
     text_bytes,
@@ -29,6 +30,7 @@ from sigil_native.errors import (
     CanonicalizationError,
     InvalidExpiryError,
     InvalidOptionError,
+    NestingTooDeepError,
     SigilError,
     SigilFormatError,
     at_index,
@@ -276,19 +278,22 @@ class SigilCodec:
         Raises:
             SigilFormatError: not a token, not its canonical spelling, or sealed
                 although its payload is not canonical.
+            NestingTooDeepError: the payload is nested beyond this codec's limit.
             SigilError: otherwise as for ``verify``.
             TypeError: an argument has a wrong type.
         """
         tenant_name, now_ms = self._judge_options(tenant, now)
         sigil, payload = parse(token)
         if payload is None:
-            raise SigilFormatError("shape")
+            raise SigilFormatError("token")
         self._check((sigil, payload), payload, tenant_name, now_ms)
         try:
             # Integers of any size: 1e16 is a float whose canonical form has none of the marks of one.
             # No limit of size: a canonical form may be longer than the text that was sealed.
             again = canonical_bytes(payload, False, True, self._max_depth, None)
             is_canonical = again == payload
+        except NestingTooDeepError:
+            raise
         except CanonicalizationError:
             is_canonical = False
         if not is_canonical:
@@ -313,12 +318,12 @@ class SigilCodec:
             InvalidTenantError: the tenant is empty or too long.
             TypeError: an argument or a sigil has a wrong type.
         """
-        sigil_list, payload_list = list(sigils), list(payloads)
-        if len(sigil_list) != len(payload_list):
+        given_sigils, given_payloads = list(sigils), payload_list(payloads)
+        if len(given_sigils) != len(given_payloads):
             raise InvalidOptionError("sigils and payloads differ in number")
         tenant_name, now_ms = self._judge_options(tenant, now)
         results: list[Sigil | SigilError] = []
-        for index, (sigil, payload) in enumerate(zip(sigil_list, payload_list, strict=True)):
+        for index, (sigil, payload) in enumerate(zip(given_sigils, given_payloads, strict=True)):
             try:
                 parsed = parse(sigil)
                 results.append(self._check(parsed, self._from_value(payload), tenant_name, now_ms))

@@ -19,6 +19,7 @@ from sigil_native.errors import (
     InvalidTenantError,
     IssuedInFutureError,
     KeyNotYetValidError,
+    NestingTooDeepError,
     NoActiveKeyError,
     NonFiniteNumberError,
     RetiredKeyError,
@@ -270,6 +271,13 @@ def test_large_floats_travel_in_tokens(codec: Any, payload: Any) -> None:
     assert json.loads(canonical, parse_int=float) == payload
 
 
+def test_token_deeper_than_the_limit(library: SimpleNamespace) -> None:
+    """A good token that this codec may not read says that it is too deep, not that it is wrong."""
+    token = library.SigilCodec(ring_of(library)).encode([[1]], tenant=TENANT, form="token")
+    codec = library.SigilCodec(ring_of(library), max_depth=1)
+    assert isinstance(refusal(lambda: codec.verify_token(token, tenant=TENANT)), NestingTooDeepError)
+
+
 def test_canonical_form_may_be_longer_than_the_limit(library: SimpleNamespace) -> None:
     """A limit on what is sealed does not refuse what came of it."""
     codec = library.SigilCodec(ring_of(library), max_bytes=220)
@@ -301,7 +309,7 @@ def test_other_forms_are_no_tokens(codec: Any, spell: Callable[[bytes], Any]) ->
     """verify_token needs the payload."""
     error = refusal(lambda: codec.verify_token(spell(make_sigil(CANONICAL)), tenant=TENANT, now=NOW))
     assert isinstance(error, SigilFormatError)
-    assert error.problem == "shape"
+    assert error.problem == "token"
 
 
 def test_payload_of_a_token_may_be_large(codec: Any) -> None:

@@ -55,6 +55,13 @@ def test_environment_chooses_the_backend(value: str, expected: str) -> None:
     assert result.stdout == f"{expected} {module} b'[1]'\n", result.stderr
 
 
+def test_unclear_choice_is_refused() -> None:
+    """Any other value is a mistake, and not taken for one of the two backends."""
+    result = run("import sigil_native", SIGIL_NATIVE_PURE="yes")
+    assert result.returncode == 1
+    assert "SIGIL_NATIVE_PURE is 1 for the plain Python backend" in result.stderr
+
+
 def test_native_backend_loads_nothing_of_the_plain_one() -> None:
     """Importing the package is quick: no plain module, no json, no hashlib."""
     code = (
@@ -81,4 +88,4 @@ def test_missing_compiled_module_is_loud() -> None:
     assert result.returncode == 1
     assert "ImportError: the compiled module sigil_native._codec is missing" in result.stderr
     assert "SIGIL_NATIVE_PURE=1" in result.stderr
-    assert "build_ext --inplace" in result.stderr
+    assert "make build" in result.stderr
