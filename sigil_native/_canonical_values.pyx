@@ -12,7 +12,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 from libc.stddef cimport size_t
 from libc.stdint cimport SIZE_MAX, uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from sigil_native._json cimport ByteBuffer, JsonOptions
@@ -68,6 +68,10 @@ from sigil_native._walker cimport (
 from sigil_native._arguments import json_options
 from sigil_native._constants import DEFAULT_MAX_DEPTH, INTEGER_MODES
 from sigil_native.errors import canonicalization_error
+
+cdef enum:
+    # Levels that are walked by recursion, with some 200 bytes of the thread's stack each.
+    SHALLOW = 512
 
 # -- what went wrong -------------------------------------------------------------
 
@@ -159,8 +163,8 @@ cdef uint8_t* write_items(Walker* walker, PyObject* value, uint8_t* out, uint32_
     """A list or tuple."""
     cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(value)
     cdef PyObject** items = PySequence_Fast_ITEMS(value)
-    if unlikely(depth > walker.max_depth):
-        return fail(walker, "nesting_too_deep", NULL)
+    if unlikely(depth > walker.shallow):
+        return write_deep(walker, value, out, depth)
     out = room(walker, out, 2 + TAIL)
     if unlikely(out == NULL):
         return NULL
@@ -189,8 +193,8 @@ cdef inline uint8_t* close(Walker* walker, uint8_t* out, uint8_t bracket, bint i
 cdef uint8_t* write_dict(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
     cdef size_t i, count, base = walker.members.size()
     cdef PyObject* name
-    if unlikely(depth > walker.max_depth):
-        return fail(walker, "nesting_too_deep", NULL)
+    if unlikely(depth > walker.shallow):
+        return write_deep(walker, value, out, depth)
     if unlikely(not collect_members(walker, value, base)):
         return NULL
     out = room(walker, out, 2 + TAIL)
@@ -282,6 +286,99 @@ cdef bint check_distinct(Walker* walker, size_t base) noexcept:
     return False
 
 
+# -- deep values ----------------------------------------------------------------
+
+
+cdef struct Level:
+    PyObject* container
+    size_t base         # of a dict's members
+    Py_ssize_t count
+    Py_ssize_t next     # the first that is not yet begun
+
+
+cdef uint8_t* write_deep(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
+    """A container at a depth that is too large for recursion, or for the limit, with all that it holds."""
+    cdef Level* levels
+    cdef Level* level
+    cdef size_t height = 0
+    if depth > walker.max_depth:
+        return fail(walker, "nesting_too_deep", NULL)
+    levels = <Level*> malloc((walker.max_depth - depth + 1) * sizeof(Level))
+    if levels == NULL:
+        return fail_without_memory(walker)
+    out = open_level(walker, levels, value, out)
+    height = out != NULL
+    while out != NULL and height != 0:
+        level = &levels[height - 1]
+        if level.next == level.count:
+            out = close_level(walker, level, out)
+            height -= 1
+        else:
+            value = next_value(walker, level, &out)
+            if out == NULL:
+                break
+            if not PyDict_Check(value) and not PyList_Check(value) and not PyTuple_Check(value):
+                out = write_value(walker, value, out, depth)
+            elif depth + height > walker.max_depth:
+                out = fail(walker, "nesting_too_deep", NULL)
+            else:
+                out = open_level(walker, level + 1, value, out)
+                height += out != NULL
+                continue
+        if out != NULL and height != 0:
+            out[0] = c","
+            out += 1
+    while height != 0:
+        height -= 1
+        level = &levels[height]
+        if PyDict_Check(level.container):
+            add_step(walker, <PyObject*> walker.members.ordered(level.base, level.next - 1).name, 0)
+        else:
+            add_step(walker, NULL, level.next - 1)
+    free(levels)
+    return out
+
+
+cdef uint8_t* open_level(Walker* walker, Level* level, PyObject* value, uint8_t* out) noexcept:
+    cdef bint is_dict = PyDict_Check(value)
+    level.container = value
+    level.next = 0
+    level.base = walker.members.size()
+    if not is_dict:
+        level.count = PySequence_Fast_GET_SIZE(value)
+    elif collect_members(walker, value, level.base):
+        level.count = <Py_ssize_t> (walker.members.size() - level.base)
+    else:
+        return NULL
+    out = room(walker, out, 2 + TAIL)
+    if out == NULL:
+        return NULL
+    out[0] = c"{" if is_dict else c"["
+    return out + 1
+
+
+cdef PyObject* next_value(Walker* walker, Level* level, uint8_t** out) noexcept:
+    """The next value of a level, its name written; null in `out`: walker.problem tells why not."""
+    cdef Py_ssize_t i = level.next
+    level.next += 1
+    if not PyDict_Check(level.container):
+        return PySequence_Fast_ITEMS(level.container)[i]
+    out[0] = write_string(walker, <PyObject*> walker.members.ordered(level.base, i).name, out[0])
+    if out[0] != NULL:
+        out[0][0] = c":"
+        out[0] += 1
+    return <PyObject*> walker.members.ordered(level.base, i).value
+
+
+cdef uint8_t* close_level(Walker* walker, Level* level, uint8_t* out) noexcept:
+    if PyDict_Check(level.container):
+        walker.members.set_size(level.base)
+        out = close(walker, out, c"}", level.count > 0)
+    else:
+        out = close(walker, out, c"]", level.count > 0)
+    return fail_too_large(walker) if <uintptr_t> out > walker.most else out
+
+
 # -- doors -----------------------------------------------------------------------
 
 
@@ -291,6 +388,7 @@ cdef int walk(object value, Walker* walker, ValueScratch* scratch) except -1:
     walker.members = &scratch.members
     walker.members.set_size(0)
     walker.start = start
+    walker.shallow = min(walker.max_depth, <uint32_t> SHALLOW)
     walker.problem = NULL
     walker.culprit = NULL
     walker.steps = NULL

@@ -213,12 +213,16 @@ python_values = st.recursive(
 def deep_values(draw: st.DrawFn) -> Any:
     """A value under many containers, around the limits of depth."""
     value: Any = draw(st.sampled_from([1, None, [], {}, "x", float("nan"), b"x"]))
-    kinds = draw(st.lists(st.sampled_from("ltd"), min_size=1, max_size=4))
+    kinds = draw(st.lists(st.sampled_from("ltdm"), min_size=1, max_size=4))
+    inner = draw(st.sampled_from([1, [], {"z": {}, "a": [True]}, {"\ud800": 1}, {1: 1}]))
     for level in range(
         draw(st.sampled_from([1, 2, 3, 5, 509, 510, 511, 512, 513, 2046, 2047, 2048, 2049, 5000]))
     ):
         kind = kinds[level % len(kinds)]
-        value = [value] if kind == "l" else (value,) if kind == "t" else {"k": value}
+        if kind == "m":
+            value = {"z": [], "k": value, "é": inner}
+        else:
+            value = [value] if kind == "l" else (value,) if kind == "t" else {"k": value}
     return value
 
 

@@ -6,8 +6,10 @@ import collections
 import enum
 import gc
 import importlib
+import os
 import random
 import sys
+import threading
 import tracemalloc
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -28,6 +30,7 @@ from sigil_native.errors import (
     NonFiniteNumberError,
     UnsupportedTypeError,
 )
+from tests.backends import load_backend
 from tests.unit import loud
 
 
@@ -249,6 +252,43 @@ def test_nesting(values: ModuleType) -> None:
         assert caught.value.pointer.count("/") == limit
     with pytest.raises(NestingTooDeepError):
         values.canonicalize([[]] * 3, max_depth=1)
+
+
+@pytest.mark.skipif(os.environ.get("SIGIL_SANITIZED") == "1", reason="the sanitizer's frames are larger")
+def test_nesting_on_a_small_stack() -> None:
+    """The deepest values and texts fit threads that have 256 KiB of stack."""
+    native = load_backend("native")
+    outcomes: list[object] = []
+
+    def nested(innermost: object) -> object:
+        for level in range(2047):
+            innermost = [None, innermost] if level % 2 else {"b": innermost, "a": {}}
+        return innermost
+
+    def work() -> None:
+        text = native.canonicalize(nested([]), max_depth=2048)
+        outcomes.append(native.canonicalize_json(text, max_depth=2048) == text)
+        for innermost in ([[]], object(), {1: 1}):
+            try:
+                native.canonicalize(nested(innermost), max_depth=2048)
+            except CanonicalizationError as error:
+                outcomes.append(
+                    (error.code, error.pointer == "/b/1" * 1023 + "/b" + "/0" * (innermost == [[]]))
+                )
+
+    usual = threading.stack_size(256 * 1024)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+    finally:
+        threading.stack_size(usual)
+    thread.join()
+    assert outcomes == [
+        True,
+        ("nesting_too_deep", True),
+        ("unsupported_type", True),
+        ("unsupported_type", True),
+    ]
 
 
 def test_circular_values(values: ModuleType) -> None:
