@@ -52,6 +52,8 @@ from sigil_native.errors import CanonicalizationError, InvalidLineError, NoActiv
 cdef enum:
     GROUP_SIZE = 128
     GROUP_BYTES = 262144
+    # A line of this size that is verified is worth the cost of letting other threads run.
+    RELEASE_SIZE = 16384
 
 
 cdef struct Seal:
@@ -321,7 +323,7 @@ cdef bytes verify_lines(
     while reader.next():
         line.clear()
         try:
-            if not canonicalize_text(reader.line, reader.size, line_options, line, failure):
+            if not _canonicalize(reader.line, reader.size, line_options, line, failure):
                 raise text_error(failure, reader.from_str, None)
             canonical = PyBytes_FromStringAndSize(<char*> line.data(), line.size())
             sigil = _verify_line(ring, options, canonical, tenant, now_ms, skew_ms)
@@ -330,6 +332,17 @@ cdef bytes verify_lines(
         else:
             results.append(_verified_line(sigil))
     return b"".join(results)
+
+
+cdef bint _canonicalize(
+    const uint8_t* text, size_t size, const JsonOptions& options, ByteBuffer& out, Failure& failure
+) noexcept:
+    cdef bint done
+    if size < RELEASE_SIZE:
+        return canonicalize_text(text, size, options, out, failure)
+    with nogil:
+        done = canonicalize_text(text, size, options, out, failure)
+    return done
 
 
 cdef bytes _verified_line(Sigil sigil):
@@ -359,7 +372,7 @@ cdef Sigil _verify_line(
     exact.exact_integers = True
     exact.max_bytes = SIZE_MAX
     if (
-        not canonicalize_text(<const uint8_t*> <const char*> payload, len(payload), exact, sealed, failure)
+        not _canonicalize(<const uint8_t*> <const char*> payload, len(payload), exact, sealed, failure)
         or sealed.size() != kHeaderSize + len(payload)
     ):
         raise InvalidLineError(_LINE_RULE)

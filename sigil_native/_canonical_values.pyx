@@ -163,10 +163,8 @@ cdef uint8_t* write_items(Walker* walker, PyObject* value, uint8_t* out, uint32_
     """A list or tuple."""
     cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(value)
     cdef PyObject** items = PySequence_Fast_ITEMS(value)
-    if unlikely(depth > SHALLOW):
+    if unlikely(depth > walker.shallow):
         return write_deep(walker, value, out, depth)
-    if unlikely(depth > walker.max_depth):
-        return fail(walker, "nesting_too_deep", NULL)
     out = room(walker, out, 2 + TAIL)
     if unlikely(out == NULL):
         return NULL
@@ -195,10 +193,8 @@ cdef inline uint8_t* close(Walker* walker, uint8_t* out, uint8_t bracket, bint i
 cdef uint8_t* write_dict(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
     cdef size_t i, count, base = walker.members.size()
     cdef PyObject* name
-    if unlikely(depth > SHALLOW):
+    if unlikely(depth > walker.shallow):
         return write_deep(walker, value, out, depth)
-    if unlikely(depth > walker.max_depth):
-        return fail(walker, "nesting_too_deep", NULL)
     if unlikely(not collect_members(walker, value, base)):
         return NULL
     out = room(walker, out, 2 + TAIL)
@@ -301,7 +297,7 @@ cdef struct Level:
 
 
 cdef uint8_t* write_deep(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
-    """A container that SHALLOW others are around, with all it holds: no recursion, whatever the thread's stack."""
+    """A container at a depth that is too large for recursion, or for the limit, with all that it holds."""
     cdef Level* levels
     cdef Level* level
     cdef size_t height = 0
@@ -392,6 +388,7 @@ cdef int walk(object value, Walker* walker, ValueScratch* scratch) except -1:
     walker.members = &scratch.members
     walker.members.set_size(0)
     walker.start = start
+    walker.shallow = min(walker.max_depth, <uint32_t> SHALLOW)
     walker.problem = NULL
     walker.culprit = NULL
     walker.steps = NULL

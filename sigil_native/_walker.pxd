@@ -64,6 +64,7 @@ cdef struct Walker:
     size_t start        # size of the buffer before the walk
     size_t max_bytes
     uint32_t max_depth
+    uint32_t shallow    # levels that are walked by recursion
     bint exact_integers
     bint as_ecmascript
     # What went wrong: the problem's name in errors.py (null while all is well), whose

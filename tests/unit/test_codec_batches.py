@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -323,3 +326,32 @@ def test_sealed_lines_verify(backend: str, payloads: list[Any]) -> None:
     answers = codec.verify_ndjson(pairs, tenant=TENANT).splitlines()
     assert all(json.loads(answer)["valid"] for answer in answers)
     assert len(answers) == len(payloads)
+
+
+def test_other_threads_run_while_a_long_line_is_verified() -> None:
+    """The compiled backend holds nobody up; the key is unknown, so that no time goes into the tag."""
+    codec = codec_of(load_backend("native"))
+    data = json.dumps([{"b": i, "a": "x" * 50} for i in range(200_000)]).encode()
+    line = b'{"sigil":"%s","data":%s}' % (as_text(make_sigil(b"", secret=b"B" * 32)).encode(), data)
+    ticks = 0
+    done = threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not done.is_set():
+            ticks += 1
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=tick)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(10)  # a held GIL is not taken away within the test
+    try:
+        thread.start()
+        outcomes = [codec.verify_ndjson(line, tenant=TENANT) for _ in range(3)]
+        seen = ticks
+    finally:
+        done.set()
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert all(b'"unknown_key"' in outcome for outcome in outcomes)
+    assert seen >= 10
