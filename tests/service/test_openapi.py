@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import schemathesis
+import requests
 from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from app.openapi import document
 from app.problems import KINDS
 from tests.service.running import SIGILS, Service
+
+if TYPE_CHECKING:
+    import schemathesis
 
 EXAMPLES = 300 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 25
 
@@ -29,22 +31,31 @@ def operations() -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def api(service: Service) -> schemathesis.BaseSchema:
     """The live description."""
+    import schemathesis  # noqa: PLC0415 - it takes a second, which other tests need not wait for
+
     return schemathesis.openapi.from_url(f"{service.url}/openapi.json")
 
 
-def try_all(operation: Any, mode: schemathesis.GenerationMode, headers: dict[str, str]) -> None:
+def try_all(operation: Any, *, positive: bool, session: requests.Session) -> None:
     """Send many requests of an operation, and check each answer against the description."""
+    from schemathesis import GenerationMode  # noqa: PLC0415 - as above
+    from schemathesis.specs.openapi.checks import (  # noqa: PLC0415
+        negative_data_rejection,
+        positive_data_acceptance,
+    )
+
+    mode = GenerationMode.POSITIVE if positive else GenerationMode.NEGATIVE
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:
-        answer = case.call(headers=headers)
+        answer = case.call(session=session, headers=session.headers)
         excluded = [positive_data_acceptance]
         if case.method == "GET" and "?" not in str(answer.request.url):
             # What was made wrong did not reach the wire: an empty list, or our own header.
             excluded.append(negative_data_rejection)
-        case.validate_response(answer, headers=headers, excluded_checks=excluded)
-        if mode is schemathesis.GenerationMode.POSITIVE and not 200 <= answer.status_code < 300:
+        case.validate_response(answer, headers=session.headers, excluded_checks=excluded)
+        if positive and not 200 <= answer.status_code < 300:
             # Beyond what JSON Schema can say: unknown ids, and what RFC 7493 forbids in payloads.
             assert answer.json()["code"] in BEYOND_THE_SCHEMA, answer.content
 
@@ -54,12 +65,12 @@ def try_all(operation: Any, mode: schemathesis.GenerationMode, headers: dict[str
 @pytest.mark.parametrize(("method", "path"), operations())
 def test_as_described(service: Service, api: schemathesis.BaseSchema, method: str, path: str) -> None:
     """No request, well formed or not, makes the service fail or answer what is not described."""
-    headers = {"Authorization": f"Bearer {service.token('schemathesis')}"}
     operation = api[path][method]
-
-    try_all(operation, schemathesis.GenerationMode.POSITIVE, headers)
-    if path.startswith(SIGILS):
-        try_all(operation, schemathesis.GenerationMode.NEGATIVE, headers)
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {service.token('schemathesis')}"
+        try_all(operation, positive=True, session=session)
+        if path.startswith(SIGILS):
+            try_all(operation, positive=False, session=session)
     assert not service.logged("request failed")
 
 
