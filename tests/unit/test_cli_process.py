@@ -298,7 +298,7 @@ def peak_memory(*arguments: str) -> tuple[int, int]:
     return ended.returncode, int(ended.stdout)
 
 
-@pytest.mark.memory
+@pytest.mark.unsanitized
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_stays_flat() -> None:
     """A stream many times longer takes no more memory."""
@@ -318,7 +318,7 @@ def test_memory_stays_flat() -> None:
     assert large < small + 8 * 1024, f"peaks in KiB: {small} for {sizes[1]} events, {large} for {sizes[0]}"
 
 
-@pytest.mark.memory
+@pytest.mark.unsanitized
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_follow_a_long_line() -> None:
     """A long line is refused in the memory of its limit; blank lines do not add up either."""
