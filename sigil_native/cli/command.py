@@ -1,4 +1,4 @@
-"""The command ``sigil``: the library at a shell's prompt."""
+"""What every command goes through: arguments in, an exit status out."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from sigil_native.cli.parser import build_parser
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["main"]
-
 _USAGE: Final = (errors.InvalidOptionError, errors.InvalidTenantError, errors.InvalidExpiryError)
 _CONFIGURATION: Final = (
     errors.WeakSecretError,
@@ -30,14 +28,14 @@ _CONFIGURATION: Final = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status (the table in ``sigil --help``)."""
+def run(arguments: Sequence[str] | None) -> int:
+    """Run a command; returns its exit status. Ctrl-C passes through."""
     try:
         with _raising_on_sigterm():
             args = _parse(sys.argv[1:] if arguments is None else arguments)
             module, _, function = args.run.partition(":")
-            run: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), function)
-            return run(args)
+            work: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), function)
+            return work(args)
     except SystemExit:  # argparse, after help or version
         return exits.OK
     except (exits.CommandError, errors.SigilError, OSError, MemoryError) as error:
@@ -45,8 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message:
             complain(message)
         return status
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
     except exits.Terminated:
         return exits.TERMINATED
 

@@ -123,7 +123,7 @@ def test_version_needs_no_secret_and_no_command() -> None:
     )
     assert ended.stdout.decode() == f"sigil {sigil_native.__version__} ({sigil_native.backend} backend)\n"
     imported = set(re.findall(rb"sigil_native\.cli\.(\w+)", ended.stderr))
-    assert imported <= {b"exits", b"output", b"parser", b"values", b"streams"}
+    assert imported <= {b"command", b"exits", b"output", b"parser", b"values", b"streams"}
     assert b"importlib.metadata" not in ended.stderr
 
 
@@ -191,6 +191,28 @@ def test_interrupted(number: signal.Signals, status: int) -> None:
         assert process.wait(60) == status
         assert process.stderr.read() == b""
     assert list(Path().iterdir()) == []
+
+
+_INTERRUPTED_IMPORT = """
+import signal, sys
+from sigil_native.cli import main
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "sigil_native.cli.parser":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.exit(main(["canon"]))
+"""
+
+
+def test_interrupted_while_it_starts() -> None:
+    """Ctrl-C among the command's imports, most of a short run, ends it as quietly as later on."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_IMPORT], input=b"[1]", capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
 
 
 def test_slow_producers_get_results_at_once() -> None:
