@@ -14,7 +14,7 @@ from sigil_native.errors import CanonicalizationError
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write canonical bytes; in single mode exactly those, without a newline."""
+    """Write canonical bytes; in single mode exactly those, without a newline but on a terminal."""
     convert = partial(canonicalize_json, integers=args.integers, max_depth=args.max_depth)
     convert(b"0")  # refuses wrong options before any input is read
     if args.ndjson:
@@ -38,5 +38,8 @@ def run(args: argparse.Namespace) -> int:
             else:
                 output.abandon()
             return exits.REFUSED
-        output.write(json_line({"canonical": canonical.decode()}) if args.json else canonical)
+        if args.json:
+            output.write(json_line({"canonical": canonical.decode()}))
+        else:
+            output.write_document(canonical)
     return exits.OK

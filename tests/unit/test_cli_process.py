@@ -106,6 +106,17 @@ def test_decode_and_strand_as_filters() -> None:
     assert run("decode").returncode == 0
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/proc/self/fd/1", "link"])
+def test_output_to_a_redirected_file_by_name(name: str) -> None:
+    """-o /dev/stdout adds to the file behind standard output, as its redirection says."""
+    Path("link").symlink_to("/dev/stdout")
+    Path("log").write_text("precious\n")
+    with Path("log").open("ab") as log:
+        process = start("canon", "-o", name, stdout=log.fileno())
+        assert process.communicate(b"[1, 2]")[1] == b""
+    assert Path("log").read_text() == "precious\n[1,2]"
+
+
 def test_the_sigil_from_standard_input() -> None:
     """--sigil-file - takes the sigil from standard input and the payload from a file."""
     Path("d").write_text("[1]")
@@ -295,6 +306,26 @@ def test_no_progress_when_not_wanted() -> None:
     assert on_a_terminal(*ENCODE, "--no-progress", text=b"1\n") == b""
     assert b"/s" not in on_a_terminal(*ENCODE, text=b"1\n", stdout_too=True)
     assert run(*ENCODE, text=b"1\n").stderr == b""
+
+
+def shown_to_people(*arguments: str, text: bytes) -> bytes:
+    """What a command writes to a terminal on standard output."""
+    master, slave = os.openpty()
+    with start(*arguments, stdout=slave) as process:
+        os.close(slave)
+        process.communicate(text)
+        assert process.returncode == 0
+    shown = os.read(master, 65536)
+    os.close(master)
+    return shown
+
+
+def test_canonical_bytes_end_a_terminal_s_line() -> None:
+    """On a terminal a newline follows canonical bytes; elsewhere they are exactly as sealed."""
+    token = run("encode", "--tenant", "acme", "--form", "token", text=b"[1, 2]").stdout.strip().decode()
+    for arguments in (["canon"], ["verify", token, "--tenant", "acme", "--payload"]):
+        assert run(*arguments, text=b"[1, 2]").stdout == b"[1,2]"
+        assert shown_to_people(*arguments, text=b"[1, 2]") == b"[1,2]\r\n"
 
 
 # -- memory --------------------------------------------------------------------
