@@ -75,8 +75,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     args, extra = parser.parse_known_args(arguments)
     for item in extra:
         if item.startswith("-") and item != "-":
-            name = re.match(r"--?[a-z]+(-[a-z]+)*(?![^=])", item)
-            raise exits.UsageError(f"{args.command}: unknown option {name[0] if name else ''}".rstrip())
+            name = re.match(r"--[a-z]+(-[a-z]+)*(?![^=])|-[A-Za-z0-9]", item)
+            shown = f" {name[0]}" if name else ""
+            hint = "" if shown.startswith(" --") else "; a file whose name begins with - is written ./-NAME"
+            raise exits.UsageError(f"{args.command}: unknown option{shown}{hint}")
+    if getattr(args, "max_line_bytes", None) is not None and not args.ndjson:
+        raise exits.UsageError(f"{args.command}: --max-line-bytes goes with --ndjson")
     if extra:
         if "operands" not in args:
             raise exits.UsageError(f"{args.command}: too many arguments")
