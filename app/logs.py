@@ -31,10 +31,12 @@ class _Unbreakable(io.TextIOBase):
 def configure() -> None:
     """Send the service's and the server's records through one formatter."""
     stream = _Unbreakable(sys.stderr)
+    # Not dict_tracebacks: it logs local variables, and with them tokens, payloads and secrets.
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        structlog.processors.ExceptionRenderer(tracebacks),
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],

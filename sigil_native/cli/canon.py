@@ -7,8 +7,8 @@ from functools import partial
 
 from sigil_native import canonicalize_json
 from sigil_native.cli import exits
-from sigil_native.cli.lines import EachLine, error_fields, run_lines
-from sigil_native.cli.output import complain, json_line, open_output, printable
+from sigil_native.cli.lines import EachLine, error_fields, refuse_document, run_lines
+from sigil_native.cli.output import json_line, open_output
 from sigil_native.cli.streams import Source
 from sigil_native.errors import CanonicalizationError
 
@@ -32,11 +32,6 @@ def run(args: argparse.Namespace) -> int:
         try:
             canonical = convert(text)
         except CanonicalizationError as error:
-            complain(f"{printable(source.name)}: {error}")
-            if args.json:
-                output.write(json_line(error_fields(error)))
-            else:
-                output.abandon()
-            return exits.REFUSED
+            return refuse_document(source.name, error, output, as_json=args.json)
         output.write(json_line({"canonical": canonical.decode()}) if args.json else canonical)
     return exits.OK

@@ -9,8 +9,8 @@ from sigil_native import SigilCodec
 from sigil_native._constants import STRAND_SIZE, TEXT_SIZE
 from sigil_native.cli import exits
 from sigil_native.cli.keys import load_ring
-from sigil_native.cli.lines import Results, error_fields, reasons, run_lines
-from sigil_native.cli.output import complain, json_line, open_output, printable
+from sigil_native.cli.lines import Results, error_fields, reasons, refuse_document, run_lines
+from sigil_native.cli.output import json_line, open_output
 from sigil_native.cli.report import fields_for_programs
 from sigil_native.cli.streams import Source
 from sigil_native.errors import CanonicalizationError, SigilError
@@ -72,12 +72,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             sigil = codec.encode_json(text, tenant=args.tenant, expires_in=args.expires_in, form=args.form)
         except CanonicalizationError as error:
-            complain(f"{printable(source.name)}: {error}")
-            if args.json:
-                output.write(json_line(error_fields(error)))
-            else:
-                output.abandon()
-            return exits.REFUSED
+            return refuse_document(source.name, error, output, as_json=args.json)
         if isinstance(sigil, bytes):
             output.write(sigil)
         elif args.json:

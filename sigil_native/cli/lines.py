@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from sigil_native.cli import exits
-from sigil_native.cli.output import complain, open_output, printable
+from sigil_native.cli.output import Output, complain, json_line, open_output, printable
 from sigil_native.cli.progress import Progress
 from sigil_native.cli.streams import LongLine, Source, line_blocks
 from sigil_native.errors import CanonicalizationError, SigilError, canonicalization_error
@@ -122,6 +122,16 @@ def reasons(results: bytes, refused: bytes) -> Iterator[tuple[int, str]]:
 def line_too_long(limit: int) -> CanonicalizationError:
     """The error of a line that is longer than the limit."""
     return canonicalization_error("document_too_large", offset=limit)
+
+
+def refuse_document(name: str, error: CanonicalizationError, output: Output, *, as_json: bool) -> int:
+    """Say what is wrong with a single document; the command's status."""
+    complain(f"{printable(name)}: {error}")
+    if as_json:
+        output.write(json_line(error_fields(error)))
+    else:
+        output.abandon()
+    return exits.REFUSED
 
 
 def error_fields(error: SigilError) -> dict[str, object]:

@@ -12,8 +12,8 @@ from typing import NoReturn
 from sigil_native import HmacKey, canonicalize_json, sign_event
 from sigil_native.cli import exits
 from sigil_native.cli.keys import signing_secret, verifying_secrets
-from sigil_native.cli.lines import error_fields
-from sigil_native.cli.output import complain, json_line, open_output, printable
+from sigil_native.cli.lines import refuse_document
+from sigil_native.cli.output import complain, json_line, open_output
 from sigil_native.cli.streams import Source
 from sigil_native.errors import CanonicalizationError, JsonSyntaxError, canonicalization_error
 
@@ -28,12 +28,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             signatures = _signatures(text, secrets, args)
         except CanonicalizationError as error:
-            complain(f"{printable(source.name)}: {error}")
-            if args.json:
-                output.write(json_line(error_fields(error)))
-            else:
-                output.abandon()
-            return exits.REFUSED
+            return refuse_document(source.name, error, output, as_json=args.json)
         if not verify:
             signature = signatures[0]
             output.write(

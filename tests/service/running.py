@@ -163,12 +163,17 @@ class Service:
         """End the process with no chance to say goodbye."""
         self._end(signal.SIGKILL)
 
+    def wait(self) -> int:
+        """The exit code of a process that is about to end."""
+        assert self._process is not None
+        process, self._process = self._process, None
+        return process.wait(timeout=30)
+
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0
-        process, self._process = self._process, None
-        os.kill(process.pid, number)
-        return process.wait(timeout=30)
+        os.kill(self._process.pid, number)
+        return self.wait()
 
     def token(
         self, tenant: str = "acme", *roles: str, subject: str = "tester", lifetime: float = 3600

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -151,10 +153,50 @@ def test_production_makes_nothing_up(new_service: Callable[..., Service]) -> Non
     assert service.stop() == 0
 
 
-def test_stop_finishes_what_runs(new_service: Callable[..., Service]) -> None:
-    """SIGTERM ends the process with code 0, the log says so, and the write-ahead log is folded in."""
+@pytest.fixture
+def half_sent(new_service: Callable[..., Service]) -> Iterator[tuple[Service, socket.socket]]:
+    """A service that waits for the body of a request, ``{"data":{}}``."""
     service = new_service().start()
-    service.encode({"a": 1}, token=service.token())
-    assert service.stop() == 0
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(
+            f"POST {SIGILS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {service.token()}\r\n"
+            "Content-Length: 11\r\nExpect: 100-continue\r\n\r\n".encode()
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 100 ")
+        yield service, connection
+
+
+def wait_until_deaf(port: int) -> None:
+    """Wait until nobody listens."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.01)
+
+
+def test_stop_finishes_what_runs(half_sent: tuple[Service, socket.socket]) -> None:
+    """After SIGTERM a running request is answered; the exit code is 0, the write-ahead log folded in."""
+    service, connection = half_sent
+    os.kill(service.pid, signal.SIGTERM)
+    wait_until_deaf(service.port)
+    connection.sendall(b'{"data":{}}')
+    assert connection.recv(4096).startswith(b"HTTP/1.1 201 ")
+    assert service.wait() == 0
     assert service.logged("stopped")
     assert {path.name for path in service.data_dir.iterdir()} == {"sigils.db", "development"}
+
+
+def test_second_interrupt_does_not_wait(half_sent: tuple[Service, socket.socket]) -> None:
+    """Ctrl-C twice gives running requests up; what the log says of that holds nothing of theirs."""
+    service, _ = half_sent
+    os.kill(service.pid, signal.SIGINT)
+    wait_until_deaf(service.port)
+    os.kill(service.pid, signal.SIGINT)
+    assert service.wait() == 0
+    log = service.log_path.read_text()
+    assert "CancelledError" in log
+    assert "Bearer" not in log
+    assert "locals" not in log
