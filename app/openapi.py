@@ -24,6 +24,7 @@ _Schema = dict[str, Any]
 
 _BODY_PROBLEMS: Final = ("syntax", "invalid_request", "body_too_large", "unsupported_media_type")
 _AUTH_PROBLEMS: Final = ("unauthenticated", "forbidden", "keys_unavailable")
+_WITHHELD: Final = ("record_corrupt", "record_unverifiable")
 _STORE_PROBLEMS: Final = ("store_unavailable", "store_overloaded")
 
 _ID_PARAMETER: Final[_Schema] = {
@@ -138,7 +139,7 @@ def _list() -> _Schema:
         "The tenant's records, newest first.",
         "sigil:read",
         {"200": _answer("A piece of the listing.", "SigilPage")},
-        ("invalid_query", "body_too_large", *_STORE_PROBLEMS),
+        ("invalid_query", "body_too_large", "record_corrupt", *_STORE_PROBLEMS),
         parameters=_LIST_PARAMETERS,
     )
 
@@ -149,7 +150,7 @@ def _get() -> _Schema:
         "A record and its payload, the seal checked again.",
         "sigil:read",
         {"200": _answer("The record.", "SigilRecordWithData")},
-        ("invalid_query", "not_found", "body_too_large", "record_corrupt", *_STORE_PROBLEMS),
+        ("invalid_query", "not_found", "body_too_large", *_WITHHELD, *_STORE_PROBLEMS),
         parameters=[_ID_PARAMETER],
     )
 
@@ -160,7 +161,7 @@ def _revoke() -> _Schema:
         "Revoke a record. The first reason stays.",
         "sigil:revoke",
         {"200": _answer("The record as it stands.", "SigilRecord")},
-        (*_BODY_PROBLEMS, "not_found", *_STORE_PROBLEMS),
+        (*_BODY_PROBLEMS, "not_found", "record_corrupt", *_STORE_PROBLEMS),
         parameters=[_ID_PARAMETER],
         body="RevokeRequest",
     )

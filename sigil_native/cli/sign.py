@@ -10,6 +10,7 @@ from collections import Counter
 from typing import NoReturn
 
 from sigil_native import HmacKey, canonicalize_json, sign_event
+from sigil_native._constants import DEFAULT_MAX_DEPTH
 from sigil_native.cli import exits
 from sigil_native.cli.keys import signing_secret, verifying_secrets
 from sigil_native.cli.lines import refuse_document
@@ -20,6 +21,8 @@ from sigil_native.errors import CanonicalizationError, JsonSyntaxError, canonica
 
 def run(args: argparse.Namespace) -> int:
     """Print the signature of a payload, or check one."""
+    if args.text != "jcs" and (args.integers, args.max_depth) != ("safe", DEFAULT_MAX_DEPTH):
+        raise exits.UsageError("sign: --integers and --max-depth go with --text jcs only")
     # The secret comes first: without one there is nothing to read a payload for.
     verify = args.verify is not None
     secrets = verifying_secrets(args.keyring) if verify else [signing_secret(args.keyring)]

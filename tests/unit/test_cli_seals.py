@@ -225,6 +225,19 @@ def test_sign_as_json_stringify(run: Run) -> None:
     assert run("sign", path, "--text", "json-stringify").out.decode() == expected + "\n"
 
 
+def test_options_of_canonical_text(run: Run) -> None:
+    """--integers and --max-depth count when canonical text is signed, and are refused for the other."""
+    large = file("large", "[9007199254740993]")
+    assert run("sign", large).status == 1
+    expected = hmac.digest(SECRET.encode(), b"[9007199254740993]", hashlib.sha256).hex()
+    assert run("sign", large, "--integers", "exact").out.decode() == expected + "\n"
+    assert run("sign", file("deep", "[[1]]"), "--max-depth", "1").status == 1
+    for options in (["--integers", "exact"], ["--max-depth", "1"]):
+        ended = run("sign", large, "--text", "json-stringify", *options)
+        assert (ended.status, ended.out) == (2, b"")
+        assert "go with --text jcs only" in ended.err
+
+
 def test_sign_checks_signatures(run: Run, document: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """--verify accepts the one right spelling, under the current key and earlier ones."""
     signature = sign_event(json.loads(DOCUMENT), SECRET)
