@@ -202,6 +202,20 @@ def test_client_that_goes_away(service: Service) -> None:
     assert service.log_path.read_text() == before
 
 
+def test_database_deleted(new_service: Callable[..., Service]) -> None:
+    """Without its database the service acknowledges nothing, and readiness says why."""
+    service = new_service().start()
+    token = service.token()
+    kept = service.encode({"a": 1}, token=token)
+    (service.data_dir / "sigils.db").unlink()
+    refused = service.call("POST", SIGILS, {"data": {"a": 2}}, token=token)
+    assert (refused.status, refused.json["code"]) == (503, "store_unavailable")
+    ready = service.call("GET", "/readyz")
+    assert (ready.status, ready.json["code"]) == (503, "not_ready")
+    assert "replaced" in ready.json["detail"]
+    assert service.verify(kept["sigil"], {"a": 1}, token=token)["reason"] == "revocation_unknown"
+
+
 def test_full_disk(new_service: Callable[..., Service]) -> None:
     """On a full disk encodes get 503 and readiness says so, reads go on; then everything works again."""
     service = new_service().start()
