@@ -52,6 +52,7 @@ KINDS: Final[dict[str, Kind]] = {
     "forbidden": Kind(403, "The token does not allow this"),
     "not_found": Kind(404, "There is nothing here"),
     "method_not_allowed": Kind(405, "The method is not allowed here"),
+    "body_timeout": Kind(408, "The body did not arrive in time"),
     "body_too_large": Kind(413, "The body is too large"),
     "unsupported_media_type": Kind(415, "The body must be application/json"),
     # What the service can have wrong.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.client
+import json
 import os
 import re
 import resource
@@ -11,7 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
+from app.protocol import BoundedProtocol
 from sigil_native import KeyRing, SigilCodec
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import SIGILS, Service
@@ -154,6 +161,56 @@ def test_endless_heads(service: Service, beginning: bytes, more: bytes) -> None:
         connection.sendall(beginning)
         assert b"HTTP/1.1 431 " in answer_to_a_flood(connection, more * 20_000)
     assert service.call("GET", "/healthz").status == 200
+
+
+async def test_heads_that_stop() -> None:
+    """A connection without a whole head is closed when its time is over, whatever trickles in."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_keep_alive=1)
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: BoundedProtocol(config, state, {}), "127.0.0.1", 0)
+    begun = loop.time()
+
+    async def until_closed(beginning: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(beginning)
+        answer = b""
+        async with asyncio.timeout(10):
+            while not reader.at_eof():
+                writer.write(b"a")
+                with contextlib.suppress(TimeoutError):
+                    answer += await asyncio.wait_for(reader.read(4096), 0.3)
+        writer.close()
+        return answer
+
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    answers = await asyncio.gather(*map(until_closed, [b"GET /", whole + b"GET / HTTP/1.1\r\nX: "]))
+    assert [answer[:12] for answer in answers] == [b"", b"HTTP/1.1 204"]
+    assert 0.9 < loop.time() - begun < 5
+    server.close()
+
+
+def test_slow_body(new_service: Callable[..., Service]) -> None:
+    """A body that does not arrive in time is answered with 408, and the connection closed."""
+    service = new_service(SIGIL_BODY_TIMEOUT="1").start()
+    head = (
+        f"POST {SIGILS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token()}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    ).encode()
+    for beginning in (b"", b'{"data"'):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+            connection.sendall(head + beginning)
+            answer = b""
+            while piece := connection.recv(4096):
+                answer += piece
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"connection: close" in answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "body_timeout"
 
 
 def test_large_head(service: Service) -> None:
