@@ -60,6 +60,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: whoever offers another protocol is answered in this one."""
+
     def on_message_begin(self) -> None:
         """A request's first byte."""
         self._in_head, self._in_trailers, self._pending = True, False, 0

@@ -134,6 +134,15 @@ def test_what_is_no_http(service: Service, request_text: bytes) -> None:
     assert service.call("GET", "/healthz").status == 200
 
 
+@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+def test_offers_to_upgrade(service: Service, protocol: str) -> None:
+    """Whoever offers another protocol is answered in HTTP/1.1, and the log has no word of it."""
+    before = service.log_path.read_text()
+    headers = {"Connection": "Upgrade", "Upgrade": protocol, "Sec-WebSocket-Version": "13"}
+    assert service.call("GET", "/healthz", headers=headers).json == {"status": "ok"}
+    assert service.log_path.read_text() == before
+
+
 def answer_to_a_flood(connection: socket.socket, piece: bytes) -> bytes:
     """Send the piece again and again until the other side hangs up; what it said."""
     for _ in range(1000):
