@@ -61,6 +61,10 @@ def authenticator_from(settings: Settings) -> Authenticator:
     return Authenticator(FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
 
 
+def _cannot_listen(host: str, port: int, error: OSError) -> PortTakenError:
+    return PortTakenError(f"SIGIL_HOST, SIGIL_PORT: cannot listen on {host} port {port}: {error.strerror}")
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens.
 
@@ -73,14 +77,14 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise PortTakenError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise _cannot_listen(host, port, error) from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise PortTakenError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise _cannot_listen(host, port, error) from None
     listener.setblocking(False)
     return listener
 

@@ -25,8 +25,10 @@ def database_path(url: sa.URL) -> Path:
     """
     if url.get_backend_name() != "sqlite" or url.get_driver_name() != "pysqlite":
         raise ValueError("the store must be an SQLite file: sqlite:///path")
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:") or url.query:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ValueError("the store must be a plain file: records in memory would not survive a restart")
+    if url.query:
+        raise ValueError("the store's URL takes no options: nothing may follow the path")
     return Path(url.database)
 
 
