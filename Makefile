@@ -17,7 +17,31 @@ help: ## List the targets
 
 # -- set-up -------------------------------------------------------------------
 
+# Debian packages for what is missing, each named by a test that fails without it: TEST=PACKAGE.
+APT := $(if $(filter 0,$(shell id -u)),,sudo) apt-get
+define need
+	@packages=; for pair in $(1); do \
+	  command -v "$${pair%%=*}" >/dev/null || packages+=" $$(echo "$${pair#*=}" | tr + ' ')"; \
+	done; \
+	if [ -n "$$packages" ]; then \
+	  $(APT) update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $(APT) install -qq -y --no-install-recommends $$packages >/dev/null; \
+	fi
+endef
+
+# Debian keeps what a virtual environment and a compiled module need apart from Python itself.
+PYTHON_PROBE := import ensurepip, os, sys, sysconfig; \
+  sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
+define need_python
+	@$(PYTHON) -c '$(PYTHON_PROBE)' 2>/dev/null || { \
+	  $(APT) update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $(APT) install -qq -y --no-install-recommends \
+	    $(notdir $(PYTHON))-venv $(notdir $(PYTHON))-dev >/dev/null; \
+	}
+endef
+
 $(BIN)/python:
+	$(need_python)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
 
@@ -27,22 +51,11 @@ $(VENV)/.group-%: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.native: $(SOURCES) $(VENV)/.group-build
+	$(call need,g++=g++)
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	# The compiled modules are in place; this adds the command and the metadata.
 	PYTHONWARNINGS=ignore SIGIL_BUILD_PURE=1 $(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
-
-# A Debian package for each command that is missing: COMMAND=package.
-APT := $(if $(filter 0,$(shell id -u)),,sudo) apt-get
-define need
-	@for pair in $(1); do \
-	  command -v "$${pair%%=*}" >/dev/null && continue; \
-	  packages+=" $$(echo "$${pair#*=}" | tr + ' ')"; \
-	done; \
-	if [ -n "$${packages:-}" ]; then \
-	  $(APT) update -qq; DEBIAN_FRONTEND=noninteractive $(APT) install -qq -y --no-install-recommends $$packages; \
-	fi
-endef
 
 .PHONY: build
 build: $(VENV)/.native ## Compile the native modules in place
@@ -72,7 +85,6 @@ STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native
 
 .PHONY: lint
 lint: $(VENV)/.native $(VENV)/.group-lint ## Style, types, stubs, C++ warnings
-	$(call need,g++=g++)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH cython-lint --max-line-length 120 sigil_native

@@ -8,7 +8,8 @@ The file is JSON::
     ]}
 
 ``state``, ``not_before`` and ``retire_at`` may be left out; times are seconds
-since the Unix epoch. No message ever holds a part of a secret.
+since the Unix epoch. A file has 1 MiB at most, which is thousands of keys. No
+message ever holds a part of a secret.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sigil_native.errors import InvalidOptionError, KeyRingFormatError
 _VERSION = 1
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 _FILE_MODE = 0o600
+_LARGEST_FILE = 1 << 20
 
 
 class KeyEntry(NamedTuple):
@@ -51,17 +53,7 @@ def read_key_ring_file(path: str | os.PathLike[str]) -> list[KeyEntry]:
         OSError: the file cannot be read.
     """
     with open(path, "rb") as file:  # noqa: PTH123 - any path-like object will do
-        raw = file.read()
-    problem = None
-    entries: list[KeyEntry] = []
-    try:
-        entries = _entries(_parsed(raw))
-    except _ProblemError as error:
-        problem = str(error)
-    # Raised outside the handler: a chained error would hold the text, and with it the secrets.
-    if problem is not None:
-        raise KeyRingFormatError(f"key ring file {os.fspath(path)}: {problem}")
-    return entries
+        return _checked(file.read(_LARGEST_FILE + 1), path)
 
 
 def write_key_ring_file(
@@ -76,6 +68,7 @@ def write_key_ring_file(
             the old one's owner and mode.
 
     Raises:
+        KeyRingFormatError: the file could not be read again; nothing is written.
         FileExistsError: there is a file already and ``replace`` is false.
         OSError: the file cannot be written.
     """
@@ -90,12 +83,13 @@ def write_key_ring_file(
     ]
     import json  # noqa: PLC0415 - it is slow to import, and most programs read no such file
 
-    text = json.dumps({"version": _VERSION, "keys": keys}, indent=2) + "\n"
+    data = (json.dumps({"version": _VERSION, "keys": keys}, indent=2) + "\n").encode()
+    _checked(data, path)
     target = os.fspath(path)
     folder = os.path.dirname(target) or "."  # noqa: PTH120 - as above
     if replace:
         written = f"{target}.{os.urandom(6).hex()}.tmp"
-        _write_new(written, text.encode())
+        _write_new(written, data)
         try:
             _keep_access(target, written)
             os.replace(written, target)  # noqa: PTH105
@@ -104,7 +98,7 @@ def write_key_ring_file(
                 os.unlink(written)  # noqa: PTH108
             raise
     else:
-        _write_new(target, text.encode())
+        _write_new(target, data)
     _sync_folder(folder)
 
 
@@ -167,9 +161,25 @@ def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
+def _checked(raw: bytes, path: str | os.PathLike[str]) -> list[KeyEntry]:
+    """The keys of a file's content; raises KeyRingFormatError as the reader does."""
+    problem = None
+    entries: list[KeyEntry] = []
+    try:
+        entries = _entries(_parsed(raw))
+    except _ProblemError as error:
+        problem = str(error)
+    # Raised outside the handler: a chained error would hold the text, and with it the secrets.
+    if problem is not None:
+        raise KeyRingFormatError(f"key ring file {os.fspath(path)}: {problem}")
+    return entries
+
+
 def _parsed(raw: bytes) -> object:
     import json  # noqa: PLC0415 - as above
 
+    if len(raw) > _LARGEST_FILE:
+        raise _ProblemError("larger than 1 MiB")
     try:
         text = raw.decode()
     except UnicodeDecodeError:

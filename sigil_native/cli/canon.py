@@ -14,7 +14,7 @@ from sigil_native.errors import CanonicalizationError
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write canonical bytes; in single mode exactly those, without a newline."""
+    """Write canonical bytes; in single mode exactly those, without a newline but on a terminal."""
     convert = partial(canonicalize_json, integers=args.integers, max_depth=args.max_depth)
     convert(b"0")  # refuses wrong options before any input is read
     if args.ndjson:
@@ -33,5 +33,8 @@ def run(args: argparse.Namespace) -> int:
             canonical = convert(text)
         except CanonicalizationError as error:
             return refuse_document(source.name, error, output, as_json=args.json)
-        output.write(json_line({"canonical": canonical.decode()}) if args.json else canonical)
+        if args.json:
+            output.write(json_line({"canonical": canonical.decode()}))
+        else:
+            output.write_document(canonical)
     return exits.OK

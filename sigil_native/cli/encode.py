@@ -13,7 +13,7 @@ from sigil_native.cli.lines import Results, error_fields, reasons, refuse_docume
 from sigil_native.cli.output import json_line, open_output
 from sigil_native.cli.report import fields_for_programs
 from sigil_native.cli.streams import Source
-from sigil_native.errors import CanonicalizationError, SigilError
+from sigil_native.errors import CanonicalizationError, InvalidExpiryError, SigilError
 
 #: How ``encode_ndjson`` begins the result of a refused line; no sigil has a brace.
 _REFUSED: Final = b'{"error":'
@@ -64,7 +64,12 @@ def run(args: argparse.Namespace) -> int:
         raise exits.UsageError("encode: the binary form goes with neither --ndjson nor --json")
     codec = SigilCodec(load_ring(args.keyring), integers=args.integers, max_depth=args.max_depth)
     # Wrong options, and a ring without a key that may sign, show before any input is read.
-    codec.encode_json(b"0", tenant=args.tenant, expires_in=args.expires_in, form=args.form)
+    try:
+        codec.encode_json(b"0", tenant=args.tenant, expires_in=args.expires_in, form=args.form)
+    except InvalidExpiryError:
+        raise exits.UsageError(
+            "encode: --expires-in is out of range: under a millisecond, or beyond the year 9999"
+        ) from None
     if args.ndjson:
         return run_lines(args, _EncodeLines(codec, args), "encode")
     with Source(args.file) as source, open_output(args.output) as output:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sigil_native import KeyRing
+from sigil_native._constants import MAX_EXPIRY_MS
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from sigil_native.cli import exits
 from sigil_native.cli.keys import RING, read_ring_file, ring_path
@@ -66,6 +67,8 @@ def _rotate(path: str, retire_previous_in: float | None) -> int:
     Like ``KeyRing.rotate``, on the file.
     """
     retire_at = None if retire_previous_in is None else round(time.time() + retire_previous_in, 3)
+    if retire_at is not None and retire_at > MAX_EXPIRY_MS // 1000:
+        raise exits.UsageError("keygen: --retire-previous-in is out of range: beyond the year 9999")
     with _locked(path):
         entries = [_stand_down(entry, retire_at) for entry in read_ring_file(path)]
         ring = KeyRing()

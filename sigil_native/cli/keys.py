@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RING: Final = "SIGIL_KEYRING"
 SECRET: Final = "SPIRAL_EVENT_SECRET"  # noqa: S105 - a variable's name
 PREVIOUS: Final = "SPIRAL_EVENT_SECRET_PREVIOUS"
+_LARGEST_FILE: Final = 1 << 20
 
 
 class _Key(NamedTuple):
@@ -118,14 +119,13 @@ def _configured_keys(option: str | None) -> list[_Key]:
     current = _variable(SECRET)
     if current is None:
         raise ConfigurationError(f"no secret: give --keyring FILE, or set {RING}, {SECRET} or {SECRET}_FILE")
-    keys = [_Key(current.origin, KeyEntry(current.value))]
+    keys = {current.value: _Key(current.origin, KeyEntry(current.value))}
     if previous := _variable(PREVIOUS):
-        keys += [
-            _Key(previous.origin, KeyEntry(line, "verify-only"))
-            for line in previous.value.replace(b"\r\n", b"\n").split(b"\n")
-            if line
-        ]
-    return keys
+        for line in previous.value.replace(b"\r\n", b"\n").split(b"\n"):
+            # A secret named twice, or the current one among the earlier: nothing is ambiguous.
+            if line and line not in keys:
+                keys[line] = _Key(previous.origin, KeyEntry(line, "verify-only"))
+    return list(keys.values())
 
 
 class _Variable(NamedTuple):
@@ -146,7 +146,10 @@ def _variable(name: str) -> _Variable | None:
     if not path:
         return None
     try:
-        content = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise ConfigurationError(f"{name}_FILE: {printable(path)}: {error.strerror}") from None
+    if len(content) > _LARGEST_FILE:
+        raise ConfigurationError(f"{name}_FILE: {printable(path)}: larger than 1 MiB")
     return _Variable(f"{name}_FILE", content.removesuffix(b"\n").removesuffix(b"\r"))

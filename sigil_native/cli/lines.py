@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from sigil_native.cli import exits
 from sigil_native.cli.output import Output, complain, json_line, open_output, printable
 from sigil_native.cli.progress import Progress
-from sigil_native.cli.streams import LongLine, Source, line_blocks
+from sigil_native.cli.streams import DEFAULT_MAX_LINE, LongLine, Source, line_blocks
 from sigil_native.errors import CanonicalizationError, SigilError, canonicalization_error
 
 if TYPE_CHECKING:
@@ -76,14 +76,15 @@ def run_lines(args: argparse.Namespace, job: LineJob, label: str) -> int:
     Refused lines stop no other. Memory depends on ``args.max_line_bytes``, not on the
     size of the input.
     """
+    limit: int = args.max_line_bytes or DEFAULT_MAX_LINE
     lines = refused = named = 0
     with Source(args.file) as source, open_output(args.output) as output:
         to_stdout = args.output in (None, "-")
         progress = Progress(label, source.remaining(), wanted=args.progress, to_stdout=to_stdout)
         try:
-            for block in line_blocks(source, args.max_line_bytes):
+            for block in line_blocks(source, limit):
                 if isinstance(block, LongLine):
-                    results, consumed = job.refuse(line_too_long(args.max_line_bytes)), block.consumed
+                    results, consumed = job.refuse(line_too_long(limit)), block.consumed
                 else:
                     results, consumed = job.process(block), len(block)
                 output.write(results.output)

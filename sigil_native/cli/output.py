@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import select
 import stat
 import sys
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_DESCRIPTORS = re.compile(r"/dev/fd|/proc/([0-9]+)(?:/task/[0-9]+)?/fd")
+_LONGEST_CHAIN = 40
 
 
 class Output:
@@ -45,6 +49,10 @@ class Output:
         except OSError as error:
             error.filename = self.name
             raise
+
+    def write_document(self, data: bytes) -> None:
+        """Write exactly ``data``; on a terminal a newline too, so that the prompt starts a line."""
+        self.write(data + b"\n" if self._raw.isatty() else data)
 
     def abandon(self) -> None:
         """Leave no file behind, and an earlier one as it was."""
@@ -112,14 +120,44 @@ def open_output(path: str | None) -> Output:
     """Open the destination of results; None or ``-`` is standard output.
 
     A regular file is replaced in one step when all went well. Devices and pipes
-    are written to directly; a link is followed.
+    are written to directly, and so is what names an open descriptor, such as
+    ``/dev/stdout``: its file has other writers. A link is followed.
     """
     if path is None or path == "-":
         return Output(io.FileIO(1, "wb", closefd=False), "standard output")
-    destination = Path(os.path.realpath(path))
-    if destination.exists() and not destination.is_file():
-        return Output(io.FileIO(destination, "wb"), path)
+    try:
+        if (descriptor := _named_descriptor(path)) is not None:
+            # Not opened anew: that would start at the beginning of the file.
+            own = isinstance(descriptor, int)
+            return Output(io.FileIO(descriptor, "wb" if own else "ab", closefd=not own), path)
+        destination = Path(os.path.realpath(path))
+        if not os.path.basename(path):  # noqa: PTH119 - Path would drop the slash at the end
+            return Output(io.FileIO(path, "r+b"), path)  # the system says what is wrong with it
+        if destination.exists() and not destination.is_file():
+            return Output(io.FileIO(destination, "wb"), path)
+    except OSError as error:
+        error.filename = path
+        raise
     return _AtomicOutput(destination)
+
+
+def _named_descriptor(path: str) -> int | str | None:
+    """The open descriptor that a path leads to, if it does.
+
+    This process's by its number, another one's by its path in ``/proc``.
+    """
+    for _ in range(_LONGEST_CHAIN):
+        folder, name = os.path.split(path)
+        folder = os.path.realpath(folder)
+        path = os.path.join(folder, name)  # noqa: PTH118 - Path knows no magic links
+        if match := _DESCRIPTORS.fullmatch(folder):
+            own = match[1] in (None, str(os.getpid()))
+            return int(name) if own and re.fullmatch("[0-9]{1,9}", name) else path
+        try:
+            path = os.path.join(folder, os.readlink(path))  # noqa: PTH115, PTH118
+        except OSError:  # not a link
+            break
+    return None
 
 
 def json_line(fields: Mapping[str, object]) -> bytes:
@@ -135,8 +173,8 @@ def table(rows: Mapping[str, object]) -> bytes:
 
 
 def printable(text: str) -> str:
-    """A name that cannot move a terminal's cursor."""
-    return text if text.isprintable() else ascii(text)
+    """A name that can be seen, and cannot move a terminal's cursor."""
+    return text if text and text.isprintable() else ascii(text)
 
 
 def complain(message: str) -> None:

@@ -9,7 +9,6 @@ from sigil_native import __version__, backend
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH, FORMS, INTEGER_MODES, SIGNED_TEXTS
 from sigil_native.cli import exits, values
 from sigil_native.cli.output import open_output
-from sigil_native.cli.streams import DEFAULT_MAX_LINE
 
 _SECRETS = """\
 secrets, the first that is given:
@@ -102,7 +101,6 @@ def _stream_options(command: Parser, lines: str) -> None:
     command.add_argument(
         "--max-line-bytes",
         type=values.size,
-        default=DEFAULT_MAX_LINE,
         metavar="SIZE",
         help="with --ndjson, refuse longer lines (default 64MiB)",
     )
@@ -145,8 +143,8 @@ def _canon(commands: Any) -> None:
         "canon",
         "sigil_native.cli.canon:run",
         "write the RFC 8785 form of JSON\n\n"
-        "One document, its bytes exactly, without a newline; or with --ndjson a line for each line\n"
-        "(an empty one for a bad line).",
+        "One document, its bytes exactly, without a newline (but on a terminal); or with --ndjson a\n"
+        "line for each line (an empty one for a bad line).",
     )
     _file(command)
     _output(command)
@@ -183,7 +181,8 @@ def _verify(commands: Any) -> None:
         "sigil_native.cli.verify:run",
         "check a sigil against its payload\n\n"
         "The payload comes from FILE or standard input; a token carries its own. With --ndjson each\n"
-        'line is {"sigil":...,"data":...} and the result {"valid":true,...} or {"valid":false,"error":...}.',
+        'line is {"sigil":...,"data":...} or a token, and the result {"valid":true,...} or\n'
+        '{"valid":false,"error":...}.',
         secrets=True,
     )
     command.add_argument("operands", nargs="*", metavar="[SIGIL] [FILE]", help="the sigil, then the payload")
@@ -205,7 +204,7 @@ def _verify(commands: Any) -> None:
     _output(command)
     _json(command)
     _json_options(command)
-    _stream_options(command, "each line of the input is a sigil and its data")
+    _stream_options(command, "each line of the input is a sigil and its data, or a token")
 
 
 def _decode(commands: Any) -> None:

@@ -85,6 +85,16 @@ class Source:
             pieces.append(piece)
         return b"".join(pieces)
 
+    def read_at_most(self, limit: int) -> bytes | None:
+        """Everything up to the end; None if that is more than ``limit`` bytes."""
+        pieces, size = [], 0
+        while piece := self.read_up_to(min(BLOCK_SIZE, limit + 1 - size)):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                return None
+        return b"".join(pieces)
+
     def __enter__(self) -> Source:
         return self
 

@@ -9,20 +9,23 @@ from sigil_native import SigilCodec, canonicalize_json
 from sigil_native._constants import SIGIL_SIZE, TEXT_SIZE
 from sigil_native.cli import exits
 from sigil_native.cli.keys import load_ring
-from sigil_native.cli.lines import Results, reasons, run_lines
+from sigil_native.cli.lines import Results, line_too_long, reasons, run_lines, split_lines
 from sigil_native.cli.output import complain, json_line, open_output, printable, table
 from sigil_native.cli.report import fields_for_people, fields_for_programs, refusal_fields
-from sigil_native.cli.streams import Source
+from sigil_native.cli.streams import DEFAULT_MAX_LINE, Source
 from sigil_native.errors import CanonicalizationError, SigilError
 
 if TYPE_CHECKING:
     from sigil_native import Sigil
 
 _REFUSED: Final = b'{"valid":false'
+_TOKEN_START: Final = b"sgl1_"
+#: A token carries its payload; the same as for a line of tokens.
+_LARGEST_SIGIL_FILE: Final = DEFAULT_MAX_LINE
 
 
 class _VerifyLines:
-    """Blocks of lines through ``verify_ndjson``."""
+    """Blocks of lines through ``verify_ndjson``, and bare tokens one by one."""
 
     def __init__(self, codec: SigilCodec, args: argparse.Namespace) -> None:
         self._codec = codec
@@ -31,13 +34,44 @@ class _VerifyLines:
 
     def process(self, data: memoryview) -> Results:
         """Results of a block of complete lines."""
-        output = self._codec.verify_ndjson(data, tenant=self._tenant, now=self._now)
+        verdicts = self._with_tokens if _may_hold_token(data) else self._objects
+        output = verdicts(data)
         lines, refused = output.count(b"\n"), output.count(_REFUSED)
         return Results(output, lines, refused, reasons(output, _REFUSED))
+
+    def _objects(self, lines: bytes | memoryview) -> bytes:
+        return self._codec.verify_ndjson(lines, tenant=self._tenant, now=self._now)
+
+    def _with_tokens(self, data: memoryview) -> bytes:
+        """Results of lines some of which may be bare tokens, in their order."""
+        lines = split_lines(data)
+        objects = b"".join(line + b"\n" for line in lines if not _is_bare_token(line))
+        verdicts = iter(self._objects(objects).split(b"\n"))
+        return b"".join(
+            self._token(line) if _is_bare_token(line) else next(verdicts) + b"\n" for line in lines
+        )
+
+    def _token(self, line: bytes) -> bytes:
+        token = line.rstrip(b"\r\t ")  # the white space of JSON
+        try:
+            found, _ = self._codec.verify_token(token, tenant=self._tenant, now=self._now)
+        except SigilError as error:
+            return json_line(refusal_fields(error))
+        return json_line({"valid": True, **fields_for_programs(found)})
 
     def refuse(self, error: SigilError) -> Results:
         """The result of a line that is too long to be read."""
         return Results(json_line(refusal_fields(error)), 1, 1, [(0, str(error))])
+
+
+def _may_hold_token(data: memoryview) -> bool:
+    """A quick look: no line of an ordinary stream of objects begins so."""
+    block = bytes(data)
+    return block.startswith(_TOKEN_START) or b"\n" + _TOKEN_START in block
+
+
+def _is_bare_token(line: bytes) -> bool:
+    return line.startswith(_TOKEN_START) and b"." in line
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,13 +87,14 @@ def run(args: argparse.Namespace) -> int:
     codec.verify_ndjson(b"", tenant=args.tenant, now=args.now)
     if args.ndjson:
         return run_lines(args, _VerifyLines(codec, args), "verify")
-    if sigil is None:
-        sigil = read_sigil(args.sigil_file)
     with open_output(args.output) as output:
         try:
+            if sigil is None:
+                sigil = read_sigil(args.sigil_file)
             found, canonical = _verify_one(codec, sigil, args)
         except SigilError as error:
-            place = f"{_payload_name(args)}: " if isinstance(error, CanonicalizationError) else ""
+            name = _payload_name(args) if sigil is not None else printable(args.sigil_file)
+            place = f"{name}: " if isinstance(error, CanonicalizationError) else ""
             complain(f"refused: {place}{error}")
             if args.json:
                 output.write(json_line(refusal_fields(error)))
@@ -67,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
                 output.abandon()
             return exits.REFUSED
         if args.payload:
-            output.write(canonical)
+            output.write_document(canonical)
         elif args.json:
             output.write(json_line({"valid": True, **fields_for_programs(found)}))
         else:
@@ -97,9 +132,15 @@ def _operands(args: argparse.Namespace) -> tuple[str | bytes | None, str | None]
 
 
 def read_sigil(path: str) -> str | bytes:
-    """A sigil from a file: exactly 64 binary bytes, or one of the text forms."""
+    """A sigil from a file: exactly 64 binary bytes, or one of the text forms.
+
+    Raises:
+        DocumentTooLargeError: the file is larger than any sigil that is taken.
+    """
     with Source(path) as source:
-        content = source.read_all()
+        content = source.read_at_most(_LARGEST_SIGIL_FILE)
+    if content is None:
+        raise line_too_long(_LARGEST_SIGIL_FILE)
     if len(content) == SIGIL_SIZE:
         return content
     return content.strip()

@@ -6,7 +6,6 @@ import collections
 import enum
 import gc
 import importlib
-import os
 import random
 import sys
 import threading
@@ -254,7 +253,7 @@ def test_nesting(values: ModuleType) -> None:
         values.canonicalize([[]] * 3, max_depth=1)
 
 
-@pytest.mark.skipif(os.environ.get("SIGIL_SANITIZED") == "1", reason="the sanitizer's frames are larger")
+@pytest.mark.unsanitized
 def test_nesting_on_a_small_stack() -> None:
     """The deepest values and texts fit threads that have 256 KiB of stack."""
     native = load_backend("native")

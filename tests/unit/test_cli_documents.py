@@ -107,6 +107,16 @@ def test_encode_with_an_expiry(run: Run, document: str) -> None:
     assert (fields["id"], fields["key_id"]) == (sigil.id, f"{sigil.key_id:08x}")
 
 
+def test_encode_beyond_the_calendar(run: Run, document: str) -> None:
+    """A lifetime out of range is complained of by the option's name."""
+    for lifetime in ("1000000w", "0.0001s"):
+        assert run("encode", document, "--tenant", "acme", "--expires-in", lifetime) == (
+            2,
+            b"",
+            "sigil: encode: --expires-in is out of range: under a millisecond, or beyond the year 9999\n",
+        )
+
+
 def test_encode_of_a_bad_document(run: Run) -> None:
     """A bad document makes no sigil and no file."""
     path = file("bad.json", "{")
@@ -238,6 +248,41 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(run: Run, document: str) ->
         ended = run("encode", "--tenant", "acme", document, *arguments)
         assert ended.status == 2
         assert "horse" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        ("-x.json", " -x; a file whose name begins with - is written ./-NAME"),
+        ("-é", "; a file whose name begins with - is written ./-NAME"),
+        ("--x.json", "; a file whose name begins with - is written ./-NAME"),
+        ("--frobnicate=1", " --frobnicate"),
+    ],
+)
+def test_an_unknown_option_is_named(run: Run, argument: str, shown: str) -> None:
+    """The option's own part is shown, and what a file of such a name needs."""
+    assert run("canon", argument) == (2, b"", f"sigil: canon: unknown option{shown}\n")
+
+
+def test_a_limit_of_lines_needs_lines(run: Run, document: str) -> None:
+    """--max-line-bytes without --ndjson would limit nothing: wrong usage."""
+    ended = run("canon", document, "--max-line-bytes", "1")
+    assert ended == (2, b"", "sigil: canon: --max-line-bytes goes with --ndjson\n")
+
+
+def test_output_that_is_no_file(run: Run, document: str) -> None:
+    """A folder, there or not, is named and takes no file's place."""
+    Path("sub").mkdir()
+    for name, cause in (
+        (".", "Is a directory"),
+        ("sub", "Is a directory"),
+        ("sub/", "Is a directory"),
+        ("missing/", "No such file or directory"),
+        (f"{document}/", "Not a directory"),
+    ):
+        assert run("canon", document, "-o", name) == (74, b"", f"sigil: {name}: {cause}\n")
+    assert run("canon", document, "-o", "").err == "sigil: '': No such file or directory\n"
+    assert sorted(path.name for path in Path().iterdir()) == ["document.json", "sub"]
 
 
 def test_unusable_files(run: Run, document: str) -> None:

@@ -143,6 +143,19 @@ def test_rotations_at_once_lose_no_key(run: Run) -> None:
     assert states == ["verify-only"] * 8 + ["active"]
 
 
+@pytest.mark.parametrize("duration", ["3650000d", "9999999w", "99999999999999w"])
+def test_keygen_retires_within_the_calendar(run: Run, duration: str) -> None:
+    """A moment that no key ring file may hold is refused, and the file stays as it is."""
+    run("keygen", "--keyring", "ring.json")
+    before = Path("ring.json").read_bytes()
+    assert run("keygen", "--keyring", "ring.json", "--rotate", "--retire-previous-in", duration) == (
+        2,
+        "",
+        "sigil: keygen: --retire-previous-in is out of range: beyond the year 9999\n",
+    )
+    assert Path("ring.json").read_bytes() == before
+
+
 def test_keygen_raw(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bare secret comes only on request, and works as the environment's."""
     status, out, err = run("keygen", "--raw")
@@ -242,6 +255,16 @@ def test_earlier_secrets_verify_and_never_sign(run: Run, monkeypatch: pytest.Mon
     assert [run("verify", sigil, "d", "--tenant", "a")[0] for sigil in sigils] == [0, 0]
 
 
+def test_a_secret_named_twice_is_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current secret among the earlier ones, or one of them twice, is as good as once."""
+    monkeypatch.setenv("SPIRAL_EVENT_SECRET", SECRET)
+    monkeypatch.setenv("SPIRAL_EVENT_SECRET_PREVIOUS", f"{OTHER}\n{SECRET}\n{OTHER}\n")
+    sigil = run("encode", "d", "--tenant", "a")[1].strip()
+    assert run("verify", sigil, "d", "--tenant", "a")[0] == 0
+    assert run("sign", "d")[1] == signature(SECRET)
+    assert run("sign", "d", "--verify", signature(OTHER).strip())[0] == 0
+
+
 def test_sign_follows_the_ring(run: Run) -> None:
     """The latest active key that is valid now signs; revoked and retired ones do not even verify."""
     path = ring_file(
@@ -285,11 +308,13 @@ def test_a_ring_without_a_key_to_sign_with(run: Run) -> None:
         {"SPIRAL_EVENT_SECRET_FILE": "missing"},
         {"SPIRAL_EVENT_SECRET_FILE": "d"},
         {"SPIRAL_EVENT_SECRET_FILE": "."},
-        {"SPIRAL_EVENT_SECRET": SECRET, "SPIRAL_EVENT_SECRET_PREVIOUS": SECRET},
+        {"SPIRAL_EVENT_SECRET_FILE": "/dev/zero"},
+        {"SPIRAL_EVENT_SECRET": SECRET, "SPIRAL_EVENT_SECRET_PREVIOUS_FILE": "/dev/zero"},
         {"SPIRAL_EVENT_SECRET": SECRET, "SPIRAL_EVENT_SECRET_PREVIOUS": "hunter2-short"},
         {"SPIRAL_EVENT_SECRET": SECRET, "SPIRAL_EVENT_SECRET_PREVIOUS_FILE": "missing"},
         {"SIGIL_KEYRING": "missing"},
         {"SIGIL_KEYRING": "."},
+        {"SIGIL_KEYRING": "/dev/zero"},
         {"SIGIL_KEYRING": "d"},
         {"SIGIL_KEYRING": "weak.json"},
         {"SIGIL_KEYRING": "twice.json"},

@@ -106,6 +106,17 @@ def test_decode_and_strand_as_filters() -> None:
     assert run("decode").returncode == 0
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/proc/self/fd/1", "link"])
+def test_output_to_a_redirected_file_by_name(name: str) -> None:
+    """-o /dev/stdout adds to the file behind standard output, as its redirection says."""
+    Path("link").symlink_to("/dev/stdout")
+    Path("log").write_text("precious\n")
+    with Path("log").open("ab") as log:
+        process = start("canon", "-o", name, stdout=log.fileno())
+        assert process.communicate(b"[1, 2]")[1] == b""
+    assert Path("log").read_text() == "precious\n[1,2]"
+
+
 def test_the_sigil_from_standard_input() -> None:
     """--sigil-file - takes the sigil from standard input and the payload from a file."""
     Path("d").write_text("[1]")
@@ -123,7 +134,7 @@ def test_version_needs_no_secret_and_no_command() -> None:
     )
     assert ended.stdout.decode() == f"sigil {sigil_native.__version__} ({sigil_native.backend} backend)\n"
     imported = set(re.findall(rb"sigil_native\.cli\.(\w+)", ended.stderr))
-    assert imported <= {b"exits", b"output", b"parser", b"values", b"streams"}
+    assert imported <= {b"command", b"exits", b"output", b"parser", b"values", b"streams"}
     assert b"importlib.metadata" not in ended.stderr
 
 
@@ -191,6 +202,28 @@ def test_interrupted(number: signal.Signals, status: int) -> None:
         assert process.wait(60) == status
         assert process.stderr.read() == b""
     assert list(Path().iterdir()) == []
+
+
+_INTERRUPTED_IMPORT = """
+import signal, sys
+from sigil_native.cli import main
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "sigil_native.cli.parser":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.exit(main(["canon"]))
+"""
+
+
+def test_interrupted_while_it_starts() -> None:
+    """Ctrl-C among the command's imports, most of a short run, ends it as quietly as later on."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_IMPORT], input=b"[1]", capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
 
 
 def test_slow_producers_get_results_at_once() -> None:
@@ -275,6 +308,26 @@ def test_no_progress_when_not_wanted() -> None:
     assert run(*ENCODE, text=b"1\n").stderr == b""
 
 
+def shown_to_people(*arguments: str, text: bytes) -> bytes:
+    """What a command writes to a terminal on standard output."""
+    master, slave = os.openpty()
+    with start(*arguments, stdout=slave) as process:
+        os.close(slave)
+        process.communicate(text)
+        assert process.returncode == 0
+    shown = os.read(master, 65536)
+    os.close(master)
+    return shown
+
+
+def test_canonical_bytes_end_a_terminal_s_line() -> None:
+    """On a terminal a newline follows canonical bytes; elsewhere they are exactly as sealed."""
+    token = run("encode", "--tenant", "acme", "--form", "token", text=b"[1, 2]").stdout.strip().decode()
+    for arguments in (["canon"], ["verify", token, "--tenant", "acme", "--payload"]):
+        assert run(*arguments, text=b"[1, 2]").stdout == b"[1,2]"
+        assert shown_to_people(*arguments, text=b"[1, 2]") == b"[1,2]\r\n"
+
+
 # -- memory --------------------------------------------------------------------
 
 _MEASURED = """
@@ -298,7 +351,7 @@ def peak_memory(*arguments: str) -> tuple[int, int]:
     return ended.returncode, int(ended.stdout)
 
 
-@pytest.mark.memory
+@pytest.mark.unsanitized
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_stays_flat() -> None:
     """A stream many times longer takes no more memory."""
@@ -318,7 +371,7 @@ def test_memory_stays_flat() -> None:
     assert large < small + 8 * 1024, f"peaks in KiB: {small} for {sizes[1]} events, {large} for {sizes[0]}"
 
 
-@pytest.mark.memory
+@pytest.mark.unsanitized
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_follow_a_long_line() -> None:
     """A long line is refused in the memory of its limit; blank lines do not add up either."""

@@ -57,6 +57,13 @@ def test_verify_a_sigil_from_a_file(run: Run, document: str, form: str) -> None:
     assert list(json.loads(ended.out)) == ["valid", "id", "key_id", "issued_at_ms", "expires_at_ms"]
 
 
+def test_verify_a_sigil_file_without_an_end(run: Run, document: str) -> None:
+    """A sigil's file is read up to a limit, beyond which nothing is a sigil."""
+    base = ["verify", "--sigil-file", "/dev/zero", document, "--tenant", "acme"]
+    assert run(*base) == (1, b"", "sigil: refused: /dev/zero: document too large (byte 67108864)\n")
+    assert json.loads(run(*base, "--json").out)["error"] == "document_too_large"
+
+
 def test_verify_a_token_by_itself(run: Run, document: str) -> None:
     """A token needs no payload, gives it on request, and must match one that is given."""
     token = seal("token")
@@ -115,6 +122,47 @@ def test_verify_lines(run: Run) -> None:
     assert run("verify", good, "--ndjson", "--tenant", "acme").status == 0
 
 
+def test_verify_lines_of_tokens(run: Run) -> None:
+    """What ``encode --form token --ndjson`` writes is verified as it is, among objects or alone."""
+    documents = file("documents", b'{"a":1}\n{\n[2]\n')
+    sealed = run("encode", documents, "--tenant", "acme", "--form", "token", "--ndjson").out
+    first, refused, last = sealed.splitlines()
+    whole = json.dumps({"sigil": seal(), "data": json.loads(DOCUMENT)}).encode()
+    lines = [
+        first + b"\r",
+        refused,
+        whole,
+        b"",
+        last[:-1] + b"_",
+        seal().encode(),
+        b"sgl1_.",
+        last + b" \t",
+        whole + b"\x0b",
+    ]
+    ended = run("verify", file("lines", b"\n".join([*lines, last])), "--ndjson", "--tenant", "acme")
+    verdicts = [json.loads(line) for line in ended.out.splitlines()]
+    errors = [verdict.get("error") for verdict in verdicts]
+    assert errors == [
+        None,
+        "line",
+        None,
+        "syntax",
+        "tag_mismatch",
+        "syntax",
+        "format",
+        None,
+        "trailing_data",
+        None,
+    ]
+    assert list(verdicts[0]) == list(verdicts[2])
+    assert verdicts[7] == verdicts[9]
+    assert (verdicts[0]["id"], verdicts[0]["valid"]) == (codec().decode(first.decode()).id, True)
+    assert ended.err.endswith("sigil: 6 of 10 lines refused\n")
+    tokens = file("tokens", first + b"\n" + last + b"\n")
+    assert run("verify", tokens, "--ndjson", "--tenant", "acme").status == 0
+    assert run("verify", tokens, "--ndjson", "--tenant", "other").status == 1
+
+
 def test_verify_a_line_over_the_limit(run: Run) -> None:
     """A line too long to be read has a verdict like the others."""
     path = file("lines", "x" * 200)
@@ -137,6 +185,7 @@ def test_verify_a_line_over_the_limit(run: Run) -> None:
         ["--ndjson", "--sigil-file", "a", "--tenant", "acme"],
         ["--ndjson", "--payload", "--tenant", "acme"],
         ["a", "--json", "--payload", "--tenant", "acme"],
+        ["a", "--tenant", "acme", "--max-line-bytes", "1MiB"],
         ["a", "--tenant", "acme", "--now", "later"],
         ["a", "--tenant", "acme", "--now", "-1"],
         ["a", "--tenant", ""],

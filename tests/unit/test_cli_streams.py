@@ -158,6 +158,25 @@ def test_replaced_output_keeps_mode_and_link(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+@pytest.mark.parametrize("ways", ["/dev/fd/{fd}", "/proc/self/fd/{fd}", "/proc/{pid}/fd/{fd}", "link"])
+def test_output_to_a_descriptor_goes_where_it_stands(tmp_path: Path, ways: str) -> None:
+    """An open file reached through its descriptor is continued, neither replaced nor emptied."""
+    path, link = tmp_path / "log", tmp_path / "link"
+    with path.open("wb", buffering=0) as log:
+        log.write(b"precious\n")
+        name = ways.format(fd=log.fileno(), pid=os.getpid())
+        if name == "link":
+            link.symlink_to(f"/dev/fd/{log.fileno()}")
+            name = str(link)
+        with open_output(name) as output:
+            output.write(b"new\n")
+        log.write(b"after\n")
+    assert path.read_bytes() == b"precious\nnew\nafter\n"
+    with pytest.raises(OSError, match="Bad file descriptor") as caught:
+        open_output("/dev/fd/987654")
+    assert caught.value.filename == "/dev/fd/987654"
+
+
 def test_output_to_a_device_is_direct() -> None:
     """A device is written to, not replaced."""
     with open_output("/dev/null") as output:

@@ -322,7 +322,7 @@ def test_payload_of_a_token_may_be_large(codec: Any) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.skipif(os.environ.get("SIGIL_SANITIZED") == "1", reason="the sanitizer keeps what is freed")
+@pytest.mark.unsanitized
 def test_memory_of_a_refused_payload_is_given_back() -> None:
     """A thread keeps no large payload until its next success."""
 

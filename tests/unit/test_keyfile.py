@@ -74,6 +74,7 @@ BAD_FILES: dict[str, str | bytes] = {
     "key 1: retire_at must be a number of seconds or None, not str": key_ring_text(
         {"secret": SECRET, "retire_at": SECRET}
     ),
+    "larger than 1 MiB": key_ring_text() + " " * (1 << 20),
     "key 2: the same secret as key 1": key_ring_text({"secret": SECRET}, {"secret": SECRET}),
 }
 
@@ -139,6 +140,28 @@ def test_written_file_is_read_back(tmp_path: Path) -> None:
     assert read_key_ring_file(path) == entries
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_text())["version"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["ring.json"]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [KeyEntry(A, retire_at=253402300800)],
+        [KeyEntry(A, not_before=float("nan"))],
+        [KeyEntry(A, "retired")],
+        [KeyEntry(A[:31])],
+        [KeyEntry(A), KeyEntry(A)],
+        [KeyEntry(number.to_bytes(32, "big")) for number in range(9000)],
+    ],
+    ids=["retire_at", "not_before", "state", "secret", "twice", "size"],
+)
+def test_what_could_not_be_read_is_not_written(tmp_path: Path, entries: list[KeyEntry]) -> None:
+    """The writer refuses what the reader would refuse, before it touches a file."""
+    path = tmp_path / "ring.json"
+    write_key_ring_file(path, [KeyEntry(B)])
+    with pytest.raises(KeyRingFormatError):
+        write_key_ring_file(path, entries, replace=True)
+    assert read_key_ring_file(path) == [KeyEntry(B)]
     assert [file.name for file in tmp_path.iterdir()] == ["ring.json"]
 
 
