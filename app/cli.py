@@ -15,6 +15,7 @@ from app import logs
 from app.development import ROLES, TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
 from app.routes import BASE
 from app.service import PortTakenError, run
+from app.tokens import LONGEST_SUBJECT, is_tenant
 from core.errors import DomainError
 from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
 
@@ -45,16 +46,42 @@ def serve(*, development: bool) -> None:
         run(settings, lambda url: _announce(settings, url))
     except SettingsError as error:
         _refuse(error)
-    except (PortTakenError, PrivateFileError) as error:
+    except PrivateFileError as error:
+        _fail(str(error), EXIT_CODE)
+    except PortTakenError as error:
         _fail(str(error))
     except (DomainError, OSError) as error:
         _fail(f"the store cannot be opened: {error}")
 
 
+def _tenant_name(_context: object, _parameter: object, name: str) -> str:
+    if not is_tenant(name):
+        raise click.BadParameter("a tenant has 1 to 128 bytes of UTF-8, without NUL")
+    return name
+
+
+def _subject_name(_context: object, _parameter: object, name: str) -> str:
+    if len(name) > LONGEST_SUBJECT:
+        raise click.BadParameter(f"a subject has at most {LONGEST_SUBJECT} characters")
+    return name
+
+
 @main.command()
-@click.option("--tenant", required=True, help="The tenant that the token acts for.")
-@click.option("--role", "roles", multiple=True, help="Repeat for several; without it: all roles.")
-@click.option("--subject", default="developer", show_default=True, help="Who the token names.")
+@click.option("--tenant", required=True, callback=_tenant_name, help="The tenant that the token acts for.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice(ROLES),
+    help="Repeat for several; without it: all roles.",
+)
+@click.option(
+    "--subject",
+    default="developer",
+    show_default=True,
+    callback=_subject_name,
+    help="Who the token names.",
+)
 @click.option("--seconds", default=30 * 86400, show_default=True, type=click.IntRange(1, 366 * 86400))
 def token(tenant: str, roles: tuple[str, ...], subject: str, seconds: int) -> None:
     """Print a token of the development issuer."""
@@ -64,8 +91,10 @@ def token(tenant: str, roles: tuple[str, ...], subject: str, seconds: int) -> No
     data_dir = Path(os.environ.get("SIGIL_DATA_DIR") or "data")
     try:
         issuer = DevelopmentIssuer(data_dir)
-    except (PrivateFileError, OSError) as error:
-        _fail(str(error))
+    except PrivateFileError as error:
+        _fail(str(error), EXIT_CODE)
+    except OSError as error:
+        _fail(f"SIGIL_DATA_DIR: {error.filename}: {error.strerror}", EXIT_CODE)
     click.echo(issuer.token(tenant, subject, roles or ROLES, lifetime=seconds))
 
 
@@ -77,26 +106,26 @@ def _settings(environment: str | None) -> Settings:
 
 
 def _announce(settings: Settings, url: str) -> None:
+    log = structlog.get_logger("app")
+    log.info("listening", url=url, environment=settings.environment, pid=os.getpid())
     if settings.is_development:
-        click.echo(f"Sigil DNA in development mode: {url}")
+        click.echo(f"\nSigil DNA in development mode: {url} (Ctrl-C stops it)")
         click.echo(f"Records: {settings.store_url}")
         if settings.jwt_issuer:
             click.echo(f"Tokens come from {settings.jwt_issuer}")
         else:
             _print_invitation(settings, url + BASE)
         sys.stdout.flush()
-    log = structlog.get_logger("app")
-    log.info("listening", url=url, environment=settings.environment, pid=os.getpid())
 
 
 def _print_invitation(settings: Settings, sigils: str) -> None:
     issuer = DevelopmentIssuer(settings.data_dir)
     bearer = issuer.token("acme", "developer", ROLES, lifetime=TOKEN_DAYS * 86400)
-    click.echo(f"\nA token for tenant acme with every role, for {TOKEN_DAYS} days:\n{bearer}")
-    click.echo(f"(for other tenants: {os.path.relpath(sys.executable)} -m app token --tenant NAME)")
-    click.echo("\nSeal an event:\n" + _curl(sigils, bearer, f'{{"data":{_EVENT}}}'))
-    click.echo('\nVerify it, with the "sigil" of the answer in the place of SIGIL:')
-    click.echo(_curl(f"{sigils}/verify", bearer, f'{{"sigil":"SIGIL","data":{_EVENT}}}'))
+    click.echo(f"\nA token for tenant acme with every role, for {TOKEN_DAYS} days:\n\nTOKEN={bearer}\n")
+    click.echo(f"For other tenants: {os.path.relpath(sys.executable)} -m app token --tenant NAME")
+    click.echo("\nSeal an event, in another terminal:\n\n" + _curl(sigils, bearer, f'{{"data":{_EVENT}}}'))
+    click.echo('\nVerify it, with the "sigil" of the answer in the place of SIGIL:\n')
+    click.echo(_curl(f"{sigils}/verify", bearer, f'{{"sigil":"SIGIL","data":{_EVENT}}}') + "\n")
 
 
 def _curl(url: str, bearer: str, body: str) -> str:

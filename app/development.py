@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from app.jwks import PublicKey, public_key
+from sigil_native import HmacKey
 
 ISSUER: Final = "sigil-development"
 AUDIENCE: Final = "sigil"
@@ -23,21 +25,32 @@ TOKEN_DAYS: Final = 30
 
 
 class PrivateFileError(Exception):
-    """A file with a secret is open to others."""
+    """A file with a secret is open to others, or damaged."""
 
 
 def event_secret(data_dir: Path) -> str:
     """The secret that seals in development; made when first asked for."""
     path = data_dir / "development" / "event-secret"
-    return _kept(path, lambda: secrets.token_urlsafe(48).encode()).decode()
+    kept = _kept(path, lambda: secrets.token_urlsafe(48).encode())
+    try:
+        secret = kept.decode()
+        HmacKey(secret)
+    except ValueError:
+        raise _damaged(path) from None
+    return secret
 
 
 class DevelopmentIssuer:
     """Signs tokens with a key of its own. Tokens stay valid across restarts, as the key is kept."""
 
     def __init__(self, data_dir: Path) -> None:
-        pem = _kept(data_dir / "development" / "issuer-key.pem", _new_key)
-        self._key = ECKey.import_key(pem)
+        path = data_dir / "development" / "issuer-key.pem"
+        try:
+            self._key = ECKey.import_key(_kept(path, _new_key))
+        except (ValueError, JoseError):
+            raise _damaged(path) from None
+        if not self._key.is_private or self._key.curve_name != "P-256":
+            raise _damaged(path)
         self._key_id = self._key.thumbprint()
 
     @property
@@ -58,6 +71,10 @@ class DevelopmentIssuer:
             "exp": now + lifetime,
         }
         return jwt.encode({"alg": "ES256", "kid": self._key_id}, claims, self._key)
+
+
+def _damaged(path: Path) -> PrivateFileError:
+    return PrivateFileError(f"{path} is damaged; restore it, or delete it to have a new one made")
 
 
 def _new_key() -> bytes:

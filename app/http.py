@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
@@ -60,6 +61,13 @@ class Context:
         return context
 
 
+class BodyLimits(msgspec.Struct, frozen=True):
+    """What a request's body may take: bytes, and seconds until its last one."""
+
+    size: int
+    seconds: float
+
+
 class Reply(msgspec.Struct, frozen=True):
     """A whole answer."""
 
@@ -101,11 +109,11 @@ def body_too_large(limit: int) -> ProblemError:
     return ProblemError("body_too_large", f"the body may have {limit} bytes")
 
 
-async def read_json_text(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The bytes of a JSON body, never more than ``limit`` of them held.
+async def read_json_text(scope: Scope, receive: Receive, limits: BodyLimits) -> bytes:
+    """The bytes of a JSON body, never more than the limit of them held.
 
     Raises:
-        ProblemError: not application/json, or too large.
+        ProblemError: not application/json, too large, or too slow.
         ClientGoneError: the client went away.
     """
     context = Context.of(scope)
@@ -113,6 +121,17 @@ async def read_json_text(scope: Scope, receive: Receive, limit: int) -> bytes:
         raise ProblemError("unsupported_media_type", "the content type must be application/json")
     if context.content_encoding not in {b"", b"identity"}:
         raise ProblemError("unsupported_media_type", "the body must not be compressed")
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await _body(receive, limits.size)
+    except TimeoutError:
+        # Nobody knows where the next request would begin.
+        headers = ((b"connection", b"close"),)
+        detail = f"the body must arrive within {limits.seconds} seconds"
+        raise ProblemError("body_timeout", detail, headers=headers) from None
+
+
+async def _body(receive: Receive, limit: int) -> bytes:
     message = await receive()
     body = _part(message)
     if message.get("more_body"):

@@ -22,7 +22,13 @@ from sigil_native import __version__
 
 _Schema = dict[str, Any]
 
-_BODY_PROBLEMS: Final = ("syntax", "invalid_request", "body_too_large", "unsupported_media_type")
+_BODY_PROBLEMS: Final = (
+    "syntax",
+    "invalid_request",
+    "body_timeout",
+    "body_too_large",
+    "unsupported_media_type",
+)
 _AUTH_PROBLEMS: Final = ("unauthenticated", "forbidden", "keys_unavailable")
 _WITHHELD: Final = ("record_corrupt", "record_unverifiable")
 _STORE_PROBLEMS: Final = ("store_unavailable", "store_overloaded")

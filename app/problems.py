@@ -15,7 +15,7 @@ from core.errors import (
     RecordUnverifiableError,
     StoreUnavailableError,
 )
-from sigil_native.errors import CanonicalizationError, InvalidExpiryError, NoActiveKeyError, SigilError
+from sigil_native.errors import CanonicalizationError, NoActiveKeyError, SigilError
 
 MEDIA_TYPE: Final = b"application/problem+json"
 _TYPE_PREFIX: Final = "urn:sigil-dna:problem:"
@@ -44,7 +44,6 @@ KINDS: Final[dict[str, Kind]] = {
     "nesting_too_deep": Kind(422, "The body is nested too deeply"),
     # What a request can have wrong.
     "invalid_request": Kind(422, "The request does not have the expected form"),
-    "invalid_expiry": Kind(422, "The lifetime is out of range"),
     "data_missing": Kind(422, "The payload is missing"),
     "invalid_query": Kind(400, "The query does not have the expected form"),
     "invalid_cursor": Kind(400, "The cursor is not valid"),
@@ -52,6 +51,7 @@ KINDS: Final[dict[str, Kind]] = {
     "forbidden": Kind(403, "The token does not allow this"),
     "not_found": Kind(404, "There is nothing here"),
     "method_not_allowed": Kind(405, "The method is not allowed here"),
+    "body_timeout": Kind(408, "The body did not arrive in time"),
     "body_too_large": Kind(413, "The body is too large"),
     "unsupported_media_type": Kind(415, "The body must be application/json"),
     # What the service can have wrong.
@@ -147,8 +147,6 @@ def problem_from(error: Exception) -> ProblemError | None:
         problem.detail = error.problem
         problem.pointer = error.pointer
         problem.offset = error.offset
-    elif isinstance(error, InvalidExpiryError):
-        problem.pointer = "/expires_in"
     elif isinstance(error, StoreUnavailableError | KeysUnavailableError):
         problem.headers = _retry_after(error.retry_after)
     elif isinstance(error, NoActiveKeyError):

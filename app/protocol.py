@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,6 +17,9 @@ _REFUSAL: Final = (
 class BoundedProtocol(HttpToolsProtocol):
     """Ends a connection whose request never comes to its body, or never ends after it.
 
+    A head that is not whole when the keep-alive time has passed is given up, as a connection without
+    one is.
+
     The parser keeps a head until it is whole, whatever its size. And it reports trailers as if they
     were headers, which a proxy has not looked at: they are dropped (RFC 9110 §6.5.1).
     """
@@ -24,6 +28,17 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_trailers = False
     #: Received since the head, or what may be trailers, began: at most a piece more than belongs to it.
     _pending = 0
+    _head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection, which owes us a head."""
+        super().connection_made(transport)
+        self._watch_head(expected=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end of the connection."""
+        self._watch_head(expected=False)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived."""
@@ -33,6 +48,20 @@ class BoundedProtocol(HttpToolsProtocol):
         if too_large and not self.transport.is_closing():
             self.transport.write(_REFUSAL)
             self.transport.close()
+        self._watch_head(expected=self._in_head)
+
+    def _watch_head(self, *, expected: bool) -> None:
+        """Give a head its time, once; most arrive whole and need no clock."""
+        if not expected and self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+        elif expected and self._head_deadline is None:
+            self._head_deadline = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: whoever offers another protocol is answered in this one."""
 
     def on_message_begin(self) -> None:
         """A request's first byte."""

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope
 
 from app.asgi import Resource
-from app.http import Reply, json_reply, read_json_text
+from app.http import BodyLimits, Reply, json_reply, read_json_text
 from app.openapi import document
 from app.problems import ProblemError
 from app.schemas import (
@@ -52,10 +52,10 @@ _revoke_request = msgspec.json.Decoder(RevokeRequest)
 class SigilRoutes:
     """The verbs over HTTP."""
 
-    def __init__(self, engine: Engine, authenticator: Authenticator, *, max_body_bytes: int) -> None:
+    def __init__(self, engine: Engine, authenticator: Authenticator, body_limits: BodyLimits) -> None:
         self._engine = engine
         self._authenticator = authenticator
-        self._max_body_bytes = max_body_bytes
+        self._body_limits = body_limits
 
     def routes(self) -> list[Route]:
         """Where each verb lives."""
@@ -118,7 +118,7 @@ class SigilRoutes:
         The whole body is canonicalised, envelope included: msgspec would take duplicate members
         and malformed UTF-8. What it then cuts out of the canonical text is canonical itself.
         """
-        text = await read_json_text(scope, receive, self._max_body_bytes)
+        text = await read_json_text(scope, receive, self._body_limits)
         canonical = canonicalize_json(text, max_depth=_MAX_DEPTH)
         try:
             return decoder.decode(canonical)

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from app.asgi import Guard, not_found
 from app.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
+from app.http import BodyLimits
 from app.jwks import FixedKeys, RemoteKeys
 from app.protocol import BoundedProtocol
 from app.routes import ServiceRoutes, SigilRoutes
@@ -26,6 +27,7 @@ from core.settings import Settings
 from core.sql_store import SqlStore
 
 _BACKLOG: Final = 2048
+#: Also for a request's head, from its first byte or the connection's beginning.
 _KEEP_ALIVE_SECONDS: Final = 75
 
 
@@ -33,7 +35,7 @@ class PortTakenError(Exception):
     """The service cannot listen where it was told to."""
 
 
-def build_app(engine: Engine, authenticator: Authenticator, *, max_body_bytes: int) -> ASGIApp:
+def build_app(engine: Engine, authenticator: Authenticator, body_limits: BodyLimits) -> ASGIApp:
     """The ASGI application. It closes engine and authenticator when the server shuts down."""
 
     @contextlib.asynccontextmanager
@@ -42,12 +44,12 @@ def build_app(engine: Engine, authenticator: Authenticator, *, max_body_bytes: i
         await engine.close()
         await authenticator.close()
 
-    sigils = SigilRoutes(engine, authenticator, max_body_bytes=max_body_bytes)
+    sigils = SigilRoutes(engine, authenticator, body_limits)
     service = ServiceRoutes(engine, authenticator)
     router = Router(
         [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
     )
-    return Guard(router, max_body_bytes=max_body_bytes)
+    return Guard(router, max_body_bytes=body_limits.size)
 
 
 def authenticator_from(settings: Settings) -> Authenticator:
@@ -57,6 +59,10 @@ def authenticator_from(settings: Settings) -> Authenticator:
         return Authenticator(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     issuer = DevelopmentIssuer(settings.data_dir)
     return Authenticator(FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> PortTakenError:
+    return PortTakenError(f"SIGIL_HOST, SIGIL_PORT: cannot listen on {host} port {port}: {error.strerror}")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -71,14 +77,14 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise PortTakenError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise _cannot_listen(host, port, error) from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise PortTakenError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise _cannot_listen(host, port, error) from None
     listener.setblocking(False)
     return listener
 
@@ -125,7 +131,7 @@ def _serve(
     listener: socket.socket,
     on_started: Callable[[str], None],
 ) -> None:
-    app = build_app(engine, authenticator, max_body_bytes=settings.max_body_bytes)
+    app = build_app(engine, authenticator, BodyLimits(settings.max_body_bytes, settings.body_timeout))
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(

@@ -24,7 +24,7 @@ _LONGEST_HEADER: Final = 8192
 _FUTURE_SKEW: Final = 60
 _MOST_CACHED: Final = 4096
 _LARGEST_TENANT: Final = 128
-_LARGEST_SUBJECT: Final = 255
+LONGEST_SUBJECT: Final = 255
 _TYPES: Final = frozenset({None, "JWT", "jwt", "at+jwt", "application/at+jwt"})
 #: Members that let a token bring its own key, or demand what we do not know (RFC 8725 §3.10).
 _REFUSED_MEMBERS: Final = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
@@ -157,8 +157,17 @@ class Authenticator:
             raise TokenRefusedError("expired")
         if max(claims.nbf, claims.iat) > now + _FUTURE_SKEW:
             raise TokenRefusedError("not valid yet")
-        if len(claims.sub) > _LARGEST_SUBJECT:
+        if len(claims.sub) > LONGEST_SUBJECT:
             raise TokenRefusedError("the subject is too long")
+
+
+def is_tenant(name: str) -> bool:
+    """Whether records can be a tenant's of this name: 1 to 128 bytes of UTF-8, without NUL."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    return 0 < size <= _LARGEST_TENANT and "\0" not in name
 
 
 def _bearer_token(header: bytes) -> bytes:
@@ -191,7 +200,7 @@ def _header(token: bytes) -> dict[str, Any]:
 def _tenant(claims: _Claims) -> str:
     named = {claims.tenant_camel, claims.tenant_snake} - {None}
     tenant = named.pop() if len(named) == 1 else None
-    if not tenant or "\0" in tenant or len(tenant.encode()) > _LARGEST_TENANT:
+    if tenant is None or not is_tenant(tenant):
         raise ProblemError("forbidden", "the token names no tenant")
     return tenant
 

@@ -15,7 +15,7 @@ class StoreUnavailableError(DomainError):
     """The store cannot answer now. Nothing was acknowledged; the same call may work later.
 
     Attributes:
-        reason: short and stable: ``locked``, ``full``, ``io``, ``overloaded``, ``closed``.
+        reason: short and stable: ``locked``, ``full``, ``io``, ``replaced``, ``overloaded``, ``closed``.
         retry_after: seconds after which another attempt makes sense.
     """
 

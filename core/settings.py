@@ -76,6 +76,18 @@ def _sqlite_url(url: str) -> str:
     return url
 
 
+def _folder(path: Path) -> Path:
+    """A folder, or a place where one can be made."""
+    place = path.absolute()
+    try:
+        nearest = next(one for one in (place, *place.parents) if one.exists())
+    except OSError as error:
+        raise ValueError(f"the folder cannot be used: {error.strerror}") from None
+    if not nearest.is_dir():
+        raise ValueError("not a folder, nor inside of one")
+    return path
+
+
 def _is_loopback(host: str | None) -> bool:
     if host == "localhost":
         return True
@@ -118,7 +130,9 @@ class Settings(BaseSettings):
     jwt_jwks_uri: Annotated[str, AfterValidator(_absolute_url)] | None = Field(
         default=None, validation_alias="JWT_JWKS_URI"
     )
-    data_dir: Path = Field(default=Path("data"), validation_alias="SIGIL_DATA_DIR")
+    data_dir: Annotated[Path, AfterValidator(_folder)] = Field(
+        default=Path("data"), validation_alias="SIGIL_DATA_DIR"
+    )
     store_url_setting: Annotated[str, AfterValidator(_sqlite_url)] | None = Field(
         default=None, validation_alias="SIGIL_STORE_URL"
     )
@@ -127,6 +141,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=1 << 20, ge=1 << 10, le=64 << 20, validation_alias="SIGIL_MAX_BODY_BYTES"
     )
+    body_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_BODY_TIMEOUT")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
 
     @property
@@ -227,6 +242,8 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
             problems.append("SIGIL_NATIVE_PURE: the pure backend is not for production; unset this")
     elif missing and len(missing) < len(_JWT_NAMES):
         problems += [f"{name}: required when another JWT_ setting is given" for name in missing]
+    if development and not _is_loopback(given.get("SIGIL_HOST", "127.0.0.1")):
+        problems.append("SIGIL_HOST: must be loopback in development, where everybody gets a token")
     with contextlib.suppress(ValueError):  # which the field's own check reports
         uri = urlsplit(given.get("JWT_JWKS_URI", ""))
         if uri.scheme == "http" and not (development and _is_loopback(uri.hostname)):
@@ -239,7 +256,7 @@ def _unknown_names(environ: Mapping[str, str]) -> list[str]:
     problems = []
     for name in sorted(environ):
         if name.startswith(_OWN_PREFIXES) and not name.startswith(_FOREIGN_PREFIXES) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
             hint = f"; did you mean {near[0]}?" if near else ""
             problems.append(f"{name}: no such setting{hint}")
     return problems

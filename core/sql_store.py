@@ -134,12 +134,19 @@ class SqlStore:
     """
 
     def __init__(
-        self, writing: sa.Engine, reading: sa.Engine, *, max_waiting: int, max_waiting_bytes: int
+        self,
+        writing: sa.Engine,
+        reading: sa.Engine,
+        files: sqlite.FilesInPlace,
+        *,
+        max_waiting: int,
+        max_waiting_bytes: int,
     ) -> None:
         self._writing = writing
         self._reading = reading
+        self._files = files
         self._writer = GroupCommitWriter(
-            writing, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
+            writing, files.check, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sigil-store-reader")
         self._closed = False
@@ -162,7 +169,8 @@ class SqlStore:
             OSError: the file cannot be created or opened.
         """
         parsed = sa.make_url(url)
-        sqlite.create_private_file(sqlite.database_path(parsed))
+        path = sqlite.database_path(parsed)
+        sqlite.create_private_file(path)
         writing = sqlite.writing_engine(parsed)
         reading = sqlite.reading_engine(parsed, _READERS)
         try:
@@ -185,6 +193,7 @@ class SqlStore:
         store = cls(
             writing,
             reading,
+            sqlite.FilesInPlace(path),
             max_waiting=max_waiting,
             max_waiting_bytes=max_waiting_bytes,
         )
@@ -258,6 +267,7 @@ class SqlStore:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._call_reader, work)
 
     def _call_reader(self, work: Callable[[sa.Connection], _T]) -> _T:
+        self._files.check()
         try:
             with self._reading.connect() as connection:
                 return work(connection)

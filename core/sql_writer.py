@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -78,8 +78,12 @@ class GroupCommitWriter:
     commit of its transaction and never before. A caller that stops waiting takes nothing back.
     """
 
-    def __init__(self, engine: sa.Engine, *, max_waiting: int, max_waiting_bytes: int) -> None:
+    def __init__(
+        self, engine: sa.Engine, check: Callable[[], None], *, max_waiting: int, max_waiting_bytes: int
+    ) -> None:
+        """Prepare; ``check`` raises where a commit would not count, and is asked before and after."""
         self._engine = engine
+        self._check = check
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
         # Guards everything below; the thread waits on it for work.
@@ -127,7 +131,9 @@ class GroupCommitWriter:
     def _run(self) -> None:
         while batch := self._take():
             try:
+                self._check()
                 outcomes = self._commit(batch)
+                self._check()
             except Exception as error:
                 # Whatever it is, the callers must hear of it and the thread must go on.
                 outcomes = self._after_failure(batch, error)
@@ -172,7 +178,7 @@ class GroupCommitWriter:
         return outcomes
 
     def _after_failure(self, batch: Sequence[_Waiting], error: Exception) -> list[_Outcome]:
-        """Nothing of the batch was committed, as far as anybody knows."""
+        """Nothing of the batch is kept, as far as anybody knows."""
         failure = _write_error(error)
         if isinstance(failure, StoreUnavailableError) and failure.reason != "locked":
             self._disconnect()

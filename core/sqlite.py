@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool, StaticPool
+
+from core.errors import StoreUnavailableError
 
 _LOCK_WAIT_MS: Final = 2000
 #: Pages in the write-ahead log at which a commit copies them into the database (4 KiB each).
@@ -22,8 +25,10 @@ def database_path(url: sa.URL) -> Path:
     """
     if url.get_backend_name() != "sqlite" or url.get_driver_name() != "pysqlite":
         raise ValueError("the store must be an SQLite file: sqlite:///path")
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:") or url.query:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ValueError("the store must be a plain file: records in memory would not survive a restart")
+    if url.query:
+        raise ValueError("the store's URL takes no options: nothing may follow the path")
     return Path(url.database)
 
 
@@ -31,6 +36,38 @@ def create_private_file(path: Path) -> None:
     """Create the database file, and its folder, for its owner alone; SQLite's other files follow its mode."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+class FilesInPlace:
+    """Tells whether the database's path still names the files that are open.
+
+    A file that is removed or replaced while it is open goes on taking writes, which nobody will find
+    again. Make it when the database is open; the log is there then too, and stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._paths = (os.fspath(path), f"{path}-wal")
+        self._opened = self._identities()
+
+    def check(self) -> None:
+        """Look again; costs a microsecond or two.
+
+        Raises:
+            StoreUnavailableError: somebody has taken a file away.
+        """
+        if self._identities() != self._opened:
+            raise StoreUnavailableError("replaced", retry_after=30)
+
+    def _identities(self) -> Sequence[tuple[int, int] | None]:
+        return [_identity(path) for path in self._paths]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - on the path of every read and write
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def writing_engine(url: sa.URL) -> sa.Engine:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.client
+import json
 import os
 import re
 import resource
@@ -11,7 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
+from app.protocol import BoundedProtocol
 from sigil_native import KeyRing, SigilCodec
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import SIGILS, Service
@@ -127,6 +134,15 @@ def test_what_is_no_http(service: Service, request_text: bytes) -> None:
     assert service.call("GET", "/healthz").status == 200
 
 
+@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+def test_offers_to_upgrade(service: Service, protocol: str) -> None:
+    """Whoever offers another protocol is answered in HTTP/1.1, and the log has no word of it."""
+    before = service.log_path.read_text()
+    headers = {"Connection": "Upgrade", "Upgrade": protocol, "Sec-WebSocket-Version": "13"}
+    assert service.call("GET", "/healthz", headers=headers).json == {"status": "ok"}
+    assert service.log_path.read_text() == before
+
+
 def answer_to_a_flood(connection: socket.socket, piece: bytes) -> bytes:
     """Send the piece again and again until the other side hangs up; what it said."""
     for _ in range(1000):
@@ -154,6 +170,56 @@ def test_endless_heads(service: Service, beginning: bytes, more: bytes) -> None:
         connection.sendall(beginning)
         assert b"HTTP/1.1 431 " in answer_to_a_flood(connection, more * 20_000)
     assert service.call("GET", "/healthz").status == 200
+
+
+async def test_heads_that_stop() -> None:
+    """A connection without a whole head is closed when its time is over, whatever trickles in."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_keep_alive=1)
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: BoundedProtocol(config, state, {}), "127.0.0.1", 0)
+    begun = loop.time()
+
+    async def until_closed(beginning: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(beginning)
+        answer = b""
+        async with asyncio.timeout(10):
+            while not reader.at_eof():
+                writer.write(b"a")
+                with contextlib.suppress(TimeoutError):
+                    answer += await asyncio.wait_for(reader.read(4096), 0.3)
+        writer.close()
+        return answer
+
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    answers = await asyncio.gather(*map(until_closed, [b"GET /", whole + b"GET / HTTP/1.1\r\nX: "]))
+    assert [answer[:12] for answer in answers] == [b"", b"HTTP/1.1 204"]
+    assert 0.9 < loop.time() - begun < 5
+    server.close()
+
+
+def test_slow_body(new_service: Callable[..., Service]) -> None:
+    """A body that does not arrive in time is answered with 408, and the connection closed."""
+    service = new_service(SIGIL_BODY_TIMEOUT="1").start()
+    head = (
+        f"POST {SIGILS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token()}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    ).encode()
+    for beginning in (b"", b'{"data"'):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+            connection.sendall(head + beginning)
+            answer = b""
+            while piece := connection.recv(4096):
+                answer += piece
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"connection: close" in answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "body_timeout"
 
 
 def test_large_head(service: Service) -> None:
@@ -200,6 +266,20 @@ def test_client_that_goes_away(service: Service) -> None:
         )
     assert service.call("GET", SIGILS, token=token).json["sigils"] == []
     assert service.log_path.read_text() == before
+
+
+def test_database_deleted(new_service: Callable[..., Service]) -> None:
+    """Without its database the service acknowledges nothing, and readiness says why."""
+    service = new_service().start()
+    token = service.token()
+    kept = service.encode({"a": 1}, token=token)
+    (service.data_dir / "sigils.db").unlink()
+    refused = service.call("POST", SIGILS, {"data": {"a": 2}}, token=token)
+    assert (refused.status, refused.json["code"]) == (503, "store_unavailable")
+    ready = service.call("GET", "/readyz")
+    assert (ready.status, ready.json["code"]) == (503, "not_ready")
+    assert "replaced" in ready.json["detail"]
+    assert service.verify(kept["sigil"], {"a": 1}, token=token)["reason"] == "revocation_unknown"
 
 
 def test_full_disk(new_service: Callable[..., Service]) -> None:

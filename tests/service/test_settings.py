@@ -120,6 +120,11 @@ def test_unknown_names(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert problems(monkeypatch, **GOOD, **{name: "x"})[0].startswith(f"{name}: no such setting")
 
 
+def test_far_names_are_not_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that resembles no setting gets no suggestion."""
+    assert problems(monkeypatch, **GOOD, SIGIL_FOO="x") == ["SIGIL_FOO: no such setting"]
+
+
 def test_empty_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty variable, as composed environments produce them, counts as absent."""
     assert load(monkeypatch, **GOOD, SIGIL_PORT="", SIGIL_KEYRING="").port == 8080
@@ -210,6 +215,30 @@ def test_half_of_the_jwt_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_store_that_would_forget(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """A store that is no SQLite file is refused."""
     assert problems(monkeypatch, **GOOD, SIGIL_STORE_URL=url)[0].startswith("SIGIL_STORE_URL: ")
+
+
+def test_store_url_with_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options of a store's URL are refused as what they are."""
+    found = problems(monkeypatch, **GOOD, SIGIL_STORE_URL="sqlite:////x.db?mode=ro")
+    assert found == ["SIGIL_STORE_URL: the store's URL takes no options: nothing may follow the path"]
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/null/data"])
+def test_data_folder_that_is_none(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """A data folder that cannot be made is a mistake of its variable."""
+    assert problems(monkeypatch, **GOOD, SIGIL_DATA_DIR=path) == [
+        "SIGIL_DATA_DIR: not a folder, nor inside of one"
+    ]
+
+
+def test_development_stays_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Development mode, which hands out tokens, listens to this machine alone."""
+    for host in ("127.0.0.2", "::1", "localhost"):
+        load(monkeypatch, SIGIL_ENVIRONMENT="development", SIGIL_HOST=host)
+    for host in ("0.0.0.0", "::", "192.0.2.1", "sigil.example"):  # noqa: S104
+        found = problems(monkeypatch, SIGIL_ENVIRONMENT="development", SIGIL_HOST=host)
+        assert [problem.partition(":")[0] for problem in found] == ["SIGIL_HOST"]
+        load(monkeypatch, **GOOD, SIGIL_ENVIRONMENT="production", SIGIL_HOST=host)
 
 
 def test_exit_code() -> None:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from joserfc.jwk import ECKey
 
 import sigil_native
 from app.cli import main
-from app.development import event_secret
+from app.development import DevelopmentIssuer, PrivateFileError, event_secret
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 
 
@@ -32,9 +33,13 @@ def command(*arguments: str, **variables: str) -> Result:
 def test_the_printed_lines_work(new_service: Callable[..., Service]) -> None:
     """The printed curl lines work when pasted into a shell: an event is sealed, then verified."""
     service = new_service().start(fresh=True)
-    lines = service.output_path.read_text().splitlines()
-    assert any(service.url in line for line in lines[:1])
+    while not (banner := service.output_path.read_text()).endswith("\n\n") or banner.count("\ncurl ") < 2:
+        time.sleep(0.01)
+    lines = banner.splitlines()
+    assert f"{service.url} (Ctrl-C stops it)" in lines[1]
+    (token,) = [line for line in lines if line.startswith("TOKEN=")]
     seal, verify = [line for line in lines if line.startswith("curl ")]
+    assert token.removeprefix("TOKEN=") in seal
     sealed = subprocess.run(["sh", "-c", seal], capture_output=True, check=True)
     record = json.loads(sealed.stdout)
     assert record["status"] == "active"
@@ -65,8 +70,33 @@ def test_open_secret_is_refused(new_service: Callable[..., Service]) -> None:
     event_secret(service.data_dir)
     (service.data_dir / "development" / "event-secret").chmod(0o644)
     code, said = service.start_in_vain()
-    assert code == 69
+    assert code == 78
     assert "chmod 600" in said
+
+
+@pytest.mark.parametrize("name", ["event-secret", "issuer-key.pem"])
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN", b"\xff" * 40])
+def test_damaged_secret(new_service: Callable[..., Service], name: str, content: bytes) -> None:
+    """A damaged file of development mode stops the start, and is named in one line."""
+    service = new_service()
+    event_secret(service.data_dir)
+    DevelopmentIssuer(service.data_dir)
+    path = service.data_dir / "development" / name
+    path.write_bytes(content)
+    code, said = service.start_in_vain()
+    assert code == 78
+    assert said == f"{path} is damaged; restore it, or delete it to have a new one made\n"
+
+
+def test_issuer_key_of_another_kind(tmp_path: Path) -> None:
+    """The issuer's key must be able to sign what it is there for."""
+    DevelopmentIssuer(tmp_path)
+    path = tmp_path / "development" / "issuer-key.pem"
+    key = ECKey.import_key(path.read_bytes())
+    for other in (key.as_pem(private=False), ECKey.generate_key("P-384").as_pem(private=True)):
+        path.write_bytes(other)
+        with pytest.raises(PrivateFileError, match="damaged"):
+            DevelopmentIssuer(tmp_path)
 
 
 def test_tokens_for_others(service: Service) -> None:
@@ -80,6 +110,31 @@ def test_tokens_for_others(service: Service) -> None:
     assert service.call("POST", SIGILS, {"data": {}}, token=token).status == 403
     refused = command("token", "--tenant", "globex", **data, SIGIL_ENVIRONMENT="production")
     assert (refused.exit_code, refused.stdout) == (78, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tenant", ""], "1 to 128 bytes"),
+        (["--tenant", "\u00e9" * 65], "1 to 128 bytes"),
+        (["--tenant", "a\udcff"], "1 to 128 bytes"),
+        (["--tenant", "acme", "--role", "sigil:decode"], "'sigil:encode'"),
+        (["--tenant", "acme", "--subject", "s" * 256], "255 characters"),
+    ],
+)
+def test_tokens_that_nobody_could_use(tmp_path: Path, options: list[str], said: str) -> None:
+    """The token command refuses what the service would refuse, and makes nothing."""
+    done = command("token", *options, SIGIL_DATA_DIR=str(tmp_path / "data"))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_token_without_a_folder() -> None:
+    """A data folder that cannot be is named with its variable."""
+    done = command("token", "--tenant", "acme", SIGIL_DATA_DIR="/dev/null")
+    assert (done.exit_code, done.stdout) == (78, "")
+    assert done.stderr.startswith("SIGIL_DATA_DIR: /dev/null")
 
 
 def test_port_taken(tmp_path: Path) -> None:
@@ -96,7 +151,9 @@ def test_port_taken(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 69
-    assert done.stderr == f"cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+    assert done.stderr == (
+        f"SIGIL_HOST, SIGIL_PORT: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+    )
     assert not data.exists()
 
 

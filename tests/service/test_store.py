@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -237,6 +238,35 @@ async def test_full_disk(store: SqlStore) -> None:
     assert caught.value.reason == "full"
     await store.put([record(3, payload=bytes(100_000))])  # a new connection has no such limit
     assert await ids(store) == [3, 1]
+
+
+@pytest.mark.parametrize("taken", ["sigils.db", "sigils.db-wal"])
+async def test_files_taken_away(store: SqlStore, path: Path, taken: str) -> None:
+    """What goes to a file that is no longer there is not acknowledged; put back, it works again."""
+    await store.put([record(1)])
+    file, elsewhere = path.parent / taken, path.parent / "elsewhere"
+    file.rename(elsewhere)
+    for replaced in (False, True):
+        if replaced:
+            shutil.copy(elsewhere, file)
+        for work in (store.put([record(2)]), store.probe(), store.get("acme", record(1).id)):
+            with pytest.raises(StoreUnavailableError) as caught:
+                await work
+            assert caught.value.reason == "replaced"
+    elsewhere.rename(file)
+    await store.put([record(3)])
+    assert await ids(store) == [3, 1]
+
+
+async def test_file_taken_away_during_a_commit(store: SqlStore, path: Path) -> None:
+    """The look after the commit notices what happened since the one before it."""
+
+    def commit(_: object) -> None:
+        path.unlink()
+
+    sa.event.listen(store._writing, "commit", commit)
+    with pytest.raises(StoreUnavailableError, match="replaced"):
+        await store.put([record(1)])
 
 
 async def test_bounded_queue(path: Path) -> None:

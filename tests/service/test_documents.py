@@ -1,0 +1,57 @@
+"""The examples of the service's documents, run as they are printed."""
+
+from __future__ import annotations
+
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.service.running import REPOSITORY, Service, clean_environment
+
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def run(new_service: Callable[..., Service]) -> Callable[[str], str]:
+    """Runs a document's examples, one after the other, against a service; what they print."""
+    service = new_service().start()
+    service.encode({"made": "before"}, token=service.token("globex"))
+    (service.folder / ".venv" / "bin").mkdir(parents=True)
+    (service.folder / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (service.folder / ".venv" / "bin" / "python").chmod(0o755)
+
+    def run(name: str) -> str:
+        blocks = _BLOCK.findall((REPOSITORY / "docs" / name).read_text(encoding="utf-8"))
+        script = "\n".join(blocks).replace("127.0.0.1:8080", f"127.0.0.1:{service.port}")
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script.replace("curl -sS", "curl -fsS")],
+            cwd=service.folder,
+            env=clean_environment(PYTHONPATH=str(REPOSITORY)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_service(run: Callable[[str], str]) -> None:
+    """The calls of the service's document lead from a sealed event to a revoked record."""
+    printed = run("service.md")
+    for expected in ('"status":"active"', '"valid":true', '"strand"', '"entered twice"'):
+        assert expected in printed
+
+
+def test_runbook(run: Callable[[str], str], tmp_path: Path) -> None:
+    """The backup of the runbook is whole, and closed to others."""
+    assert run("runbook.md") == "[('ok',)]\n"
+    (backup,) = tmp_path.glob("service-0/sigils-*.db")
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert b'{"made":"before"}' in backup.read_bytes()
