@@ -58,7 +58,8 @@ cdef enum:
 
 cdef struct Seal:
     size_t offset  # of the header within the group's buffer
-    size_t size  # of header and payload; 0: the line is bad and `offset` counts bad lines
+    size_t size  # of header and payload
+    size_t refusal_size  # 0, or the size of the line that stands there because the payload is bad
 
 
 @cython.final
@@ -93,16 +94,28 @@ cdef class Group:
         if not self.buffer.reserve(kTagSize):
             return False
         self.seals[self.count].size = self.buffer.size() - self.seals[self.count].offset
+        self.seals[self.count].refusal_size = 0
         self.buffer.set_size(self.buffer.size() + kTagSize)
         self.count += 1
         return True
 
-    cdef void skip(self, size_t bad_line) noexcept nogil:
-        """Drop what ``begin`` opened and leave a place for a bad line."""
+    cdef int refuse(self, bytes line) except -1:
+        """Put a line that tells why in the place of what ``begin`` opened."""
         self.buffer.set_size(self.seals[self.count].offset)
-        self.seals[self.count].offset = bad_line
-        self.seals[self.count].size = 0
+        if not self.buffer.reserve(len(line)):
+            raise MemoryError
+        memcpy(self.buffer.end(), <const char*> line, len(line))
+        self.buffer.set_size(self.buffer.size() + len(line))
+        self.seals[self.count].refusal_size = len(line)
         self.count += 1
+        return 0
+
+    cdef bint has_payloads(self) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            if not self.seals[i].refusal_size:
+                return True
+        return False
 
     cdef int sign(self) except -1 nogil:
         cdef uint8_t identifiers[GROUP_SIZE * 16]
@@ -110,11 +123,14 @@ cdef class Group:
         cdef size_t good = 0
         cdef Py_ssize_t i
         cdef uint8_t* header
+        if self.key is None:
+            with gil:
+                raise NoActiveKeyError("the ring holds no key that may sign now")
         if not uuid7_fill(identifiers, self.count, 16):
             with gil:
                 raise OSError("the system gave no randomness")
         for i in range(self.count):
-            if self.seals[i].size == 0:
+            if self.seals[i].refusal_size:
                 continue
             header = self.buffer.data() + self.seals[i].offset
             write_header(header, self.key.key_id)
@@ -219,38 +235,37 @@ cdef bytes encode_lines(
     cdef Lines reader = Lines.__new__(Lines, lines)
     cdef ByteBuffer out
     cdef Failure failure
-    cdef list bad_lines = []
-    cdef bint bad
-    while True:
-        bad = False
+    cdef bint bad = True
+    while bad:
         with nogil:
-            while not group.is_full() and reader.next():
-                if not group.begin():
-                    with gil:
-                        raise MemoryError
-                if not canonicalize_text(reader.line, reader.size, options, group.buffer, failure):
-                    bad = True
-                    break
-                if not group.end():
-                    with gil:
-                        raise MemoryError
+            bad = _encode_up_to_a_bad_line(group, reader, options, wanted, out, failure)
         if bad:
-            group.skip(len(bad_lines))
-            bad_lines.append(_error_line(text_error(failure, reader.from_str, None)))
-            if not group.is_full():
-                continue
-        if group.count == 0:
-            break
-        if group.key is None:
-            if len(bad_lines) < group.count:
-                raise NoActiveKeyError("the ring holds no key that may sign now")
-        else:
-            with nogil:
-                group.sign()
-        _write_lines(group, wanted, bad_lines, out)
-        group.clear()
-        bad_lines.clear()
+            group.refuse(_error_line(text_error(failure, reader.from_str, None)))
     return PyBytes_FromStringAndSize(<char*> out.data(), out.size())
+
+
+cdef bint _encode_up_to_a_bad_line(
+    Group group, Lines reader, const JsonOptions& options, Form form, ByteBuffer& out, Failure& failure
+) except -1 nogil:
+    """Seal and write lines; True: one is bad, `failure` tells why and its place is open; False: all are done."""
+    while True:
+        while not group.is_full() and reader.next():
+            if not group.begin():
+                with gil:
+                    raise MemoryError
+            if not canonicalize_text(reader.line, reader.size, options, group.buffer, failure):
+                return True
+            if not group.end():
+                with gil:
+                    raise MemoryError
+        if group.count == 0:
+            return False
+        if group.has_payloads():
+            group.sign()
+        if not _write_lines(group, form, out):
+            with gil:
+                raise MemoryError
+        group.clear()
 
 
 cdef Form _line_form(object form) except *:
@@ -266,21 +281,24 @@ cdef size_t _line_size(Form form, size_t size) noexcept nogil:
     return kTextSize + 1 + base64url_size(size - kHeaderSize) + 1
 
 
-cdef int _write_lines(Group group, Form form, list bad_lines, ByteBuffer& out) except -1:
+cdef bint _write_lines(Group group, Form form, ByteBuffer& out) noexcept nogil:
+    """Append the group's results. False: no memory."""
     cdef Py_ssize_t i
-    cdef bytes bad_line
+    cdef Seal* seal
+    cdef const uint8_t* start
     for i in range(group.count):
-        if group.seals[i].size == 0:
-            bad_line = bad_lines[group.seals[i].offset]
-            if not out.reserve(len(bad_line)):
-                raise MemoryError
-            memcpy(out.end(), <const char*> bad_line, len(bad_line))
-            out.set_size(out.size() + len(bad_line))
+        seal = &group.seals[i]
+        start = group.buffer.data() + seal.offset
+        if seal.refusal_size:
+            if not out.reserve(seal.refusal_size):
+                return False
+            memcpy(out.end(), start, seal.refusal_size)
+            out.set_size(out.size() + seal.refusal_size)
         else:
-            if not out.reserve(_line_size(form, group.seals[i].size)):
-                raise MemoryError
-            out.set_end(_write_line(form, group.buffer.data() + group.seals[i].offset, group.seals[i].size, out.end()))
-    return 0
+            if not out.reserve(_line_size(form, seal.size)):
+                return False
+            out.set_end(_write_line(form, start, seal.size, out.end()))
+    return True
 
 
 cdef uint8_t* _write_line(Form form, const uint8_t* sealed, size_t size, uint8_t* out) noexcept nogil:
