@@ -7,6 +7,7 @@ limit on nesting is ours and not the interpreter's.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import isfinite
 
@@ -84,7 +85,7 @@ class _Container:
         self.token: str | int | None = None
 
 
-class _Writer:
+class _Writer(ABC):
     """The walk that both forms share."""
 
     def __init__(self, max_depth: int, max_bytes: int | None) -> None:
@@ -94,14 +95,17 @@ class _Writer:
         self.size = 0
         self.open: list[_Container] = []
 
+    @abstractmethod
     def string(self, value: str) -> bytes:
-        raise NotImplementedError
+        """A string in quotes."""
 
+    @abstractmethod
     def integer(self, value: int) -> str | None:
-        raise NotImplementedError
+        """An integer's digits; None where it is out of range."""
 
+    @abstractmethod
     def ordered(self, names: dict[str, object]) -> list[str]:
-        raise NotImplementedError
+        """The names of an object in the order in which they are written."""
 
     def write(self, root: object) -> bytes:
         """Write the value and all it holds."""
@@ -184,9 +188,9 @@ class _Writer:
             raise self.error("duplicate_name", [min(repeated, key=utf16_order)])
         return [(name, members[name]) for name in self.ordered(members)]
 
+    @abstractmethod
     def plain_name(self, name: str) -> str:
         """The name that counts; an error where it has none."""
-        raise NotImplementedError
 
     def append(self, piece: bytes) -> None:
         self.out.append(piece)
