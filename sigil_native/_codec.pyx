@@ -293,6 +293,15 @@ cdef class SigilCodec:
     # byte written to the last one read, no Python code may run, since a
     # finalizer could call the codec again. So keys are looked up before.
 
+    cdef int _start(self, object payload, bint is_text, ByteBuffer& sealed) except -1:
+        """Write a payload's canonical form behind the room for a header."""
+        if is_text and type(payload) is not bytes and type(payload) is not str:
+            payload = text_bytes(payload, "text")
+        start_seal(sealed)
+        if is_text:
+            return write_canonical_text(payload, self.options, sealed)
+        return write_canonical(payload, sealed, self.options)
+
     cdef object _encode(self, object payload, bint is_text, object tenant, object expires_in, object form):
         cdef ByteBuffer* sealed = &thread_buffer()
         cdef Form wanted
@@ -305,14 +314,8 @@ cdef class SigilCodec:
         key = self.ring.signing_key()
         if key is not None:
             tenant_key = key.for_tenant(tenant)
-        if is_text and type(payload) is not bytes and type(payload) is not str:
-            payload = text_bytes(payload, "text")
         try:
-            start_seal(sealed[0])
-            if is_text:
-                write_canonical_text(payload, self.options, sealed[0])
-            else:
-                write_canonical(payload, sealed[0], self.options)
+            self._start(payload, is_text, sealed[0])
             if key is None:
                 raise NoActiveKeyError("the ring holds no key that may sign now")
             finish_seal(key, tenant_key, lifetime, sealed[0], sealed.size())
@@ -331,14 +334,8 @@ cdef class SigilCodec:
         key = self.ring.find(key_id_of(sigil.raw))
         if key is not None:
             tenant_key = key.for_tenant(tenant)
-        if is_text and type(payload) is not bytes and type(payload) is not str:
-            payload = text_bytes(payload, "text")
         try:
-            start_seal(sealed[0])
-            if is_text:
-                write_canonical_text(payload, self.options, sealed[0])
-            else:
-                write_canonical(payload, sealed[0], self.options)
+            self._start(payload, is_text, sealed[0])
             intact = not is_token or _holds(sealed, carried)
             judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, self.future_skew_ms)
             return sigil
