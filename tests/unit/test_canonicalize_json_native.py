@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 
 import pytest
 
 from sigil_native import _canonical_text
 from sigil_native.errors import CanonicalizationError
+from tests.threads import ticks_meanwhile
 
 
 def run_with_level(level: str) -> subprocess.CompletedProcess[str]:
@@ -60,27 +60,7 @@ def test_unknown_level_by_name() -> None:
 def test_other_threads_run_meanwhile() -> None:
     """While a large text is worked on, other threads make progress."""
     text = json.dumps([{"b": i, "a": "x" * 50} for i in range(200_000)]).encode()
-    ticks = 0
-    done = threading.Event()
-
-    def tick() -> None:
-        nonlocal ticks
-        while not done.is_set():
-            ticks += 1
-            time.sleep(0.0005)
-
-    thread = threading.Thread(target=tick)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(10)  # a held GIL is not taken away within the test
-    try:
-        thread.start()
-        for _ in range(3):
-            _canonical_text.canonicalize_json(text)
-        seen = ticks
-    finally:
-        done.set()
-        sys.setswitchinterval(interval)
-        thread.join()
+    seen = ticks_meanwhile(lambda: [_canonical_text.canonicalize_json(text) for _ in range(3)])
     assert seen >= 5
 
 

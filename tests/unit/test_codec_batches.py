@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import threading
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +20,7 @@ from sigil_native.errors import (
 )
 from tests.backends import BACKENDS, load_backend
 from tests.sigils import NOW, SECRET, TENANT, as_text, as_token, key_id_of, make_sigil
+from tests.threads import ticks_meanwhile
 
 LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
 
@@ -333,25 +331,9 @@ def test_other_threads_run_while_a_long_line_is_verified() -> None:
     codec = codec_of(load_backend("native"))
     data = json.dumps([{"b": i, "a": "x" * 50} for i in range(200_000)]).encode()
     line = b'{"sigil":"%s","data":%s}' % (as_text(make_sigil(b"", secret=b"B" * 32)).encode(), data)
-    ticks = 0
-    done = threading.Event()
-
-    def tick() -> None:
-        nonlocal ticks
-        while not done.is_set():
-            ticks += 1
-            time.sleep(0.0005)
-
-    thread = threading.Thread(target=tick)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(10)  # a held GIL is not taken away within the test
-    try:
-        thread.start()
-        outcomes = [codec.verify_ndjson(line, tenant=TENANT) for _ in range(3)]
-        seen = ticks
-    finally:
-        done.set()
-        sys.setswitchinterval(interval)
-        thread.join()
+    outcomes: list[bytes] = []
+    seen = ticks_meanwhile(
+        lambda: outcomes.extend(codec.verify_ndjson(line, tenant=TENANT) for _ in range(3))
+    )
     assert all(b'"unknown_key"' in outcome for outcome in outcomes)
     assert seen >= 10
