@@ -12,10 +12,11 @@ import click
 import structlog
 
 from app import logs
-from app.development import ROLES, TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
-from app.routes import BASE
-from app.service import PortTakenError, run
-from app.tokens import LONGEST_SUBJECT, is_tenant
+from app.api.sigils import BASE
+from app.authentication.bearer import LONGEST_SUBJECT, is_tenant
+from app.authentication.development import ROLES, TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
+from app.server.listening import PortTakenError
+from app.service import run
 from core.errors import DomainError
 from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
 

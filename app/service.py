@@ -14,37 +14,38 @@ import uvicorn
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
-from app.asgi import Guard, not_found
-from app.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
-from app.http import BodyLimits
-from app.jwks import FixedKeys, RemoteKeys
-from app.protocol import BoundedProtocol
-from app.routes import ServiceRoutes, SigilRoutes
-from app.tokens import Authenticator
+from app.api.pages import ServiceRoutes
+from app.api.resource import not_found
+from app.api.sigils import SigilRoutes
+from app.authentication.access import Access
+from app.authentication.bearer import Authenticator
+from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
+from app.authentication.key_sources import FixedKeys, RemoteKeys
+from app.http.bodies import BodyLimits
+from app.http.guard import Guard
+from app.server.listening import listen
+from app.server.protocol import BoundedProtocol
+from core.audit import Audit, NoAudit
 from core.engine import Engine
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
 
-_BACKLOG: Final = 2048
 #: Also for a request's head, from its first byte or the connection's beginning.
 _KEEP_ALIVE_SECONDS: Final = 75
 
 
-class PortTakenError(Exception):
-    """The service cannot listen where it was told to."""
-
-
-def build_app(engine: Engine, authenticator: Authenticator, body_limits: BodyLimits) -> ASGIApp:
-    """The ASGI application. It closes engine and authenticator when the server shuts down."""
+def build_app(engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits) -> ASGIApp:
+    """The ASGI application. It closes engine, authenticator and audit when the server shuts down."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         yield
         await engine.close()
         await authenticator.close()
+        await audit.close()
 
-    sigils = SigilRoutes(engine, authenticator, body_limits)
+    sigils = SigilRoutes(engine, Access(authenticator, audit), body_limits)
     service = ServiceRoutes(engine, authenticator)
     router = Router(
         [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
@@ -59,34 +60,6 @@ def authenticator_from(settings: Settings) -> Authenticator:
         return Authenticator(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     issuer = DevelopmentIssuer(settings.data_dir)
     return Authenticator(FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> PortTakenError:
-    return PortTakenError(f"SIGIL_HOST, SIGIL_PORT: cannot listen on {host} port {port}: {error.strerror}")
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Raises:
-        PortTakenError: saying why not.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise _cannot_listen(host, port, error) from None
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise _cannot_listen(host, port, error) from None
-    listener.setblocking(False)
-    return listener
 
 
 class _Server(uvicorn.Server):
@@ -131,7 +104,9 @@ def _serve(
     listener: socket.socket,
     on_started: Callable[[str], None],
 ) -> None:
-    app = build_app(engine, authenticator, BodyLimits(settings.max_body_bytes, settings.body_timeout))
+    app = build_app(
+        engine, authenticator, NoAudit(), BodyLimits(settings.max_body_bytes, settings.body_timeout)
+    )
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(

@@ -92,3 +92,14 @@ class PayloadMissingError(DomainError):
     """A verification needs the payload, and the sigil does not carry it."""
 
     code = "data_missing"
+
+
+class KeysUnavailableError(DomainError):
+    """No usable keys are known that tokens can be checked with.
+
+    Attributes:
+        retry_after: seconds after which another attempt makes sense.
+    """
+
+    code = "keys_unavailable"
+    retry_after = 10

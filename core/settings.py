@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import sigil_native
-from core.sqlite import database_path
-from sigil_native import HmacKey, KeyRing
+from core.setting_types import (
+    AbsoluteUrl,
+    Folder,
+    KeyRingFile,
+    SqliteUrl,
+    StrongSecret,
+    StrongSecrets,
+    is_loopback,
+    lines,
+)
 
 #: sysexits.h: EX_CONFIG.
 EXIT_CODE: Final = 78
@@ -42,70 +48,6 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def _strong(secret: SecretStr) -> SecretStr:
-    HmacKey(secret.get_secret_value())
-    return secret
-
-
-def _all_strong(secrets: SecretStr) -> SecretStr:
-    for line in _lines(secrets):
-        HmacKey(line)
-    return secrets
-
-
-def _lines(secrets: SecretStr) -> list[str]:
-    # Not splitlines(): a secret may hold any character but the newline, and the command agrees.
-    text = secrets.get_secret_value().replace("\r\n", "\n")
-    return [line for line in text.split("\n") if line]
-
-
-def _readable_key_ring(path: Path) -> Path:
-    try:
-        KeyRing.load(path)
-    except OSError as error:
-        raise ValueError(f"the file cannot be read: {error.strerror}") from None
-    return path
-
-
-def _sqlite_url(url: str) -> str:
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise ValueError("not a database URL") from None
-    database_path(parsed)
-    return url
-
-
-def _folder(path: Path) -> Path:
-    """A folder, or a place where one can be made."""
-    place = path.absolute()
-    try:
-        nearest = next(one for one in (place, *place.parents) if one.exists())
-    except OSError as error:
-        raise ValueError(f"the folder cannot be used: {error.strerror}") from None
-    if not nearest.is_dir():
-        raise ValueError("not a folder, nor inside of one")
-    return path
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
-def _absolute_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError("must be an https URL")
-    if parts.username or parts.password or parts.fragment:
-        raise ValueError("must be an URL without user name, password and fragment")
-    return url
-
-
 class Settings(BaseSettings):
     """What the service runs with. Make it with ``load_settings``."""
 
@@ -116,26 +58,16 @@ class Settings(BaseSettings):
     environment: Literal["development", "production"] = Field(
         default="production", validation_alias="SIGIL_ENVIRONMENT"
     )
-    event_secret: Annotated[SecretStr, AfterValidator(_strong)] | None = Field(
-        default=None, validation_alias="SPIRAL_EVENT_SECRET"
-    )
-    previous_secrets: Annotated[SecretStr, AfterValidator(_all_strong)] = Field(
+    event_secret: StrongSecret | None = Field(default=None, validation_alias="SPIRAL_EVENT_SECRET")
+    previous_secrets: StrongSecrets = Field(
         default=SecretStr(""), validation_alias="SPIRAL_EVENT_SECRET_PREVIOUS"
     )
-    key_ring: Annotated[Path, AfterValidator(_readable_key_ring)] | None = Field(
-        default=None, validation_alias="SIGIL_KEYRING"
-    )
+    key_ring: KeyRingFile | None = Field(default=None, validation_alias="SIGIL_KEYRING")
     jwt_issuer: str | None = Field(default=None, validation_alias="JWT_ISSUER")
     jwt_audience: str | None = Field(default=None, validation_alias="JWT_AUDIENCE")
-    jwt_jwks_uri: Annotated[str, AfterValidator(_absolute_url)] | None = Field(
-        default=None, validation_alias="JWT_JWKS_URI"
-    )
-    data_dir: Annotated[Path, AfterValidator(_folder)] = Field(
-        default=Path("data"), validation_alias="SIGIL_DATA_DIR"
-    )
-    store_url_setting: Annotated[str, AfterValidator(_sqlite_url)] | None = Field(
-        default=None, validation_alias="SIGIL_STORE_URL"
-    )
+    jwt_jwks_uri: AbsoluteUrl | None = Field(default=None, validation_alias="JWT_JWKS_URI")
+    data_dir: Folder = Field(default=Path("data"), validation_alias="SIGIL_DATA_DIR")
+    store_url_setting: SqliteUrl | None = Field(default=None, validation_alias="SIGIL_STORE_URL")
     host: str = Field(default="127.0.0.1", validation_alias="SIGIL_HOST")
     port: int = Field(default=8080, ge=0, le=65535, validation_alias="SIGIL_PORT")
     max_body_bytes: int = Field(
@@ -162,7 +94,7 @@ class Settings(BaseSettings):
     @property
     def secrets_to_verify_with(self) -> list[str]:
         """The secrets of earlier rotations."""
-        return _lines(self.previous_secrets)
+        return lines(self.previous_secrets)
 
 
 def names() -> list[str]:
@@ -242,11 +174,11 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
             problems.append("SIGIL_NATIVE_PURE: the pure backend is not for production; unset this")
     elif missing and len(missing) < len(_JWT_NAMES):
         problems += [f"{name}: required when another JWT_ setting is given" for name in missing]
-    if development and not _is_loopback(given.get("SIGIL_HOST", "127.0.0.1")):
+    if development and not is_loopback(given.get("SIGIL_HOST", "127.0.0.1")):
         problems.append("SIGIL_HOST: must be loopback in development, where everybody gets a token")
     with contextlib.suppress(ValueError):  # which the field's own check reports
         uri = urlsplit(given.get("JWT_JWKS_URI", ""))
-        if uri.scheme == "http" and not (development and _is_loopback(uri.hostname)):
+        if uri.scheme == "http" and not (development and is_loopback(uri.hostname)):
             problems.append("JWT_JWKS_URI: must be https (http only in development, on loopback)")
     return problems
 

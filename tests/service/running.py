@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from app.authentication.development import ROLES, DevelopmentIssuer
 from app.cli import main
-from app.development import ROLES, DevelopmentIssuer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIGILS = "/api/consciousness/sigils"

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from app.protocol import BoundedProtocol
+from app.server.protocol import BoundedProtocol
 from sigil_native import KeyRing, SigilCodec
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import SIGILS, Service

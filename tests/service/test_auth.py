@@ -16,11 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey
 
-from app.development import AUDIENCE, ISSUER, ROLES, DevelopmentIssuer
-from app.http import Context
-from app.jwks import FixedKeys
-from app.problems import ProblemError
-from app.tokens import Authenticator
+from app.authentication.bearer import Authenticator, TokenRefusedError
+from app.authentication.development import AUDIENCE, ISSUER, ROLES, DevelopmentIssuer
+from app.authentication.key_sources import FixedKeys
 from tests.service.running import SIGILS, Answer, Service
 
 
@@ -250,15 +248,14 @@ async def test_expiry_counts_on_every_use(service: Service, forge: Forge) -> Non
     authenticator = Authenticator(
         FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE, clock=lambda: now
     )
-    scope = {"headers": [(b"authorization", f"Bearer {forge.good(exp=now + 60)}".encode())]}
-    Context(scope)
+    header = [f"Bearer {forge.good(exp=now + 60)}".encode()]
     for _ in range(2):
-        assert (await authenticator.require(scope, "sigil:read")).tenant == "acme"
+        assert (await authenticator.authenticate(header)).tenant == "acme"
         now += 59
     now -= 58
-    with pytest.raises(ProblemError) as refused:
-        await authenticator.require(scope, "sigil:read")
-    assert refused.value.status == 401
+    with pytest.raises(TokenRefusedError) as refused:
+        await authenticator.authenticate(header)
+    assert refused.value.reason == "expired"
 
 
 def test_nothing_is_done_before_authentication(service: Service) -> None:

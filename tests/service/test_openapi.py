@@ -10,8 +10,8 @@ import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 
-from app.openapi import document
-from app.problems import KINDS
+from app.api.openapi import document
+from app.http.problems import KINDS
 from tests.service.running import SIGILS, Service
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey
 
 import sigil_native
+from app.authentication.development import DevelopmentIssuer, PrivateFileError, event_secret
 from app.cli import main
-from app.development import DevelopmentIssuer, PrivateFileError, event_secret
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 
 

@@ -15,7 +15,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from app.jwks import PublicKey, public_key
+from app.authentication.public_keys import PublicKey, public_key
 from sigil_native import HmacKey
 
 ISSUER: Final = "sigil-development"

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.problems import KINDS, MEDIA_TYPE, ProblemDocument
-from app.schemas import (
+from app.api.schemas import (
     EncodeRequest,
     Health,
     Readiness,
@@ -18,6 +17,7 @@ from app.schemas import (
     VerifyAnswer,
     VerifyRequest,
 )
+from app.http.problems import KINDS, MEDIA_TYPE, ProblemDocument
 from sigil_native import __version__
 
 _Schema = dict[str, Any]

@@ -1,4 +1,4 @@
-"""The way in and out: routing by method, request ids, and errors as problems."""
+"""The outermost layer: request ids, announced sizes, and errors as problems."""
 
 from __future__ import annotations
 
@@ -7,29 +7,14 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http import ClientGoneError, Context, Handler, body_too_large, send_problem, send_reply
-from app.problems import ProblemError, problem_from
+from app.http.bodies import body_too_large
+from app.http.context import ClientGoneError, Context
+from app.http.problems import ProblemError, problem_from
+from app.http.replies import send_problem
 
 _log = structlog.get_logger("app")
 #: Errors that the operator must hear of although the caller gets an ordinary answer.
 _LOGGED: Final = 500
-
-
-class Resource:
-    """An ASGI endpoint: a handler for each method that a path allows."""
-
-    def __init__(self, *, get: Handler | None = None, post: Handler | None = None) -> None:
-        handlers = {"GET": get, "HEAD": get, "POST": post}
-        self._handlers = {method: handler for method, handler in handlers.items() if handler is not None}
-        self._allow = ", ".join(self._handlers).encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or raise ProblemError for another method."""
-        handler = self._handlers.get(scope["method"])
-        if handler is None:
-            detail = f"allowed: {self._allow.decode()}"
-            raise ProblemError("method_not_allowed", detail, headers=((b"allow", self._allow),))
-        await send_reply(send, Context.of(scope), await handler(scope, receive))
 
 
 class Guard:
@@ -48,7 +33,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = Context(scope)
+        context = Context(scope, receive)
         try:
             if context.content_length > self._max_body_bytes:
                 raise body_too_large(self._max_body_bytes)

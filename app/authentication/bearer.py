@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError
-from starlette.types import Scope
 
-from app.http import Context
-from app.jwks import ALGORITHMS, KeySource
-from app.problems import ProblemError
+from app.authentication.key_sources import KeySource
+from app.authentication.public_keys import ALGORITHMS
+from app.http.context import Caller
 from sigil_native import CanonicalizationError, canonicalize_json
 
 #: Of the Authorization header. Headers are remembered whole.
@@ -29,21 +28,15 @@ _TYPES: Final = frozenset({None, "JWT", "jwt", "at+jwt", "application/at+jwt"})
 #: Members that let a token bring its own key, or demand what we do not know (RFC 8725 §3.10).
 _REFUSED_MEMBERS: Final = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
 
-_UNAUTHENTICATED: Final = ((b"www-authenticate", b'Bearer realm="sigil"'),)
-_INVALID_TOKEN: Final = ((b"www-authenticate", b'Bearer realm="sigil", error="invalid_token"'),)
 
-
-class Principal(msgspec.Struct, frozen=True):
-    """A verified caller.
+class Principal(Caller, frozen=True):
+    """A caller, and how long its token may be believed.
 
     Attributes:
         expires_at: seconds since the Unix epoch.
         generation: of the keys that the token was verified with.
     """
 
-    tenant: str
-    subject: str
-    roles: frozenset[str]
     expires_at: float
     generation: int
 
@@ -66,7 +59,20 @@ _header_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class TokenRefusedError(Exception):
-    """The token proves nothing. The text is for logs: a caller learns only that it was refused."""
+    """The token proves nothing. Both texts are for the operator: a caller learns only that it was refused.
+
+    Attributes:
+        reason: short and stable: ``missing``, ``malformed``, ``algorithm``, ``header``, ``unknown_key``,
+            ``signature``, ``claims``, ``issuer``, ``expired``, ``not_yet_valid``.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class TenantMissingError(Exception):
+    """A good token whose claims name no tenant."""
 
 
 class Authenticator:
@@ -86,20 +92,15 @@ class Authenticator:
         self._clock = clock
         self._known: dict[bytes, Principal] = {}
 
-    async def require(self, scope: Scope, role: str) -> Principal:
-        """The caller, who has the role.
+    async def authenticate(self, header: Sequence[bytes]) -> Principal:
+        """The caller that the Authorization headers of a request prove.
 
         Raises:
-            ProblemError: 401 without a valid token, 403 without tenant or role.
+            TokenRefusedError: they prove nothing.
+            TenantMissingError: the token is good, but names no tenant.
             KeysUnavailableError: nobody can tell now.
         """
-        header = Context.of(scope).authorization
-        principal = await self._remembered(header) or await self._authenticate(header)
-        if role not in principal.roles:
-            challenge = f'Bearer realm="sigil", error="insufficient_scope", scope="{role}"'.encode()
-            headers = ((b"www-authenticate", challenge),)
-            raise ProblemError("forbidden", f"the role {role} is missing", headers=headers)
-        return principal
+        return await self._remembered(header) or await self._authenticate(header)
 
     async def check(self) -> None:
         """Raise KeysUnavailableError unless tokens can be verified."""
@@ -109,7 +110,7 @@ class Authenticator:
         """Give up the key source's connections."""
         await self._keys.close()
 
-    async def _remembered(self, header: list[bytes]) -> Principal | None:
+    async def _remembered(self, header: Sequence[bytes]) -> Principal | None:
         principal = self._known.get(header[0]) if len(header) == 1 else None
         if principal is None:
             return None
@@ -117,16 +118,12 @@ class Authenticator:
         holds = principal.generation == self._keys.generation and self._clock() < principal.expires_at
         return principal if holds else None
 
-    async def _authenticate(self, header: list[bytes]) -> Principal:
+    async def _authenticate(self, header: Sequence[bytes]) -> Principal:
         if not header:
-            raise ProblemError("unauthenticated", "no bearer token", headers=_UNAUTHENTICATED)
-        try:
-            if len(header) > 1:
-                raise TokenRefusedError("several Authorization headers")
-            claims, generation = await self._verified_claims(_bearer_token(header[0]))
-        except TokenRefusedError:
-            detail = "the bearer token is not valid"
-            raise ProblemError("unauthenticated", detail, headers=_INVALID_TOKEN) from None
+            raise TokenRefusedError("missing", "no bearer token")
+        if len(header) > 1:
+            raise TokenRefusedError("malformed", "several Authorization headers")
+        claims, generation = await self._verified_claims(_bearer_token(header[0]))
         principal = Principal(_tenant(claims), claims.sub, _roles(claims), claims.exp, generation)
         if len(self._known) >= _MOST_CACHED:
             del self._known[next(iter(self._known))]  # the oldest
@@ -138,13 +135,13 @@ class Authenticator:
         key = await self._keys.find(header.get("kid"), header["alg"])
         generation = self._keys.generation
         if key is None:
-            raise TokenRefusedError("no key fits")
+            raise TokenRefusedError("unknown_key", "no key fits")
         try:
             verified = jws.deserialize_compact(token, key.key, algorithms=[header["alg"]])
             # Refuses what JSON readers disagree about, duplicate claims above all.
             claims = _claims_decoder.decode(canonicalize_json(verified.payload))
         except (JoseError, CanonicalizationError, msgspec.MsgspecError, ValueError) as error:
-            raise TokenRefusedError(f"{type(error).__name__}: {error}") from None
+            raise TokenRefusedError("signature", f"{type(error).__name__}: {error}") from None
         self._judge(claims)
         return claims, generation
 
@@ -152,13 +149,13 @@ class Authenticator:
         now = self._clock()
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         if claims.iss != self._issuer or self._audience not in audiences:
-            raise TokenRefusedError("another issuer or audience")
+            raise TokenRefusedError("issuer", "another issuer or audience")
         if claims.exp <= now:
-            raise TokenRefusedError("expired")
+            raise TokenRefusedError("expired", "expired")
         if max(claims.nbf, claims.iat) > now + _FUTURE_SKEW:
-            raise TokenRefusedError("not valid yet")
+            raise TokenRefusedError("not_yet_valid", "not valid yet")
         if len(claims.sub) > LONGEST_SUBJECT:
-            raise TokenRefusedError("the subject is too long")
+            raise TokenRefusedError("claims", "the subject is too long")
 
 
 def is_tenant(name: str) -> bool:
@@ -174,9 +171,9 @@ def _bearer_token(header: bytes) -> bytes:
     scheme, _, token = header.partition(b" ")
     token = token.strip(b" ")
     if scheme.lower() != b"bearer":
-        raise TokenRefusedError("not a bearer token")
+        raise TokenRefusedError("malformed", "not a bearer token")
     if len(header) > _LONGEST_HEADER or token.count(b".") != 2:
-        raise TokenRefusedError("not a signed token")
+        raise TokenRefusedError("malformed", "not a signed token")
     return token
 
 
@@ -186,14 +183,14 @@ def _header(token: bytes) -> dict[str, Any]:
         raw = base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         header = _header_decoder.decode(canonicalize_json(raw))
     except (binascii.Error, CanonicalizationError, msgspec.MsgspecError) as error:
-        raise TokenRefusedError(f"header: {error}") from None
+        raise TokenRefusedError("header", f"header: {error}") from None
     if not isinstance(header.get("alg"), str) or header["alg"] not in ALGORITHMS:
-        raise TokenRefusedError("the algorithm is not allowed")
+        raise TokenRefusedError("algorithm", "the algorithm is not allowed")
     if not isinstance(header.get("kid"), str | None) or not _REFUSED_MEMBERS.isdisjoint(header):
-        raise TokenRefusedError("a header member is not allowed")
+        raise TokenRefusedError("header", "a header member is not allowed")
     kind = header.get("typ")
     if not isinstance(kind, str | None) or kind not in _TYPES:
-        raise TokenRefusedError("another type of token")
+        raise TokenRefusedError("header", "another type of token")
     return header
 
 
@@ -201,7 +198,7 @@ def _tenant(claims: _Claims) -> str:
     named = {claims.tenant_camel, claims.tenant_snake} - {None}
     tenant = named.pop() if len(named) == 1 else None
     if tenant is None or not is_tenant(tenant):
-        raise ProblemError("forbidden", "the token names no tenant")
+        raise TenantMissingError("the token names no tenant")
     return tenant
 
 

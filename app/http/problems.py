@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from app.jwks import KeysUnavailableError
 from core.errors import (
     DomainError,
+    KeysUnavailableError,
     RecordCorruptError,
     RecordNotFoundError,
     RecordUnverifiableError,

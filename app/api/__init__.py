@@ -1,0 +1,1 @@
+"""The resource and the service's own pages."""

@@ -1,0 +1,69 @@
+"""What needs no token: health, readiness and the API's description."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import msgspec
+from starlette.routing import Route
+
+from app.api.openapi import document
+from app.api.resource import Public, Resource
+from app.api.schemas import Health, Readiness
+from app.authentication.bearer import Authenticator
+from app.http.context import Context
+from app.http.problems import ProblemError
+from app.http.replies import Reply, json_reply
+from core.engine import Engine
+from core.errors import DomainError
+from sigil_native import SigilError
+
+_PROBE_SECONDS: Final = 1.0
+
+
+class ServiceRoutes:
+    """What needs no token: health, readiness and the API's description."""
+
+    def __init__(self, engine: Engine, authenticator: Authenticator) -> None:
+        self._engine = engine
+        self._authenticator = authenticator
+        self._probing = asyncio.Lock()
+        self._probe_again_at = 0.0
+        self._trouble: str | None = None
+        self._openapi = msgspec.json.encode(document())
+
+    def routes(self) -> list[Route]:
+        """Where the pages live."""
+        return [
+            Route("/healthz", Resource(get=Public(self.health))),
+            Route("/readyz", Resource(get=Public(self.readiness))),
+            Route("/openapi.json", Resource(get=Public(self.openapi))),
+        ]
+
+    async def health(self, _: Context) -> Reply:
+        """The process runs."""
+        return json_reply(200, Health("ok"))
+
+    async def readiness(self, _: Context) -> Reply:
+        """An encode would work. Probes the store at most once a second, whoever asks how often."""
+        async with self._probing:
+            if time.monotonic() >= self._probe_again_at:
+                self._trouble = await self._probe()
+                self._probe_again_at = time.monotonic() + _PROBE_SECONDS
+        if self._trouble is not None:
+            raise ProblemError("not_ready", self._trouble, headers=((b"retry-after", b"2"),))
+        return json_reply(200, Readiness("ready", "ok", "ok"))
+
+    async def _probe(self) -> str | None:
+        try:
+            await self._engine.probe()
+            await self._authenticator.check()
+        except (DomainError, SigilError) as error:
+            return str(error)
+        return None
+
+    async def openapi(self, _: Context) -> Reply:
+        """The description of this API."""
+        return Reply(200, self._openapi)

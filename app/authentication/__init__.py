@@ -1,0 +1,1 @@
+"""Who calls: bearer tokens, and the public keys that they are checked with."""

@@ -1,0 +1,1 @@
+"""HTTP mechanics: requests in, replies and problems out."""

@@ -1,0 +1,73 @@
+"""Bodies of requests, bounded in bytes and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+import msgspec
+from starlette.types import Message, Receive
+
+from app.http.context import ClientGoneError, Context
+from app.http.problems import ProblemError
+
+_JSON: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?', re.IGNORECASE)
+
+
+class BodyLimits(msgspec.Struct, frozen=True):
+    """What a request's body may take: bytes, and seconds until its last one."""
+
+    size: int
+    seconds: float
+
+
+def body_too_large(limit: int) -> ProblemError:
+    """The error for a body beyond the limit."""
+    return ProblemError("body_too_large", f"the body may have {limit} bytes")
+
+
+async def read_json_text(context: Context, limits: BodyLimits) -> bytes:
+    """The bytes of a JSON body, never more than the limit of them held.
+
+    Raises:
+        ProblemError: not application/json, too large, or too slow.
+        ClientGoneError: the client went away.
+    """
+    if not _JSON.fullmatch(context.content_type):
+        raise ProblemError("unsupported_media_type", "the content type must be application/json")
+    if context.content_encoding not in {b"", b"identity"}:
+        raise ProblemError("unsupported_media_type", "the body must not be compressed")
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await _body(context.receive, limits.size)
+    except TimeoutError:
+        # Nobody knows where the next request would begin.
+        headers = ((b"connection", b"close"),)
+        detail = f"the body must arrive within {limits.seconds} seconds"
+        raise ProblemError("body_timeout", detail, headers=headers) from None
+
+
+async def _body(receive: Receive, limit: int) -> bytes:
+    message = await receive()
+    body = _part(message)
+    if message.get("more_body"):
+        parts = [body]
+        size = len(body)
+        while message.get("more_body") and size <= limit:
+            message = await receive()
+            parts.append(_part(message))
+            size += len(parts[-1])
+        body = b"".join(parts) if size <= limit else b""
+        if size > limit:
+            raise body_too_large(limit)
+    elif len(body) > limit:
+        raise body_too_large(limit)
+    return body
+
+
+def _part(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    part: bytes = message.get("body", b"")
+    return part

@@ -1,0 +1,85 @@
+"""What the service needs of a request, gathered in one pass, without an object for each header."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Final
+
+import msgspec
+from starlette.types import Receive, Scope
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """A verified caller, as its token says."""
+
+    tenant: str
+    subject: str
+    roles: frozenset[str]
+
+
+class Context:
+    """One request on its way through the service.
+
+    Attributes:
+        request_id: the client's if it is well-formed, otherwise made here.
+    """
+
+    __slots__ = (
+        "_caller",
+        "authorization",
+        "content_encoding",
+        "content_length",
+        "content_type",
+        "receive",
+        "request_id",
+        "scope",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.request_id = b""
+        self.authorization: list[bytes] = []
+        self.content_type = b""
+        self.content_encoding = b""
+        self.content_length = 0
+        self._caller: Caller | None = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                self.authorization.append(value)
+            elif name == b"content-type":
+                self.content_type = value
+            elif name == b"content-length":
+                # The server has refused what is no number; more digits than these are too large anyway.
+                self.content_length = int(value[:19]) if value.isdigit() else 0
+            elif name == b"content-encoding":
+                self.content_encoding = value
+            elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                self.request_id = value
+        if not self.request_id:
+            self.request_id = secrets.token_hex(16).encode()
+        scope["sigil"] = self
+
+    @staticmethod
+    def of(scope: Scope) -> Context:
+        """The context that was made for this request."""
+        context: Context = scope["sigil"]
+        return context
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls. Only an authenticated request has a caller; any other use is a defect."""
+        if self._caller is None:
+            raise RuntimeError("the request is not authenticated")
+        return self._caller
+
+    @caller.setter
+    def caller(self, caller: Caller) -> None:
+        self._caller = caller

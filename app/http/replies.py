@@ -1,0 +1,50 @@
+"""Whole answers, with the headers that all of them have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from starlette.types import Send
+
+from app.http.context import Context
+from app.http.problems import MEDIA_TYPE, Headers, ProblemError
+
+_encode = msgspec.json.Encoder().encode
+
+_JSON: Final = b"application/json"
+_SAFETY: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    headers: Headers = ()
+    media_type: bytes = _JSON
+
+
+def json_reply(status: int, value: object, headers: Headers = ()) -> Reply:
+    """An answer with a JSON body."""
+    return Reply(status, _encode(value), headers)
+
+
+async def send_reply(send: Send, context: Context, reply: Reply) -> None:
+    """Send an answer."""
+    body = reply.body
+    headers = [
+        (b"content-type", reply.media_type),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", context.request_id),
+        *_SAFETY,
+        *reply.headers,
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_problem(send: Send, context: Context, problem: ProblemError) -> None:
+    """Send an error."""
+    body = _encode(problem.document(context.request_id.decode()))
+    await send_reply(send, context, Reply(problem.status, body, problem.headers, MEDIA_TYPE))

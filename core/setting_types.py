@@ -1,0 +1,88 @@
+"""Kinds of settings: what a value must be, and what is said if it is not. No value is ever shown."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from pydantic import AfterValidator, SecretStr
+
+from core.sqlite import database_path
+from sigil_native import HmacKey, KeyRing
+
+
+def _strong(secret: SecretStr) -> SecretStr:
+    HmacKey(secret.get_secret_value())
+    return secret
+
+
+def _all_strong(secrets: SecretStr) -> SecretStr:
+    for line in lines(secrets):
+        HmacKey(line)
+    return secrets
+
+
+def lines(secrets: SecretStr) -> list[str]:
+    """The secrets of a text with one on each line."""
+    # Not splitlines(): a secret may hold any character but the newline, and the command agrees.
+    text = secrets.get_secret_value().replace("\r\n", "\n")
+    return [line for line in text.split("\n") if line]
+
+
+def _readable_key_ring(path: Path) -> Path:
+    try:
+        KeyRing.load(path)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    return path
+
+
+def _sqlite_url(url: str) -> str:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise ValueError("not a database URL") from None
+    database_path(parsed)
+    return url
+
+
+def _folder(path: Path) -> Path:
+    """A folder, or a place where one can be made."""
+    place = path.absolute()
+    try:
+        nearest = next(one for one in (place, *place.parents) if one.exists())
+    except OSError as error:
+        raise ValueError(f"the folder cannot be used: {error.strerror}") from None
+    if not nearest.is_dir():
+        raise ValueError("not a folder, nor inside of one")
+    return path
+
+
+def _absolute_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("must be an https URL")
+    if parts.username or parts.password or parts.fragment:
+        raise ValueError("must be an URL without user name, password and fragment")
+    return url
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+StrongSecret = Annotated[SecretStr, AfterValidator(_strong)]
+StrongSecrets = Annotated[SecretStr, AfterValidator(_all_strong)]
+KeyRingFile = Annotated[Path, AfterValidator(_readable_key_ring)]
+SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
+Folder = Annotated[Path, AfterValidator(_folder)]
+AbsoluteUrl = Annotated[str, AfterValidator(_absolute_url)]
