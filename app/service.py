@@ -1,16 +1,13 @@
-"""Putting the service together, and running it."""
+"""Putting the service together."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
-import structlog
-import uvicorn
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
@@ -23,24 +20,28 @@ from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer, 
 from app.authentication.key_sources import FixedKeys, RemoteKeys
 from app.http.bodies import BodyLimits
 from app.http.guard import Guard
-from app.server.listening import listen
-from app.server.protocol import BoundedProtocol
+from app.server.reloading import Reloadable, Reloader
 from core.audit import Audit, NoAudit
 from core.engine import Engine
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
 
-#: Also for a request's head, from its first byte or the connection's beginning.
-_KEEP_ALIVE_SECONDS: Final = 75
+_RELOAD_SECONDS: Final = 2.0
 
 
-def build_app(engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits) -> ASGIApp:
+def build_app(
+    engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits, reloader: Reloader
+) -> ASGIApp:
     """The ASGI application. It closes engine, authenticator and audit when the server shuts down."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        reloading = loop.create_task(reloader.run())
+        loop.add_signal_handler(signal.SIGHUP, reloader.request)
         yield
+        reloading.cancel()
         await engine.close()
         await authenticator.close()
         await audit.close()
@@ -62,69 +63,31 @@ def authenticator_from(settings: Settings) -> Authenticator:
     return Authenticator(FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that says when it accepts connections."""
-
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_started = on_started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_started()
-
-
-def run(settings: Settings, on_started: Callable[[str], None]) -> None:
-    """Serve until told to stop by SIGINT or SIGTERM; then finish what runs, and return.
+@contextlib.contextmanager
+def service_from(settings: Settings, reloadables: Sequence[Reloadable] = ()) -> Iterator[ASGIApp]:
+    """The application that the settings describe, with all that it needs open.
 
     Args:
         settings: complete and checked.
-        on_started: called with the service's URL when it accepts connections.
+        reloadables: what else is read again when its files change.
 
     Raises:
-        PortTakenError: the port is in use, or the host not ours.
+        SettingsError, SigilError: the keys cannot be used.
+        PrivateFileError: a file of development mode is damaged, or open to others.
         DomainError, OSError: the store cannot be opened.
     """
-    with listen(settings.host, settings.port) as listener:
-        fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
-        ring = ring_from(settings, fallback)
-        authenticator = authenticator_from(settings)
-        store = SqlStore.open(settings.store_url)
-        try:
-            _serve(settings, Engine(ring, store), authenticator, listener, on_started)
-        finally:
-            asyncio.run(store.close())  # does nothing after an orderly shutdown
-
-
-def _serve(
-    settings: Settings,
-    engine: Engine,
-    authenticator: Authenticator,
-    listener: socket.socket,
-    on_started: Callable[[str], None],
-) -> None:
-    app = build_app(
-        engine, authenticator, NoAudit(), BodyLimits(settings.max_body_bytes, settings.body_timeout)
-    )
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{listener.getsockname()[1]}"
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-    )
-    server = _Server(config, lambda: on_started(url))
-    # uvicorn raises the signal that stopped it again once it is done: it must not kill us then.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    server.run(sockets=[listener])
-    structlog.get_logger("app").info("stopped")
+    fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
+    ring = ring_from(settings, fallback)
+    authenticator = authenticator_from(settings)
+    store = SqlStore.open(settings.store_url)
+    audit = NoAudit()
+    try:
+        yield build_app(
+            Engine(ring, store),
+            authenticator,
+            audit,
+            BodyLimits(settings.max_body_bytes, settings.body_timeout),
+            Reloader(reloadables, audit, interval=_RELOAD_SECONDS),
+        )
+    finally:
+        asyncio.run(store.close())  # does nothing after an orderly shutdown

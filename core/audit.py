@@ -14,6 +14,8 @@ AuditEvent = Literal[
     "sigil.revoked",
     "keys.changed",
     "keys.refused",
+    "certificate.changed",
+    "certificate.refused",
     "service.started",
     "service.stopped",
 ]

@@ -16,14 +16,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 import sigil_native
 from core.setting_types import (
     AbsoluteUrl,
+    AuthoritiesFile,
+    CertificateFile,
     Folder,
     KeyRingFile,
+    PrivateKeyFile,
     SqliteUrl,
     StrongSecret,
     StrongSecrets,
     is_loopback,
     lines,
 )
+from core.tls import Identity, Part, ServerFiles, TlsFileError, server_context
 
 #: sysexits.h: EX_CONFIG.
 EXIT_CODE: Final = 78
@@ -33,6 +37,12 @@ _OWN_PREFIXES: Final = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_")
 _FOREIGN_PREFIXES: Final = ("SIGIL_NATIVE_", "SIGIL_BUILD_")
 _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
 _SECRET_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
+_TLS_NAMES: Final[Mapping[Part, str]] = {
+    "certificate": "SIGIL_TLS_CERT",
+    "key": "SIGIL_TLS_KEY",
+    "authorities": "SIGIL_TLS_CLIENT_CA",
+}
+_HSTS_SECONDS: Final = 365 * 86400
 _LONGEST_SECRET_FILE: Final = 1 << 20
 
 
@@ -74,6 +84,15 @@ class Settings(BaseSettings):
         default=1 << 20, ge=1 << 10, le=64 << 20, validation_alias="SIGIL_MAX_BODY_BYTES"
     )
     body_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_BODY_TIMEOUT")
+    tls_certificate: CertificateFile | None = Field(default=None, validation_alias="SIGIL_TLS_CERT")
+    tls_key: PrivateKeyFile | None = Field(default=None, validation_alias="SIGIL_TLS_KEY")
+    tls_client_authorities: AuthoritiesFile | None = Field(
+        default=None, validation_alias="SIGIL_TLS_CLIENT_CA"
+    )
+    hsts_setting: int | None = Field(
+        default=None, ge=0, le=10 * _HSTS_SECONDS, validation_alias="SIGIL_HSTS_SECONDS"
+    )
+    workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
 
     @property
@@ -90,6 +109,24 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Where records are kept; by default a file of the data folder."""
         return self.store_url_setting or f"sqlite:///{self.data_dir / 'sigils.db'}"
+
+    @property
+    def tls(self) -> ServerFiles | None:
+        """What the service's own TLS is made of; None: it speaks plain HTTP."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return ServerFiles(Identity(self.tls_certificate, self.tls_key), self.tls_client_authorities)
+
+    @property
+    def hsts_seconds(self) -> int | None:
+        """How long browsers are told to insist on https; None: they are told nothing.
+
+        Not in development unless it is asked for: a browser would insist for every service on
+        this machine.
+        """
+        if self.tls is None or (self.is_development and self.hsts_setting is None):
+            return None
+        return _HSTS_SECONDS if self.hsts_setting is None else self.hsts_setting
 
     @property
     def secrets_to_verify_with(self) -> list[str]:
@@ -122,6 +159,8 @@ def load_settings(environment: str | None = None) -> Settings:
         problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
     given = {name: value for name, value in {**os.environ, **values}.items() if value}
     problems += _contradictions(given)
+    # One file's own mistakes have been found twice then: by its field, and on the way to the pair's.
+    problems += [problem for problem in _tls_contradictions(given) if problem not in problems]
     problems += _unknown_names(os.environ)
     if problems or settings is None:
         raise SettingsError(problems)
@@ -181,6 +220,28 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
         if uri.scheme == "http" and not (development and is_loopback(uri.hostname)):
             problems.append("JWT_JWKS_URI: must be https (http only in development, on loopback)")
     return problems
+
+
+def _tls_contradictions(given: Mapping[str, str]) -> list[str]:
+    certificate, key, authorities = (given.get(name) for name in _TLS_NAMES.values())
+    if certificate is None and key is None:
+        needless = [name for name in ("SIGIL_TLS_CLIENT_CA", "SIGIL_HSTS_SECONDS") if name in given]
+        return [f"{name}: SIGIL_TLS_CERT is not set, so there is no TLS" for name in needless]
+    if key is None:
+        return ["SIGIL_TLS_KEY: required when SIGIL_TLS_CERT is set"]
+    if certificate is None:
+        return ["SIGIL_TLS_CERT: required when SIGIL_TLS_KEY is set"]
+    files = ServerFiles(Identity(Path(certificate), Path(key)), Path(authorities) if authorities else None)
+    try:
+        server_context(files)
+    except TlsFileError as error:
+        return [tls_problem(error)]
+    return []
+
+
+def tls_problem(error: TlsFileError) -> str:
+    """What is wrong with a TLS file, beginning with its variable's name."""
+    return f"{_TLS_NAMES[error.part]}: {error}"
 
 
 def _unknown_names(environ: Mapping[str, str]) -> list[str]:
