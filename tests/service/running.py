@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -105,6 +106,8 @@ class Service:
         self.output_path = folder / "stdout"
         self.variables = {"SIGIL_ENVIRONMENT": "development", "SIGIL_PORT": "0", **variables}
         self.url = ""
+        #: How a client trusts the service, and proves who it is, where the service speaks TLS.
+        self.tls: ssl.SSLContext | None = None
         self._process: subprocess.Popen[bytes] | _Forked | None = None
 
     @property
@@ -182,6 +185,17 @@ class Service:
         issuer = DevelopmentIssuer(self.data_dir)
         return issuer.token(tenant, subject, roles or ROLES, lifetime=lifetime)
 
+    def workers(self) -> list[int]:
+        """The processes that serve now, where there are several."""
+        ended = {record["pid"] for record in self.logged("worker ended")}
+        return [record["pid"] for record in self.logged("worker started") if record["pid"] not in ended]
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection, by TLS where ``tls`` is set; it is made with its first request."""
+        if self.tls is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=self.tls)
+
     def call(
         self,
         method: str,
@@ -201,7 +215,7 @@ class Service:
                 body = json.dumps(body).encode()
             elif isinstance(body, str):
                 body = body.encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = self.connect()
         try:
             connection.request(method, path, body=body, headers=sent)
             response = connection.getresponse()
