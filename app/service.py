@@ -25,6 +25,8 @@ from app.http.bodies import BodyLimits
 from app.http.guard import Guard
 from app.server.listening import listen
 from app.server.protocol import BoundedProtocol
+from app.server.reloading import Reloader
+from app.server.ring_reloading import RingReloading
 from core.audit import Audit, NoAudit
 from core.engine import Engine
 from core.keys import ring_from
@@ -35,12 +37,19 @@ from core.sql_store import SqlStore
 _KEEP_ALIVE_SECONDS: Final = 75
 
 
-def build_app(engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits) -> ASGIApp:
-    """The ASGI application. It closes engine, authenticator and audit when the server shuts down."""
+def build_app(
+    engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits, reloader: Reloader
+) -> ASGIApp:
+    """The ASGI application.
+
+    While the server runs, so does the reloader. Engine, authenticator and audit are closed when it
+    shuts down.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        yield
+        async with reloader.at_work():
+            yield
         await engine.close()
         await authenticator.close()
         await audit.close()
@@ -86,27 +95,28 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         PortTakenError: the port is in use, or the host not ours.
         DomainError, OSError: the store cannot be opened.
     """
+    # Until the reloader is there to take it: left alone, it would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with listen(settings.host, settings.port) as listener:
         fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
         ring = ring_from(settings, fallback)
         authenticator = authenticator_from(settings)
         store = SqlStore.open(settings.store_url)
         try:
-            _serve(settings, Engine(ring, store), authenticator, listener, on_started)
+            engine = Engine(ring, store)
+            audit = NoAudit()
+            keys = RingReloading(ring, engine, fallback)
+            reloader = Reloader([keys], audit, interval=settings.reload_seconds)
+            limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
+            app = build_app(engine, authenticator, audit, limits, reloader)
+            _serve(settings, app, listener, on_started)
         finally:
             asyncio.run(store.close())  # does nothing after an orderly shutdown
 
 
 def _serve(
-    settings: Settings,
-    engine: Engine,
-    authenticator: Authenticator,
-    listener: socket.socket,
-    on_started: Callable[[str], None],
+    settings: Settings, app: ASGIApp, listener: socket.socket, on_started: Callable[[str], None]
 ) -> None:
-    app = build_app(
-        engine, authenticator, NoAudit(), BodyLimits(settings.max_body_bytes, settings.body_timeout)
-    )
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
