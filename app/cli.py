@@ -15,6 +15,7 @@ from app import logs
 from app.api.sigils import BASE
 from app.authentication.bearer import LONGEST_SUBJECT, is_tenant
 from app.authentication.development import ROLES, TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
+from app.key_commands import keys
 from app.server.listening import PortTakenError
 from app.service import run
 from core.errors import DomainError
@@ -31,6 +32,9 @@ _EVENT: Final = (
 @click.group()
 def main() -> None:
     """Sigil DNA: tamper-evident seals for JSON, as a service."""
+
+
+main.add_command(keys)
 
 
 @main.command()
