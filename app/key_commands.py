@@ -13,9 +13,9 @@ from typing import Any, Final
 import click
 
 from core.keys import ring_digest, signing_key_id
-from core.settings import EXIT_CODE
+from core.settings import EXIT_CODE, SettingsError, load_key_settings
 from core.timestamps import timestamp
-from sigil_native._keyfile import KeyEntry, read_key_ring_file
+from sigil_native._keyfile import KeyEntry, read_key_ring_file, write_key_ring_file
 from sigil_native._keyfile_changes import (
     activated,
     change_key_ring_file,
@@ -183,6 +183,25 @@ def remove(path: str, key_id: int) -> None:
             raise _RefusedError("the key verifies still: retire it first")
 
     _change(path, lambda entries: replaced(entries, key_id, removed))
+
+
+@keys.command("import")
+@click.pass_obj
+def import_secrets(path: str) -> None:
+    """Make the file from the secrets of SPIRAL_EVENT_SECRET and its like, which it then replaces."""
+    try:
+        settings = load_key_settings()
+        if settings.event_secret is None:
+            raise SettingsError(["SPIRAL_EVENT_SECRET: required (or SPIRAL_EVENT_SECRET_FILE)"])
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_CODE)
+    current = settings.event_secret.get_secret_value()
+    # As ring_from has it: one that is named twice counts once, and the current one signs.
+    earlier = [secret for secret in dict.fromkeys(settings.secrets_to_verify_with) if secret != current]
+    entries = [KeyEntry(secret.encode(), "verify-only") for secret in earlier]
+    with _errors(path):
+        write_key_ring_file(path, [*entries, KeyEntry(current.encode())])
 
 
 _TIMES: Final = (("from", "not_before"), ("until", "retire_at"))

@@ -40,10 +40,11 @@ def keys(path: Path) -> Keys:
     """The command, on that file."""
     unset = dict.fromkeys(os.environ.keys() - clean_environment().keys())
 
-    def run(*arguments: str, **variables: str) -> Result:
-        return CliRunner().invoke(
-            main, ["keys", *arguments], env={**unset, "SIGIL_KEYRING": str(path), **variables}
-        )
+    def run(*arguments: str, file: Path | None = None, **variables: str) -> Result:
+        named = {"SIGIL_KEYRING": str(path)} if file is None else {}
+        option = [] if file is None else ["--keyring", str(file)]
+        environment = {**unset, **named, **variables}
+        return CliRunner().invoke(main, ["keys", *option, *arguments], env=environment)
 
     return run
 
@@ -223,3 +224,24 @@ def test_link_stays_a_link(keys: Keys, path: Path, tmp_path: Path) -> None:
     assert keys("add", SIGIL_KEYRING=str(link)).exit_code == 0
     assert link.is_symlink()
     assert len(read_key_ring_file(path)) == 2
+
+
+def test_import(keys: Keys, path: Path, tmp_path: Path) -> None:
+    """Secrets of the environment become a file: what they sealed verifies, and the current one signs."""
+    made = tmp_path / "made.json"
+    secrets = {"SPIRAL_EVENT_SECRET": "s" * 32, "SPIRAL_EVENT_SECRET_PREVIOUS": "p" * 32 + "\n" + "s" * 32}
+    done = keys("import", SIGIL_KEYRING="", **secrets)
+    assert done.exit_code == 78  # no file named
+    done = keys("import", file=made, **secrets)
+    assert (done.exit_code, done.output) == (0, "")
+    assert read_key_ring_file(made) == [KeyEntry(b"p" * 32, "verify-only"), KeyEntry(b"s" * 32)]
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    again = keys("import", file=made, **secrets)
+    assert (again.exit_code, again.stderr) == (74, f"SIGIL_KEYRING: {made}: File exists\n")
+    bad: dict[str, str]
+    for bad in ({}, {"SPIRAL_EVENT_SECRET": "hunter2"}, {"SPIRAL_EVENT_SECRET_FILE": str(tmp_path)}):
+        refused = keys("import", file=tmp_path / "other", **bad)
+        assert (refused.exit_code, refused.stdout) == (78, "")
+        assert refused.stderr.startswith("SPIRAL_EVENT_SECRET")
+        assert "hunter2" not in refused.stderr
+        assert not (tmp_path / "other").exists()
