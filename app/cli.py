@@ -15,6 +15,7 @@ from app import logs
 from app.api.sigils import BASE
 from app.authentication.bearer import LONGEST_SUBJECT, is_tenant
 from app.authentication.development import ROLES, TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
+from app.key_commands import keys
 from app.server.failures import StartFailedError, settings_failure
 from app.server.running import run
 from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
@@ -28,6 +29,9 @@ _EVENT: Final = (
 @click.group()
 def main() -> None:
     """Sigil DNA: tamper-evident seals for JSON, as a service."""
+
+
+main.add_command(keys)
 
 
 @main.command()

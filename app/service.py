@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Final
 
 from starlette.routing import Router
 from starlette.types import ASGIApp
@@ -21,27 +19,27 @@ from app.authentication.key_sources import FixedKeys, RemoteKeys
 from app.http.bodies import BodyLimits
 from app.http.guard import Guard
 from app.server.reloading import Reloadable, Reloader
+from app.server.ring_reloading import RingReloading
 from core.audit import Audit, NoAudit
 from core.engine import Engine
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
 
-_RELOAD_SECONDS: Final = 2.0
-
 
 def build_app(
     engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits, reloader: Reloader
 ) -> ASGIApp:
-    """The ASGI application. It closes engine, authenticator and audit when the server shuts down."""
+    """The ASGI application.
+
+    While the server runs, so does the reloader. Engine, authenticator and audit are closed when it
+    shuts down.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
-        reloading = loop.create_task(reloader.run())
-        loop.add_signal_handler(signal.SIGHUP, reloader.request)
-        yield
-        reloading.cancel()
+        async with reloader.at_work():
+            yield
         await engine.close()
         await authenticator.close()
         await audit.close()
@@ -80,14 +78,12 @@ def service_from(settings: Settings, reloadables: Sequence[Reloadable] = ()) -> 
     ring = ring_from(settings, fallback)
     authenticator = authenticator_from(settings)
     store = SqlStore.open(settings.store_url)
-    audit = NoAudit()
     try:
-        yield build_app(
-            Engine(ring, store),
-            authenticator,
-            audit,
-            BodyLimits(settings.max_body_bytes, settings.body_timeout),
-            Reloader(reloadables, audit, interval=_RELOAD_SECONDS),
-        )
+        engine = Engine(ring, store)
+        audit = NoAudit()
+        keys = RingReloading(ring, engine, fallback)
+        reloader = Reloader([keys, *reloadables], audit, interval=settings.reload_seconds)
+        limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
+        yield build_app(engine, authenticator, audit, limits, reloader)
     finally:
         asyncio.run(store.close())  # does nothing after an orderly shutdown

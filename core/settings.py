@@ -58,21 +58,31 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-class Settings(BaseSettings):
-    """What the service runs with. Make it with ``load_settings``."""
+class KeySettings(BaseSettings):
+    """Where the keys come from: the settings that are read again while the service runs."""
 
     model_config = SettingsConfigDict(
         case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    environment: Literal["development", "production"] = Field(
-        default="production", validation_alias="SIGIL_ENVIRONMENT"
-    )
     event_secret: StrongSecret | None = Field(default=None, validation_alias="SPIRAL_EVENT_SECRET")
     previous_secrets: StrongSecrets = Field(
         default=SecretStr(""), validation_alias="SPIRAL_EVENT_SECRET_PREVIOUS"
     )
     key_ring: KeyRingFile | None = Field(default=None, validation_alias="SIGIL_KEYRING")
+
+    @property
+    def secrets_to_verify_with(self) -> list[str]:
+        """The secrets of earlier rotations."""
+        return lines(self.previous_secrets)
+
+
+class Settings(KeySettings):
+    """What the service runs with. Make it with ``load_settings``."""
+
+    environment: Literal["development", "production"] = Field(
+        default="production", validation_alias="SIGIL_ENVIRONMENT"
+    )
     jwt_issuer: str | None = Field(default=None, validation_alias="JWT_ISSUER")
     jwt_audience: str | None = Field(default=None, validation_alias="JWT_AUDIENCE")
     jwt_jwks_uri: AbsoluteUrl | None = Field(default=None, validation_alias="JWT_JWKS_URI")
@@ -94,6 +104,9 @@ class Settings(BaseSettings):
     )
     workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
+    reload_seconds: float = Field(
+        default=2, ge=0, le=3600, allow_inf_nan=False, validation_alias="SIGIL_RELOAD_SECONDS"
+    )
 
     @property
     def is_development(self) -> bool:
@@ -128,11 +141,6 @@ class Settings(BaseSettings):
             return None
         return _HSTS_SECONDS if self.hsts_setting is None else self.hsts_setting
 
-    @property
-    def secrets_to_verify_with(self) -> list[str]:
-        """The secrets of earlier rotations."""
-        return lines(self.previous_secrets)
-
 
 def names() -> list[str]:
     """The environment variables that the service knows."""
@@ -165,6 +173,28 @@ def load_settings(environment: str | None = None) -> Settings:
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
+
+
+def load_key_settings() -> KeySettings:
+    """Read the settings of the keys again, and the files that they name, as strictly as at the start.
+
+    Raises:
+        SettingsError: with every mistake that was found in them.
+    """
+    values, problems = _values_from_files(os.environ)
+    try:
+        settings = KeySettings(**values)
+    except ValidationError as error:
+        problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def key_files() -> list[Path]:
+    """The files that the environment names as the keys' places."""
+    named = (os.environ.get(name) for name in ("SIGIL_KEYRING", *(f"{name}_FILE" for name in _SECRET_NAMES)))
+    return [Path(path) for path in named if path]
 
 
 def _problem(details: Mapping[str, Any]) -> str:

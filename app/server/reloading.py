@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -91,6 +93,21 @@ class Reloader:
     def request(self) -> None:
         """Reload now. Call it in the event loop's thread, or before there is a loop."""
         self._requested.set()
+
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Run, in the main thread's event loop, and take SIGHUP for a request."""
+        loop = asyncio.get_running_loop()
+        # Not the loop's own way, which goes back to what the system does with the signal: that ends the
+        # process. Before the first reload, so that no signal falls between the two.
+        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self.request))
+        running = asyncio.create_task(self.run())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     async def run(self) -> None:
         """Reload until cancelled; once at the beginning, for what changed since it was first read."""

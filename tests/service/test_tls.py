@@ -146,13 +146,13 @@ def test_strangers_are_refused(
     version: ssl.TLSVersion,
 ) -> None:
     """With a client authority set, nobody without a good certificate of it gets an answer."""
-    identity = {
-        "nobody": lambda: None,
-        # An authority's own certificate is self-signed too, but this one is not the one that counts.
-        "self-signed": lambda: Authority(tmp_path).issue("self-signed"),
-        "another authority's": lambda: authority.issue("stranger"),
-        "expired": lambda: client_authority.issue("late", not_before=NOW - 2 * DAY, not_after=NOW - DAY),
-    }[who]()
+    identity = None
+    if who == "self-signed":
+        identity = Authority(tmp_path).itself()
+    elif who == "another authority's":
+        identity = authority.issue("stranger")
+    elif who == "expired":
+        identity = client_authority.issue("late", not_before=NOW - 2 * DAY, not_after=NOW - DAY)
     with pytest.raises((OSError, http.client.HTTPException)):
         handshake(mutual, client(authority, identity, version=version))
 

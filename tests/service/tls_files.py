@@ -40,6 +40,12 @@ class Authority:
         key.chmod(0o600)
         return certificate, key
 
+    def itself(self) -> tuple[Path, Path]:
+        """Its own certificate, which is self-signed, and key."""
+        key = self.folder / "authority-key.pem"
+        self._authority.private_key_pem.write_to_path(key)
+        return self.path, key
+
 
 def client(
     authority: Authority,
