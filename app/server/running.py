@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -20,6 +21,9 @@ from app.service import service_from
 from core.setting_types import is_loopback
 from core.settings import Settings, SettingsError, tls_problem
 from core.tls import TlsFileError, is_open_to_others
+
+#: What a stop may take beyond the time that running requests are given: writing what waits.
+_STOP_GRACE: Final = 10.0
 
 _log = structlog.get_logger("app")
 
@@ -48,7 +52,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
                 settings.workers,
                 listener,
                 lambda end: _work(settings, listener, end),
-                stop_seconds=settings.shutdown_seconds,
+                stop_seconds=settings.shutdown_seconds + _STOP_GRACE,
             )
             supervisor.run(lambda: on_started(url))
     _log.info("stopped")

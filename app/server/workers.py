@@ -23,8 +23,6 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
 #: A worker that has lived as long as this did not die of its start.
 _SETTLED_SECONDS: Final = 60.0
-#: What a stop may take beyond the time that running requests are given.
-_STOP_GRACE: Final = 10.0
 _DEFECT: Final = 1
 
 _log = structlog.get_logger("app.server")
@@ -76,7 +74,7 @@ class Supervisor:
             count: of workers.
             listener: what they accept from; closed here when they are told to stop.
             work: what a worker does, until told to stop by SIGTERM or its parent's end.
-            stop_seconds: how long a worker may finish what runs.
+            stop_seconds: after which a worker that has not stopped is killed.
         """
         self._listener = listener
         self._work = work
@@ -173,7 +171,7 @@ class Supervisor:
             self._kill_all(signal.SIGKILL)
 
     def _stop(self) -> None:
-        self._stop_by = time.monotonic() + self._stop_seconds + _STOP_GRACE
+        self._stop_by = time.monotonic() + self._stop_seconds
         self._listener.close()  # or connections would wait at a socket that nobody serves
         self._kill_all(signal.SIGTERM)
 

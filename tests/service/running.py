@@ -28,8 +28,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SIGILS = "/api/consciousness/sigils"
 _START_SECONDS = 30.0
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["app.cli"])
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload(["app.cli"])
 
 
 class Answer(NamedTuple):
@@ -73,7 +73,7 @@ class _Forked:
     """A forked service, with what is used here of ``subprocess.Popen``."""
 
     def __init__(self, environment: dict[str, str], output: Path, log: Path) -> None:
-        self._process = _forks.Process(target=_become_service, args=(environment, output, log), daemon=True)
+        self._process = forks.Process(target=_become_service, args=(environment, output, log), daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -125,7 +125,16 @@ class Service:
 
     def start(self, *, fresh: bool = False) -> Service:
         """Start the process, in a fresh interpreter if wanted, and wait until it listens."""
+        self.begin(fresh=fresh)
+        return self.wait_until_listening()
+
+    def begin(self, *, fresh: bool = False) -> None:
+        """Start the process."""
         self._process = self._started(fresh=fresh)
+
+    def wait_until_listening(self) -> Service:
+        """Wait until it says that it listens."""
+        assert self._process is not None
         deadline = time.monotonic() + _START_SECONDS
         while not (url := self._listening()):
             if self._process.poll() is not None or time.monotonic() > deadline:
