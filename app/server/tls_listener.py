@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 _HANDSHAKE_SECONDS: Final = 10.0
-_MOST_HANDSHAKES: Final = 1024
+_MOST_HANDSHAKES: Final = 512
 #: Pause when the system has no descriptor, or no memory, for another connection.
 _EXHAUSTED_SECONDS: Final = 0.1
 
