@@ -352,7 +352,7 @@ def test_databases_that_are_not_ours(path: Path, content: str) -> None:
         connection = sqlite3.connect(path)
         connection.execute("CREATE TABLE sigil_schema (only INTEGER, version INTEGER)")
         if content == "newer version":
-            connection.execute("INSERT INTO sigil_schema VALUES (1, 2)")
+            connection.execute("INSERT INTO sigil_schema VALUES (1, 3)")
         connection.commit()
         connection.close()
     with pytest.raises(StoreSchemaError):
