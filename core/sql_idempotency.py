@@ -11,7 +11,7 @@ from core.idempotency import Claim, KeyLimits
 #: A process's first claim and then each of this many is followed by some tidying. Tidying removes more
 #: than comes in between, so the table shrinks to its bounds, and never so much that a write waits for it.
 TIDY_EVERY: Final = 64
-_TIDY_AT_MOST: Final = 4 * TIDY_EVERY
+_TIDY_AT_MOST: Final = 2 * TIDY_EVERY
 
 # One statement, so that it is right whatever the database lets happen between two. It changes an
 # existing key only where that is free again: too old, or from a clock that was more than a whole

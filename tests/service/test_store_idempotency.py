@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -227,17 +228,17 @@ async def test_a_tenants_share(store: SqlStore, path: Path) -> None:
 async def test_a_share_that_was_made_smaller(path: Path) -> None:
     """A start with a lower bound removes the surplus, a bounded piece at a time."""
     store = SqlStore.open(f"sqlite:///{path}", key_limits=KeyLimits(seconds=10, per_tenant=2000))
-    await asyncio.gather(*(store.put_once(record(n), claim(str(n))) for n in range(1, 1001)))
+    await asyncio.gather(*(store.put_once(record(n), claim(str(n))) for n in range(400)))
     await store.close()
     store = SqlStore.open(f"sqlite:///{path}", key_limits=LIMITS)
-    before, most = 1000, 0
-    for number in range(1001, 1001 + 5 * TIDY_EVERY):
-        await store.put_once(record(number), claim(str(number)))
-        _, now = counts(path)
-        before, most = now, max(most, before - now)
+    held = [400]
+    for turn in range(8):
+        numbers = range(400 + turn * TIDY_EVERY, 400 + (turn + 1) * TIDY_EVERY)
+        await asyncio.gather(*(store.put_once(record(n), claim(str(n))) for n in numbers))
+        held.append(counts(path)[1])
     await store.close()
-    assert LIMITS.per_tenant <= before < LIMITS.per_tenant + TIDY_EVERY
-    assert 0 < most <= 4 * TIDY_EVERY
+    assert max(before - after for before, after in itertools.pairwise(held)) == TIDY_EVERY
+    assert LIMITS.per_tenant <= held[-1] < LIMITS.per_tenant + TIDY_EVERY
 
 
 def _claim_all(path: str, start: Any, found: Any, worker: int) -> None:
