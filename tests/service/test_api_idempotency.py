@@ -4,18 +4,59 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import resource
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from app.http.context import Context
+from app.http.idempotency import PATTERN, idempotency_key
+from app.http.problems import ProblemError
+from core.idempotency import LONGEST_KEY
 from tests.service.running import SIGILS, Answer, Service
 
 EVENT = {"data": {"type": "order.paid", "amount": 1299.5}, "expires_in": 3600}
+
+
+visible = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=LONGEST_KEY)
+
+
+def read(*values: str) -> str | None:
+    """The key of a request with these headers."""
+    headers = [(b"idempotency-key", value.encode("latin-1")) for value in values]
+
+    async def receive() -> Any:
+        raise AssertionError("the body is not needed")
+
+    return idempotency_key(Context({"type": "http", "headers": headers}, receive))
+
+
+@given(visible)
+def test_every_key_can_be_written(key: str) -> None:
+    """Whatever visible characters a key has, its quoted form stands for it; bare it is itself, or refused."""
+    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+    assert read(f'"{escaped}"') == key
+    if set(key).isdisjoint('",;\\'):
+        assert read(key) == key
+
+
+@given(st.text(st.characters(max_codepoint=0xFF)) | st.from_regex('["a\\\\ ,]{1,9}', fullmatch=True))
+def test_what_is_described_is_accepted(value: str) -> None:
+    """The description's pattern and the service agree about every text, but for blanks around it."""
+    described = re.fullmatch(PATTERN.removeprefix("^").removesuffix("$"), value.strip(" \t"))
+    if described:
+        assert read(value)
+    else:
+        with pytest.raises(ProblemError, match="one Idempotency-Key"):
+            read(value)
 
 
 @pytest.fixture
@@ -204,6 +245,37 @@ def test_many_at_once(service: Service, token: str) -> None:
     assert len({answer.json["id"] for answer in answers}) == 1
     assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
     assert count(service, token) == 1
+
+
+def test_two_services(new_service: Callable[..., Service], tmp_path: Path) -> None:
+    """Services that share a store share its keys: which of them is asked makes no difference."""
+    shared = {"SPIRAL_EVENT_SECRET": "s" * 32, "SIGIL_STORE_URL": f"sqlite:///{tmp_path / 'shared.db'}"}
+    services = [new_service(**shared).start() for _ in range(2)]
+    tokens = [service.token() for service in services]
+    with ThreadPoolExecutor(20) as pool:
+        numbers = range(60)
+        answers = list(pool.map(lambda n: encode(services[n % 2], tokens[n % 2], f"k{n // 20}"), numbers))
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.json["id"] for answer in answers}) == 3
+    assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 3
+    assert count(services[0], tokens[0]) == 3
+
+
+def test_after_a_rotation(new_service: Callable[..., Service]) -> None:
+    """A repeated request gets the sigil of the earlier key while that key verifies; then it is withheld."""
+    service = new_service(SPIRAL_EVENT_SECRET="s" * 32).start()
+    token = service.token()
+    record = fresh(service, token, "k")
+    service.stop()
+    service.variables["SPIRAL_EVENT_SECRET"] = "t" * 32
+    service.variables["SPIRAL_EVENT_SECRET_PREVIOUS"] = "s" * 32
+    service.start()
+    assert replayed(service, token, "k") == record
+    assert fresh(service, token, "l")["key_id"] != record["key_id"]
+    service.stop()
+    del service.variables["SPIRAL_EVENT_SECRET_PREVIOUS"]
+    service.start()
+    assert refused(service, token, "k") == (500, "record_unverifiable")
 
 
 def change(service: Service, statement: str) -> None:
