@@ -181,7 +181,7 @@ def test_stop_waits_for_nobody(new_service: Callable[..., Service], authority: A
     """Neither a stalled handshake nor an idle client that does not say goodbye holds up a stop."""
     given = variables(authority.issue("stopped"))
     service = trusting(new_service(**given, SIGIL_SHUTDOWN_SECONDS="25").start(), client(authority))
-    idle = service.connect()
+    idle = service.connection()
     idle.request("GET", "/healthz")
     idle.getresponse().read()
     with socket.create_connection(("127.0.0.1", service.port)) as stalled:
@@ -268,7 +268,7 @@ def test_certificate_changes_under_load(
     given = variables((certificate, key))
     context = client(authority)
     service = trusting(new_service(**given, SIGIL_WORKERS=str(workers)).start(), context)
-    lasting = service.connect()
+    lasting = service.connection()
     lasting.request("GET", "/healthz")
     lasting.getresponse().read()
     with callers(service) as wrong:

@@ -87,7 +87,7 @@ def test_connections_are_shared_out(service: Service) -> None:
     with contextlib.ExitStack() as stack:
 
         def call() -> http.client.HTTPConnection:
-            connection = stack.enter_context(contextlib.closing(service.connect()))
+            connection = stack.enter_context(contextlib.closing(service.connection()))
             connection.request("GET", "/readyz")
             connection.getresponse().read()
             return connection
