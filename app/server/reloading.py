@@ -96,12 +96,17 @@ class Reloader:
 
     @contextlib.asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """Run, in the main thread's event loop, and take SIGHUP for a request."""
+        """Run, in the main thread's event loop, and take SIGHUP for a request.
+
+        What changed since it was first read is taken up before this is entered: a process that starts
+        from settings of an hour ago serves with the keys of now.
+        """
         loop = asyncio.get_running_loop()
         # Not the loop's own way, which goes back to what the system does with the signal: that ends the
         # process. Before the first reload, so that no signal falls between the two.
         signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self.request))
-        running = asyncio.create_task(self.run())
+        await self._begin()
+        running = asyncio.create_task(self._keep_up())
         try:
             yield
         finally:
@@ -111,8 +116,14 @@ class Reloader:
 
     async def run(self) -> None:
         """Reload until cancelled; once at the beginning, for what changed since it was first read."""
+        await self._begin()
+        await self._keep_up()
+
+    async def _begin(self) -> None:
         for watch in self._watches:
             await watch.begin()
+
+    async def _keep_up(self) -> None:
         while True:
             requested = await self._wait()
             for watch in self._watches:

@@ -34,7 +34,8 @@ def with_ring(new_service: Callable[..., Service], tmp_path: Path) -> Callable[.
     def start(**variables: str) -> tuple[Service, Operator]:
         path = tmp_path / "keys.json"
         write_key_ring_file(path, [KeyEntry(FIRST)])
-        service = new_service(SIGIL_KEYRING=str(path), SIGIL_WORKERS=str(WORKERS), **variables).start()
+        variables["SIGIL_WORKERS"] = str(WORKERS)
+        service = new_service(SIGIL_KEYRING=str(path), **variables).start()
         return service, Operator(path, WORKERS)
 
     return start
@@ -95,11 +96,11 @@ def test_broken_files_under_load(with_ring: Callable[..., tuple[Service, Operato
     spoiled["no active key"] = lambda: write(path, KeyEntry(FIRST, "verify-only"))
     for number, (how, spoil) in enumerate(spoiled.items(), start=1):
         spoil()
-        complaints = number * WORKERS
-        wait_until(lambda all_of=complaints: len(service.logged("key ring refused")) == all_of)  # type: ignore[misc]
+        said = number * WORKERS
+        wait_until(lambda said=said: len(service.logged("key ring refused")) == said)  # type: ignore[misc]
         load.go_on(3)
         assert service.call("GET", "/readyz").status == 200, how
-        assert len(service.logged("key ring refused")) == complaints, how
+        assert len(service.logged("key ring refused")) == said, how
         if path.is_dir():
             path.rmdir()
         write(path, KeyEntry(FIRST), KeyEntry(bytes([64 + number]) * 32, "verify-only"))
@@ -126,9 +127,9 @@ def test_file_written_slowly(with_ring: Callable[..., tuple[Service, Operator]])
             time.sleep(0.01)
     operator.taken_up(service)
     load.finish()
-    changed = service.logged("key ring changed")
-    assert len(changed) == WORKERS
-    assert not any("removed" in record for record in changed)
+    changes = service.logged("key ring changed")
+    assert len(changes) == WORKERS
+    assert not any("removed" in change for change in changes)
 
 
 def test_secret_files(new_service: Callable[..., Service], tmp_path: Path) -> None:
