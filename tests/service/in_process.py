@@ -20,6 +20,7 @@ from app.authentication.bearer import Authenticator
 from app.authentication.development import AUDIENCE, ISSUER, ROLES, DevelopmentIssuer
 from app.authentication.key_sources import FixedKeys
 from app.http.bodies import BodyLimits
+from app.server.reloading import Reloader
 from app.service import build_app
 from core.audit import NoAudit
 from core.engine import Engine
@@ -83,7 +84,8 @@ class InProcess:
         ring = KeyRing()
         ring.add("s" * 32)
         authenticator = Authenticator(FixedKeys([self.issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
-        self.app = build_app(Engine(ring, self.store), authenticator, NoAudit(), BodyLimits(1 << 20, 30))
+        limits, reloader = BodyLimits(1 << 20, 30), Reloader([], NoAudit(), interval=0)
+        self.app = build_app(Engine(ring, self.store), authenticator, NoAudit(), limits, reloader)
 
     def token(self, tenant: str, *roles: str, subject: str = "tester") -> str:
         """A token; every role unless some are named."""
