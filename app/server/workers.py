@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 import structlog
 
-from app.server.failures import StartFailedError
+from app.server.failures import UNAVAILABLE, StartFailedError
 from app.server.worker import Worker, WorkerEnd
 
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -36,10 +36,10 @@ class _Place:
         self.start_at = 0.0
         self._pause = _FIRST_PAUSE
 
-    def vacate(self, worker: Worker) -> float:
-        """Note that the worker has ended; the pause until the next one starts."""
+    def vacate(self) -> float:
+        """Note that the worker has ended, or could not be had; the pause until the next one starts."""
         now = time.monotonic()
-        if now - worker.began_at >= _SETTLED_SECONDS:
+        if self.worker is not None and now - self.worker.began_at >= _SETTLED_SECONDS:
             self._pause = _FIRST_PAUSE
         pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
         self.worker, self.start_at = None, now + pause
@@ -85,6 +85,7 @@ class Supervisor:
         self._stop_by: float | None = None
         self._failure: StartFailedError | None = None
         self._is_up = False
+        self._has_killed = False
 
     def run(self, on_started: Callable[[], None]) -> None:
         """Run the workers until SIGINT or SIGTERM, then stop them, and return.
@@ -136,16 +137,33 @@ class Supervisor:
         now = time.monotonic()
         for place in self._places:
             if place.worker is None and place.start_at <= now:
-                place.worker = self._fork()
-                self._selector.register(place.worker, selectors.EVENT_READ)
+                self._fill(place)
             if not self._is_up and not (self._places[0].worker and self._places[0].worker.has_started):
                 return  # the first starts alone
+
+    def _fill(self, place: _Place) -> None:
+        try:
+            place.worker = self._fork()
+        except OSError as error:  # short of processes, memory or descriptors
+            pause = place.vacate()
+            if self._is_up:
+                _log.error("worker not started", cause=error.strerror, restart_in=pause)
+            else:
+                self._fail(f"a worker cannot be started: {error.strerror}", UNAVAILABLE)
+            return
+        self._selector.register(place.worker, selectors.EVENT_READ)
+
+    def _fail(self, message: str, exit_code: int) -> None:
+        """Give up: stop what has started, and say why."""
+        self._failure = self._failure or StartFailedError(message, exit_code)
+        if self._stop_by is None:
+            self._stop()
 
     def _wait(self, wakeup: socket.socket) -> None:
         """Sleep until there is something to do."""
         moments = [place.start_at for place in self._places if place.worker is None and self._is_up]
         if self._stop_by is not None:
-            moments = [self._stop_by]
+            moments = [] if self._has_killed else [self._stop_by]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
         for key, _ in self._selector.select(timeout):
             if key.fileobj is wakeup:
@@ -164,10 +182,11 @@ class Supervisor:
                 self._stop()
             elif number == signal.SIGINT:  # again: do not wait for running requests
                 self._kill_all(signal.SIGINT)
-        if self._stop_by is not None and self._stop_by <= time.monotonic():
+        is_overdue = self._stop_by is not None and self._stop_by <= time.monotonic()
+        if is_overdue and not self._has_killed:
+            self._has_killed = True
             _log.error("workers did not stop in time", pids=[worker.pid for worker in self._workers()])
-            self._failure = self._failure or StartFailedError("a worker had to be killed", _DEFECT)
-            self._stop_by = float("inf")
+            self._fail("a worker had to be killed", _DEFECT)
             self._kill_all(signal.SIGKILL)
 
     def _stop(self) -> None:
@@ -188,7 +207,7 @@ class Supervisor:
             if worker in self._selector.get_map():
                 self._selector.unregister(worker)
             worker.forget()
-            pause = place.vacate(worker)
+            pause = place.vacate()
             how = f"exit code {code}" if code >= 0 else f"signal {-code}"
             if self._stop_by is not None:
                 continue
@@ -197,8 +216,7 @@ class Supervisor:
                 _log.error("worker ended", pid=worker.pid, how=how, restart_in=pause, **cause)
                 continue
             message = worker.last_words() or f"a worker ended while the service started: {how}"
-            self._failure = StartFailedError(message, code if code > 0 else _DEFECT)
-            self._stop()
+            self._fail(message, code if code > 0 else _DEFECT)
 
     def _fork(self) -> Worker:
         parents, workers = socket.socketpair()
@@ -212,9 +230,12 @@ class Supervisor:
             if pid == 0:
                 parents.close()
                 self._become_worker(WorkerEnd(workers), before)
+        except OSError:
+            parents.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        workers.close()
+            workers.close()
         return Worker(pid, parents)
 
     def _become_worker(self, end: WorkerEnd, mask: set[int | signal.Signals]) -> NoReturn:

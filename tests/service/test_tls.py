@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import sigil_native
 from tests.service.running import SIGILS, Service
 from tests.service.tls_files import DAY, NOW, Authority, client, trusting, variables
 
@@ -331,3 +332,22 @@ def test_key_that_others_may_read(new_service: Callable[..., Service], authority
     service = trusting(new_service(**variables((certificate, key))).start(), client(authority))
     assert service.call("GET", "/healthz").status == 200
     assert service.logged("SIGIL_TLS_KEY can be read by everybody on this machine")
+
+
+@pytest.mark.skipif(sigil_native.backend != "native", reason="production refuses the pure backend")
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_plain_http_beyond_this_machine(
+    new_service: Callable[..., Service], authority: Authority, encrypted: bool
+) -> None:
+    """Whoever listens to other machines without TLS is warned, once."""
+    service = new_service(
+        SIGIL_ENVIRONMENT="production",
+        SPIRAL_EVENT_SECRET="p" * 32,
+        JWT_ISSUER="https://issuer.example",
+        JWT_AUDIENCE="sigil",
+        JWT_JWKS_URI="https://127.0.0.1:1/jwks",
+        SIGIL_HOST="0.0.0.0",  # noqa: S104
+        SIGIL_WORKERS="2",
+        **(variables(authority.issue("everywhere")) if encrypted else {}),
+    ).start()
+    assert len(service.logged("plain HTTP beyond this machine")) == (not encrypted)

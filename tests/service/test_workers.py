@@ -7,6 +7,7 @@ import fcntl
 import http.client
 import itertools
 import os
+import resource
 import signal
 import socket
 import sys
@@ -143,6 +144,19 @@ def test_restarts_slow_down(new_service: Callable[..., Service]) -> None:
     wait_for(lambda: len(service.workers()) == 2)
 
 
+def test_no_room_for_a_worker(service: Service) -> None:
+    """A parent that cannot start another process now tries again, and does not end."""
+    victim = service.workers()[0]
+    wait_for(lambda: service.output_path.read_text().count("\ncurl ") == 2)  # the start is over
+    before = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: len(service.logged("worker not started")) >= 2)
+    assert service.call("GET", "/healthz").status == 200
+    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, before)
+    wait_for(lambda: len(service.workers()) == 3)
+
+
 @pytest.mark.parametrize("trouble", ["store", "port", "secret"])
 def test_a_failed_start_is_said_once(new_service: Callable[..., Service], trouble: str) -> None:
     """What keeps all workers from starting is one message and the exit code that a single process has."""
@@ -233,18 +247,18 @@ def _supervise_the_deaf() -> None:
 
     with listen("127.0.0.1", 0) as listener:
         supervisor = Supervisor(2, listener, work, stop_seconds=0.2)
-        try:
+        with contextlib.suppress(StartFailedError):
             supervisor.run(lambda: os.kill(os.getpid(), signal.SIGTERM))
-        except StartFailedError as error:
-            sys.exit(error.exit_code)
+            return
+    sys.exit(3)
 
 
 def test_deaf_workers_are_killed_at_a_stop() -> None:
-    """Workers that do not stop in their time are killed, so that a stop comes to its end."""
+    """Workers that do not stop in their time are killed, so that a stop comes to its end, and is no good one."""
     process = forks.Process(target=_supervise_the_deaf)
     process.start()
     process.join(60)
-    assert process.exitcode == 1
+    assert process.exitcode == 3
 
 
 def test_a_turn_is_only_a_courtesy(service: Service) -> None:
