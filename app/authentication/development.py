@@ -20,7 +20,6 @@ from sigil_native import HmacKey
 
 ISSUER: Final = "sigil-development"
 AUDIENCE: Final = "sigil"
-ROLES: Final = ("sigil:encode", "sigil:verify", "sigil:read", "sigil:revoke")
 TOKEN_DAYS: Final = 30
 
 

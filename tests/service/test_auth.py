@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey
 
 from app.authentication.bearer import Authenticator, TokenRefusedError
-from app.authentication.development import AUDIENCE, ISSUER, ROLES, DevelopmentIssuer
+from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer
+from app.authentication.roles import ROLES
 from app.authentication.key_sources import FixedKeys
 from tests.service.running import SIGILS, Answer, Service
 
