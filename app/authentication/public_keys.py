@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 from joserfc.jws import JWSRegistry
+from joserfc.util import base64_to_int
 
 _RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVE_ALGORITHMS: Final = {
@@ -78,6 +79,8 @@ def _import(jwk: Mapping[str, Any]) -> PublicKey:
     key_id = jwk.get("kid")
     if not isinstance(key_id, str | None) or len(key_id or "") > LONGEST_KEY_ID:
         raise KeyRefusedError("its kid is no string, or too long")
+    if jwk["kty"] == "RSA":
+        _check_rsa_numbers(base64_to_int(jwk["n"]), base64_to_int(jwk["e"]))
     key = import_key(dict(jwk))
     algorithms = frozenset(_possible_algorithms(key))
     if "alg" in jwk:
@@ -91,13 +94,15 @@ def _may_verify(operations: object) -> bool:
     return isinstance(operations, list) and "verify" in operations
 
 
+def _check_rsa_numbers(modulus: int, exponent: int) -> None:
+    if not _SMALLEST_RSA_BITS <= modulus.bit_length() <= _LARGEST_RSA_BITS:
+        raise KeyRefusedError("its RSA modulus is too small, or absurdly large")
+    if modulus % 2 == 0 or exponent % 2 == 0 or not 3 <= exponent <= _LARGEST_RSA_EXPONENT:
+        raise KeyRefusedError("its RSA numbers cannot be right")
+
+
 def _possible_algorithms(key: Key) -> tuple[str, ...]:
     if isinstance(key, RSAKey):
-        numbers = key.public_key.public_numbers()
-        if not _SMALLEST_RSA_BITS <= key.public_key.key_size <= _LARGEST_RSA_BITS:
-            raise KeyRefusedError("its RSA modulus is too small, or absurdly large")
-        if numbers.e % 2 == 0 or not 3 <= numbers.e <= _LARGEST_RSA_EXPONENT or numbers.n % 2 == 0:
-            raise KeyRefusedError("its RSA numbers cannot be right")
         return _RSA_ALGORITHMS
     if isinstance(key, ECKey | OKPKey):
         key.public_key  # noqa: B018 - decodes the point, which must lie on the curve

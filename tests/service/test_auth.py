@@ -18,8 +18,8 @@ from joserfc.jwk import ECKey
 
 from app.authentication.bearer import Authenticator, TokenRefusedError
 from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer
-from app.authentication.roles import ROLES
 from app.authentication.key_sources import FixedKeys
+from app.authentication.roles import ROLES
 from tests.service.running import SIGILS, Answer, Service
 
 
