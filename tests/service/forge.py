@@ -14,10 +14,15 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from app.authentication.roles import ROLES
+from core.issuers import Issuer
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "seals"
 OTHER_ISSUER = "https://other.example"
+ISSUERS = (
+    Issuer(issuer=ISSUER, audience=(AUDIENCE,)),
+    Issuer(issuer=OTHER_ISSUER, audience=("theirs",), algorithms=frozenset({"ES256"})),
+)
 
 
 def segment(value: object) -> str:

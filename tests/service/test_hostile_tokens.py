@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,62 +19,17 @@ from app.authentication.key_sources import FixedKeys
 from app.authentication.public_keys import PublicKey
 from app.authentication.refusals import TokenRefusedError
 from app.authentication.remote_keys import Pace, RemoteKeys
-from core.issuers import Issuer
-from tests.service.forge import AUDIENCE, ISSUER, OTHER_ISSUER, Forge, claims
+from tests.service.conftest import FOREVER
+from tests.service.forge import ISSUERS, OTHER_ISSUER, Forge, claims
 from tests.service.hostile_tokens import Hostile, hostile_requests
-from tests.service.provider import Provider, running_provider
+from tests.service.provider import Provider
 from tests.service.running import SIGILS, Service
-
-#: A cooldown that no test outlives: whatever is fetched, is fetched at the start.
-_FOREVER = 3600
-
-_ISSUERS = (
-    Issuer(issuer=ISSUER, audience=(AUDIENCE,)),
-    Issuer(issuer=OTHER_ISSUER, audience=("theirs",), algorithms=frozenset({"ES256"})),
-)
-
-
-@pytest.fixture(scope="module")
-def forge() -> Forge:
-    """The keys that tokens are made with."""
-    return Forge()
 
 
 @pytest.fixture(scope="module")
 def hostile(forge: Forge) -> dict[str, Hostile]:
     """Every kind of hostile token."""
     return hostile_requests(forge)
-
-
-@pytest.fixture(scope="module")
-def providers(forge: Forge) -> Iterator[tuple[Provider, Provider]]:
-    """The key servers of two issuers."""
-    with running_provider() as ours, running_provider() as theirs:
-        ours.serve(*forge.key_set)
-        theirs.serve(*forge.other_key_set)
-        yield ours, theirs
-
-
-@pytest.fixture(scope="module")
-def guarded(
-    tmp_path_factory: pytest.TempPathFactory, providers: tuple[Provider, Provider]
-) -> Iterator[Service]:
-    """A service that believes both issuers."""
-    folder: Path = tmp_path_factory.mktemp("guarded")
-    issuers = [
-        {
-            **issuer.model_dump(mode="json", exclude_none=True),
-            "jwks_uri": provider.uri,
-            "algorithms": sorted(issuer.algorithms),
-        }
-        for issuer, provider in zip(_ISSUERS, providers, strict=True)
-    ]
-    (folder / "issuers.json").write_text(json.dumps(issuers))
-    service = Service(
-        folder, JWT_ISSUERS_FILE=str(folder / "issuers.json"), JWT_JWKS_COOLDOWN=str(_FOREVER)
-    ).start()
-    yield service
-    service.stop()
 
 
 @pytest_asyncio.fixture
@@ -87,10 +41,10 @@ async def authenticator(providers: tuple[Provider, Provider]) -> AsyncIterator[A
             RemoteKeys(
                 KeySetDownload(provider.uri, development=True),
                 issuer=issuer.issuer,
-                pace=Pace(cooldown=_FOREVER),
+                pace=Pace(cooldown=FOREVER),
             ),
         )
-        for issuer, provider in zip(_ISSUERS, providers, strict=True)
+        for issuer, provider in zip(ISSUERS, providers, strict=True)
     )
     yield made
     await made.close()
@@ -179,40 +133,11 @@ def test_good_tokens_of_every_kind(guarded: Service, forge: Forge) -> None:
         assert guarded.call("GET", SIGILS, token=token).status == 200, token
 
 
-def test_an_issuer_speaks_for_its_tenants_only(new_service: Any, forge: Forge, providers: Any) -> None:
-    """Of an issuer with a list of tenants, tokens for others are refused with 403."""
-    issuer = {
-        "issuer": ISSUER,
-        "audience": AUDIENCE,
-        "jwks_uri": providers[0].uri,
-        "tenants": ["acme"],
-        "tenant_claims": ["/org/id", "https://issuer.example/tenant"],
-        "role_claims": ["/realm_access/roles", "scp"],
-        "leeway": 0,
-    }
-    service = new_service(JWT_ISSUERS=json.dumps([issuer])).start()
-
-    def status(**changes: Any) -> int:
-        token = forge.good(**{"tenantId": None, "roles": None, **changes})
-        return service.call("GET", SIGILS, token=token).status
-
-    read = ["sigil:read"]
-    assert status(org={"id": "acme"}, realm_access={"roles": read}) == 200
-    assert status(**{"https://issuer.example/tenant": "acme"}, scp="openid sigil:read") == 200
-    assert status(org={"id": "acme"}, scp=read) == 200
-    assert status(org={"id": "globex"}, scp=read) == 403
-    assert status(org="acme", scp=read) == 403
-    assert status(org={"id": "acme"}, roles=read) == 403
-    assert status(tenantId="acme", scp=read) == 403
-    assert status(org={"id": "acme"}, scp="sigil:read\u00a0x\tsigil:read") == 403
-    assert status(org={"id": "acme"}, realm_access={"roles": "sigil:read"}) == 401
-
-
 @pytest.fixture(scope="module")
 def fixed(forge: Forge) -> Authenticator:
     """An authenticator that needs no event loop of its own."""
     keys = read_key_set(json.dumps({"keys": forge.key_set}).encode()).keys
-    return Authenticator([TrustedIssuer(_ISSUERS[0], FixedKeys(keys))])
+    return Authenticator([TrustedIssuer(ISSUERS[0], FixedKeys(keys))])
 
 
 def _refused(authenticator: Authenticator, token: bytes) -> bool:
