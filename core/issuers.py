@@ -38,16 +38,25 @@ def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+def _some_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("names nothing")
     if len(set(names)) != len(names):
         raise ValueError("a name is there twice")
     return names
 
 
+def _not_empty(values: frozenset[str]) -> frozenset[str]:
+    if not values:
+        raise ValueError("names nothing")
+    return values
+
+
 Name = Annotated[str, Field(min_length=1, max_length=1024)]
 ClaimName = Annotated[Name, AfterValidator(_claim_name)]
-ClaimNames = Annotated[tuple[ClaimName, ...], Field(min_length=1, max_length=16), AfterValidator(_each_once)]
-Algorithms = Annotated[frozenset[Algorithm], Field(min_length=1)]
+ClaimNames = Annotated[tuple[ClaimName, ...], AfterValidator(_some_names)]
+Tenant = Annotated[str, AfterValidator(_tenant)]
+Algorithms = Annotated[frozenset[Algorithm], AfterValidator(_not_empty)]
 #: Seconds; more would be a clock that nobody sets.
 Leeway = Annotated[int, Field(ge=0, le=300)]
 
@@ -72,11 +81,9 @@ class Issuer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     issuer: Name
-    audience: Annotated[
-        tuple[Name, ...], BeforeValidator(_one_or_more), Field(min_length=1), AfterValidator(_each_once)
-    ]
+    audience: Annotated[tuple[Name, ...], BeforeValidator(_one_or_more), AfterValidator(_some_names)]
     algorithms: Algorithms = ALGORITHMS
-    tenants: Annotated[frozenset[Annotated[str, AfterValidator(_tenant)]], Field(min_length=1)] | None = None
+    tenants: Annotated[frozenset[Tenant], AfterValidator(_not_empty)] | None = None
     tenant_claims: ClaimNames = TENANT_CLAIMS
     role_claims: ClaimNames = ROLE_CLAIMS
     leeway: Annotated[Leeway, Strict()] = LEEWAY
@@ -97,9 +104,14 @@ def _read(text: Any) -> Any:
         return text
     try:
         # Refuses duplicate members, of which JSON readers would take one or the other.
-        return msgspec.json.decode(canonicalize_json(text))
+        issuers = msgspec.json.decode(canonicalize_json(text))
     except CanonicalizationError as error:
         raise ValueError(f"not JSON that can be used: {error.problem}") from None
+    if not isinstance(issuers, list) or not all(isinstance(issuer, dict) for issuer in issuers):
+        raise ValueError("must be a JSON array of objects")
+    if not issuers:
+        raise ValueError("the list is empty")
+    return issuers
 
 
 def _distinct(issuers: tuple[RemoteIssuer, ...]) -> tuple[RemoteIssuer, ...]:
@@ -111,7 +123,6 @@ def _distinct(issuers: tuple[RemoteIssuer, ...]) -> tuple[RemoteIssuer, ...]:
 #: As a setting: the text of a JSON array.
 Issuers = Annotated[
     tuple[RemoteIssuer, ...],
-    Field(min_length=1, max_length=32),
     BeforeValidator(_read),
     AfterValidator(_distinct),
 ]

@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         default=ROLE_CLAIMS, validation_alias="JWT_ROLE_CLAIMS"
     )
     jwt_leeway: Leeway = Field(default=LEEWAY, validation_alias="JWT_LEEWAY")
-    jwt_issuers: Annotated[Issuers, NoDecode] | None = Field(default=None, validation_alias="JWT_ISSUERS")
+    jwt_issuers: Annotated[Issuers, NoDecode] = Field(default=(), validation_alias="JWT_ISSUERS")
     jwt_ca_cert: CertificateBundle | None = Field(default=None, validation_alias="JWT_CA_CERT")
     jwks_refresh: int = Field(default=300, ge=1, le=3600, validation_alias="JWT_JWKS_REFRESH")
     jwks_cooldown: int = Field(default=10, ge=1, le=3600, validation_alias="JWT_JWKS_COOLDOWN")
@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     def issuers(self) -> tuple[RemoteIssuer, ...]:
         """Whose tokens are believed; none in development without one."""
         if not (self.jwt_issuer and self.jwt_audience and self.jwt_jwks_uri):
-            return self.jwt_issuers or ()
+            return self.jwt_issuers
         return (
             RemoteIssuer(
                 issuer=self.jwt_issuer,
