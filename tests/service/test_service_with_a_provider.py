@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import trustme
 from joserfc.jwk import Key
 
 from tests.service.forge import AUDIENCE, ISSUER, Forge, public
@@ -84,3 +87,29 @@ def test_the_life_of_a_provider(new_service: Callable[..., Service], forge: Forg
         assert {"second"} <= {key for line in service.logged("key set changed") for key in line["added"]}
         assert not service.logged("Task exception was never retrieved")
         assert service.stop() == 0
+
+
+def test_a_provider_with_an_authority_of_its_own(
+    new_service: Callable[..., Service], forge: Forge, tmp_path: Path
+) -> None:
+    """In production keys come over TLS, from a server that the named authority vouches for."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with running_provider(context) as provider:
+        provider.serve(public(forge.ec, kid="ec"))
+        settings = {
+            "SIGIL_ENVIRONMENT": "production",
+            "SPIRAL_EVENT_SECRET": "p" * 32,
+            "JWT_ISSUER": ISSUER,
+            "JWT_AUDIENCE": AUDIENCE,
+            "JWT_JWKS_URI": provider.uri,
+        }
+        trusting = new_service(**settings, JWT_CA_CERT=str(tmp_path / "ca.pem")).start()
+        assert trusting.call("GET", SIGILS, token=forge.good()).status == 200
+        assert provider.fetches == 1
+        ordinary = new_service(**settings).start()
+        assert ordinary.call("GET", SIGILS, token=forge.good()).status == 503
+        assert "CERTIFICATE_VERIFY_FAILED" in ordinary.logged("key set not fetched")[0]["cause"]
+        assert provider.fetches == 1
