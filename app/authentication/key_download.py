@@ -12,12 +12,13 @@ from core.setting_types import is_protected
 
 if TYPE_CHECKING:
     import aiohttp
+    from aiohttp.client_middlewares import ClientHandlerType
 
 _LARGEST_KEY_SET: Final = 256 << 10
 
 
-class DownloadRefusedError(Exception):
-    """The provider's answer is not one that a key set can be in."""
+class DownloadError(Exception):
+    """The provider gave no answer that a key set can be in."""
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -58,19 +59,19 @@ class KeySetDownload:
         """The document.
 
         Raises:
-            DownloadRefusedError: another status than 200, compressed, or too large.
-            aiohttp.ClientError, TimeoutError, OSError: there was no whole answer in time.
+            DownloadError: no connection, another status than 200, compressed, or too large.
+            aiohttp.ClientError, TimeoutError: there was no whole answer in time.
         """
         async with self._opened().get(self._uri, allow_redirects=False) as response:
             if response.status != 200:
-                raise DownloadRefusedError(f"the provider answered {response.status}")
+                raise DownloadError(f"the provider answered {response.status}")
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise DownloadRefusedError("the answer is compressed, which was not asked for")
+                raise DownloadError("the answer is compressed, which was not asked for")
             raw = bytearray()
             async for part in response.content.iter_chunked(16 << 10):
                 raw += part
                 if len(raw) > _LARGEST_KEY_SET:
-                    raise DownloadRefusedError(f"the key set has more than {_LARGEST_KEY_SET} bytes")
+                    raise DownloadError(f"the key set has more than {_LARGEST_KEY_SET} bytes")
             return bytes(raw)
 
     async def close(self) -> None:
@@ -95,5 +96,19 @@ class KeySetDownload:
                 },
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=[_once],
             )
         return self._session
+
+
+async def _once(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from asking again at once, as it does where a provider refuses or drops the connection."""
+    import aiohttp  # noqa: PLC0415 - loaded already
+
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise DownloadError(f"{type(error).__name__}: {error}") from error
+    except aiohttp.ClientResponseError:
+        # Its text would show what the provider sent.
+        raise DownloadError("the answer is not proper HTTP, or its head is too large") from None

@@ -162,8 +162,7 @@ class RemoteKeys:
             fetched = read_key_set(await self._download.fetch(), self._set.keys)
         except Exception as error:
             # Whatever the provider does, the service goes on.
-            # Further lines, where there are some, show what the provider sent.
-            text = str(error).partition("\n")[0] or "no whole answer in time"
+            text = str(error) or "no whole answer in time"
             self._note_failure(f"{type(error).__name__}: {text}"[:_LONGEST_CAUSE])
         else:
             self._take(fetched)

@@ -334,7 +334,7 @@ async def test_what_is_logged(provider: Provider, make: Make, clock: Clock, forg
         return [{name: line[name] for name in line if name not in hidden} for line in lines]
 
     provider.status = 500
-    failed = {"event": "key set not fetched", "cause": "DownloadRefusedError: the provider answered 500"}
+    failed = {"event": "key set not fetched", "cause": "DownloadError: the provider answered 500"}
     assert await events("a", "b", "c") == [failed]
     provider.serve(public(forge.ec, kid="1"), {"kty": "oct"})
     refused = {"event": "key refused", "position": 1, "cause": "not an asymmetric public key"}
