@@ -19,9 +19,9 @@ from app.api.resource import not_found
 from app.api.sigils import SigilRoutes
 from app.authentication.access import Access
 from app.authentication.bearer import Authenticator, TrustedIssuer
-from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
+from app.authentication.development import DevelopmentIssuer, event_secret
 from app.authentication.key_download import KeySetDownload
-from app.authentication.key_sources import FixedKeys, KeySource
+from app.authentication.key_sources import KeySource
 from app.authentication.remote_keys import Pace, RemoteKeys
 from app.http.bodies import BodyLimits
 from app.http.guard import Guard
@@ -29,7 +29,8 @@ from app.server.listening import listen
 from app.server.protocol import BoundedProtocol
 from core.audit import Audit, NoAudit
 from core.engine import Engine
-from core.issuers import Issuer, RemoteIssuer
+from core.idempotency import KeyLimits
+from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
@@ -61,8 +62,7 @@ def authenticator_from(settings: Settings) -> Authenticator:
     """Tokens of the configured issuers; in development, without one, of the service's own."""
     if settings.issuers:
         return Authenticator(TrustedIssuer(one, _keys_of(one, settings)) for one in settings.issuers)
-    own = Issuer(issuer=ISSUER, audience=(AUDIENCE,), algorithms=frozenset({"ES256"}))
-    return Authenticator([TrustedIssuer(own, FixedKeys([DevelopmentIssuer(settings.data_dir).public_key]))])
+    return Authenticator([DevelopmentIssuer(settings.data_dir).trusted])
 
 
 def _keys_of(issuer: RemoteIssuer, settings: Settings) -> KeySource:
@@ -103,7 +103,8 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
         ring = ring_from(settings, fallback)
         authenticator = authenticator_from(settings)
-        store = SqlStore.open(settings.store_url)
+        key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
+        store = SqlStore.open(settings.store_url, key_limits=key_limits)
         try:
             _serve(settings, Engine(ring, store), authenticator, listener, on_started)
         finally:
