@@ -21,7 +21,8 @@ from app.authentication.refusals import TokenRefusedError
 from app.authentication.remote_keys import Pace, RemoteKeys
 from tests.service.conftest import FOREVER
 from tests.service.forge import ISSUERS, OTHER_ISSUER, Forge, claims
-from tests.service.hostile_tokens import Hostile, hostile_requests
+from tests.service.hostile_kinds import Hostile
+from tests.service.hostile_tokens import hostile_requests
 from tests.service.provider import Provider
 from tests.service.running import SIGILS, Service
 
