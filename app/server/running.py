@@ -19,8 +19,9 @@ from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from app.service import service_from
 from core.setting_types import is_loopback
-from core.settings import Settings, SettingsError, tls_problem
+from core.settings import Settings, SettingsError
 from core.tls import TlsFileError, is_open_to_others
+from core.tls_settings import tls_problem
 
 #: What a stop may take beyond the time that running requests are given: writing what waits.
 _STOP_GRACE: Final = 10.0

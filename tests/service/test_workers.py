@@ -254,7 +254,7 @@ def _supervise_the_deaf() -> None:
 
 
 def test_deaf_workers_are_killed_at_a_stop() -> None:
-    """Workers that do not stop in their time are killed, so that a stop comes to its end, and is no good one."""
+    """Workers that do not stop in their time are killed, so that a stop ends; it is no good one."""
     process = forks.Process(target=_supervise_the_deaf)
     process.start()
     process.join(60)
