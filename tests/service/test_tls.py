@@ -297,7 +297,8 @@ def test_certificate_file_changes(new_service: Callable[..., Service], authority
     """A changed file is taken up without being asked."""
     certificate, key = authority.issue("watched")
     context = client(authority)
-    service = trusting(new_service(**variables((certificate, key))).start(), context)
+    given = variables((certificate, key))
+    service = trusting(new_service(**given, SIGIL_RELOAD_SECONDS="0.05").start(), context)
     first = serial(service, context)
     for path, other in zip((certificate, key), authority.issue("next"), strict=True):
         other.replace(path)
