@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.keys import ring_from
-from core.settings import Settings, SettingsError, key_files, load_key_settings, load_settings, names
+from core.settings import Settings, SettingsError, key_files, load_key_settings, load_settings
 from tests.service.running import REPOSITORY, clean_environment
 
 SECRET = "correct horse battery staple, twice over"
@@ -290,5 +290,5 @@ def test_exit_code() -> None:
     )
     assert done.returncode == 78
     assert done.stdout == ""
-    for name in ("SIGIL_PORT", "SIGIL_TYPO", *(name for name in GOOD if name in names())):
+    for name in ("SIGIL_PORT", "SIGIL_TYPO", *GOOD):
         assert f"\n  {name}: " in done.stderr
