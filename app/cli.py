@@ -17,7 +17,7 @@ from app.authentication.bearer import LONGEST_SUBJECT, is_tenant
 from app.authentication.development import ROLES, TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
 from app.server.listening import PortTakenError
 from app.service import run
-from core.errors import DomainError
+from core.errors import AuditUnavailableError, DomainError
 from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
 
 #: sysexits.h: EX_UNAVAILABLE. The port or the store.
@@ -51,6 +51,9 @@ def serve(*, development: bool) -> None:
         _fail(str(error), EXIT_CODE)
     except PortTakenError as error:
         _fail(str(error))
+    except AuditUnavailableError as error:
+        cause = error.__cause__
+        _fail(f"SIGIL_AUDIT: {error}" + (f": {cause}" if cause else ""))
     except (DomainError, OSError) as error:
         _fail(f"the store cannot be opened: {error}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -19,17 +20,19 @@ from app.api.resource import not_found
 from app.api.sigils import SigilRoutes
 from app.authentication.access import Access
 from app.authentication.bearer import Authenticator
-from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
+from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer, audit_secret, event_secret
 from app.authentication.key_sources import FixedKeys, RemoteKeys
 from app.http.bodies import BodyLimits
 from app.http.guard import Guard
 from app.server.listening import listen
 from app.server.protocol import BoundedProtocol
 from core.audit import Audit, NoAudit
+from core.audit_log import AuditLog
 from core.engine import Engine
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
+from sigil_native import __version__
 
 #: Also for a request's head, from its first byte or the connection's beginning.
 _KEEP_ALIVE_SECONDS: Final = 75
@@ -43,10 +46,11 @@ def build_app(engine: Engine, authenticator: Authenticator, audit: Audit, body_l
         yield
         await engine.close()
         await authenticator.close()
+        audit.note("service.stopped", pid=os.getpid())
         await audit.close()
 
-    sigils = SigilRoutes(engine, Access(authenticator, audit), body_limits)
-    service = ServiceRoutes(engine, authenticator)
+    sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
+    service = ServiceRoutes(engine, authenticator, audit)
     router = Router(
         [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
     )
@@ -60,6 +64,31 @@ def authenticator_from(settings: Settings) -> Authenticator:
         return Authenticator(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     issuer = DevelopmentIssuer(settings.data_dir)
     return Authenticator(FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
+
+
+def audit_from(settings: Settings) -> Audit:
+    """The audit log that the settings ask for, begun with a line about this process.
+
+    Raises:
+        AuditUnavailableError: it is required and cannot be written.
+    """
+    path = settings.audit_file
+    if path is None:
+        return NoAudit()
+    secret = settings.audit_secret
+    audit = AuditLog.open(
+        path,
+        audit_secret(settings.data_dir) if secret is None else secret.get_secret_value(),
+        required=settings.audit_failure == "closed",
+    )
+    audit.note(
+        "service.started",
+        pid=os.getpid(),
+        version=__version__,
+        environment=settings.environment,
+        settings_sha256=settings.digest(),
+    )
+    return audit
 
 
 class _Server(uvicorn.Server):
@@ -84,6 +113,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
 
     Raises:
         PortTakenError: the port is in use, or the host not ours.
+        AuditUnavailableError: the audit log is required and cannot be written.
         DomainError, OSError: the store cannot be opened.
     """
     with listen(settings.host, settings.port) as listener:
@@ -92,21 +122,25 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         authenticator = authenticator_from(settings)
         store = SqlStore.open(settings.store_url)
         try:
-            _serve(settings, Engine(ring, store), authenticator, listener, on_started)
+            audit = audit_from(settings)
+            try:
+                _serve(settings, Engine(ring, store), authenticator, audit, listener, on_started)
+            finally:
+                asyncio.run(audit.close())  # these do nothing after an orderly shutdown
         finally:
-            asyncio.run(store.close())  # does nothing after an orderly shutdown
+            asyncio.run(store.close())
 
 
 def _serve(
     settings: Settings,
     engine: Engine,
     authenticator: Authenticator,
+    audit: Audit,
     listener: socket.socket,
     on_started: Callable[[str], None],
 ) -> None:
-    app = build_app(
-        engine, authenticator, NoAudit(), BodyLimits(settings.max_body_bytes, settings.body_timeout)
-    )
+    body_limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
+    app = build_app(engine, authenticator, audit, body_limits)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import sigil_native
 from core.setting_types import (
+    AUDIT_OFF,
     AbsoluteUrl,
+    AuditPlace,
     Folder,
     KeyRingFile,
     SqliteUrl,
@@ -23,7 +26,9 @@ from core.setting_types import (
     StrongSecrets,
     is_loopback,
     lines,
+    secret_from_file,
 )
+from sigil_native import KeyRing
 
 #: sysexits.h: EX_CONFIG.
 EXIT_CODE: Final = 78
@@ -32,8 +37,7 @@ _OWN_PREFIXES: Final = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_")
 #: The library's and its build's.
 _FOREIGN_PREFIXES: Final = ("SIGIL_NATIVE_", "SIGIL_BUILD_")
 _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
-_SECRET_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
-_LONGEST_SECRET_FILE: Final = 1 << 20
+_SECRET_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS", "SIGIL_AUDIT_SECRET")
 
 
 class SettingsError(Exception):
@@ -75,6 +79,9 @@ class Settings(BaseSettings):
     )
     body_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_BODY_TIMEOUT")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
+    audit: AuditPlace | None = Field(default=None, validation_alias="SIGIL_AUDIT")
+    audit_secret: StrongSecret | None = Field(default=None, validation_alias="SIGIL_AUDIT_SECRET")
+    audit_failure: Literal["closed", "open"] = Field(default="closed", validation_alias="SIGIL_AUDIT_FAILURE")
 
     @property
     def is_development(self) -> bool:
@@ -90,6 +97,18 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Where records are kept; by default a file of the data folder."""
         return self.store_url_setting or f"sqlite:///{self.data_dir / 'sigils.db'}"
+
+    @property
+    def audit_file(self) -> Path | None:
+        """Where the audit log is, by default a file of the data folder; None where it is switched off."""
+        if self.audit == AUDIT_OFF:
+            return None
+        return Path(self.audit) if self.audit else self.data_dir / "audit.jsonl"
+
+    def digest(self) -> str:
+        """SHA-256 of all settings that are no secrets: another digest, other settings."""
+        public = self.model_dump(mode="json", exclude={"event_secret", "previous_secrets", "audit_secret"})
+        return hashlib.sha256(sigil_native.canonicalize(public)).hexdigest()
 
     @property
     def secrets_to_verify_with(self) -> list[str]:
@@ -122,6 +141,8 @@ def load_settings(environment: str | None = None) -> Settings:
         problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
     given = {name: value for name, value in {**os.environ, **values}.items() if value}
     problems += _contradictions(given)
+    if settings is not None:
+        problems += _shared_secrets(settings)
     problems += _unknown_names(os.environ)
     if problems or settings is None:
         raise SettingsError(problems)
@@ -144,15 +165,9 @@ def _values_from_files(environ: Mapping[str, str]) -> tuple[dict[str, Any], list
             problems.append(f"{name}_FILE: {name} is set too; set one of them")
             continue
         try:
-            with Path(path).open("rb") as file:
-                text = file.read(_LONGEST_SECRET_FILE).decode()
-        except OSError as error:
-            problems.append(f"{name}_FILE: the file cannot be read: {error.strerror}")
-        except UnicodeDecodeError:
-            problems.append(f"{name}_FILE: the file is not UTF-8 text")
-        else:
-            # Editors and `echo` end a file with a newline that is no part of the secret.
-            values[name] = text.removesuffix("\n").removesuffix("\r")
+            values[name] = secret_from_file(Path(path))
+        except ValueError as error:
+            problems.append(f"{name}_FILE: {error}")
     return values, problems
 
 
@@ -170,6 +185,9 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
         if not has_secret and "SIGIL_KEYRING" not in given:
             problems.append("SPIRAL_EVENT_SECRET: required (or SPIRAL_EVENT_SECRET_FILE, or SIGIL_KEYRING)")
         problems += [f"{name}: required outside development" for name in missing]
+        has_audit_secret = "SIGIL_AUDIT_SECRET" in given or "SIGIL_AUDIT_SECRET_FILE" in given
+        if not has_audit_secret and given.get("SIGIL_AUDIT") != AUDIT_OFF:
+            problems.append("SIGIL_AUDIT_SECRET: required (or SIGIL_AUDIT_SECRET_FILE, or SIGIL_AUDIT=off)")
         if sigil_native.backend != "native":
             problems.append("SIGIL_NATIVE_PURE: the pure backend is not for production; unset this")
     elif missing and len(missing) < len(_JWT_NAMES):
@@ -181,6 +199,21 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
         if uri.scheme == "http" and not (development and is_loopback(uri.hostname)):
             problems.append("JWT_JWKS_URI: must be https (http only in development, on loopback)")
     return problems
+
+
+def _shared_secrets(settings: Settings) -> list[str]:
+    """Who checks the audit log must not be able to make sigils, nor the other way round."""
+    if settings.audit_secret is None:
+        return []
+    # Equal secrets have equal key ids.
+    audit_key = KeyRing().add(settings.audit_secret.get_secret_value())
+    ring = KeyRing() if settings.key_ring is None else KeyRing.load(settings.key_ring)
+    keys = ring.keys()
+    sealing_keys = {key.key_id for key in keys}
+    if settings.event_secret is not None:
+        sealing_keys.add(KeyRing().add(settings.event_secret.get_secret_value()))
+    sealing_keys.update(KeyRing().add(secret) for secret in settings.secrets_to_verify_with)
+    return ["SIGIL_AUDIT_SECRET: must not be a secret that seals"] if audit_key in sealing_keys else []
 
 
 def _unknown_names(environ: Mapping[str, str]) -> list[str]:

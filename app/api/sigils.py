@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -24,7 +26,9 @@ from app.http.bodies import BodyLimits, read_json_text
 from app.http.context import Context
 from app.http.problems import ProblemError
 from app.http.replies import Reply, json_reply
+from core.audit import Audit
 from core.engine import Engine, now_ms
+from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifiableError
 from core.records import CanonicalJson, Status
 from sigil_native import canonicalize_json
 
@@ -46,9 +50,10 @@ _revoke_request = msgspec.json.Decoder(RevokeRequest)
 class SigilRoutes:
     """The verbs over HTTP."""
 
-    def __init__(self, engine: Engine, access: Access, body_limits: BodyLimits) -> None:
+    def __init__(self, engine: Engine, access: Access, audit: Audit, body_limits: BodyLimits) -> None:
         self._engine = engine
         self._access = access
+        self._audit = audit
         self._body_limits = body_limits
 
     def routes(self) -> list[Route]:
@@ -71,8 +76,17 @@ class SigilRoutes:
         caller = context.caller
         request = await self._body(context, _encode_request)
         payload = _payload(request.data)
+        self._audit.check()
         record = await self._engine.encode(
             caller.tenant, caller.subject, payload, expires_in=request.expires_in
+        )
+        await self._audit.write(
+            "sigil.encoded",
+            request_id=context.request_id.decode(),
+            tenant=caller.tenant,
+            subject=caller.subject,
+            sigil_id=record.id,
+            sealing_key=f"{record.key_id:08x}",
         )
         location = ((b"location", f"{BASE}/{record.id}".encode()),)
         return json_reply(201, record_answer(record, now_ms()), location)
@@ -82,7 +96,20 @@ class SigilRoutes:
         caller = context.caller
         request = await self._body(context, _verify_request)
         payload = None if request.data is msgspec.UNSET else _payload(request.data)
+        self._audit.check()
         verdict = await self._engine.verify(caller.tenant, request.sigil, payload)
+        claimed = verdict.sigil
+        await self._audit.write(
+            "sigil.verified",
+            request_id=context.request_id.decode(),
+            tenant=caller.tenant,
+            subject=caller.subject,
+            valid=verdict.valid,
+            reason=verdict.reason,
+            # Where the signature does not hold these are what was claimed.
+            sigil_id=None if claimed is None else claimed.id,
+            sealing_key=None if claimed is None else f"{claimed.key_id:08x}",
+        )
         return json_reply(200, verify_answer(verdict))
 
     async def list(self, context: Context) -> Reply:
@@ -100,17 +127,49 @@ class SigilRoutes:
         """One record with its payload."""
         caller = context.caller
         _query(context, set())
-        record, sigil = await self._engine.get(caller.tenant, _record_id(context))
+        with self._noting(context, record_id := _record_id(context)):
+            record, sigil = await self._engine.get(caller.tenant, record_id)
         return json_reply(200, record_with_data(record, sigil, now_ms()))
 
     async def revoke(self, context: Context) -> Reply:
         """Revoke a record; the first time counts."""
         caller = context.caller
         request = await self._body(context, _revoke_request)
-        record = await self._engine.revoke(
-            caller.tenant, caller.subject, _record_id(context), reason=request.reason
+        self._audit.check()
+        with self._noting(context, record_id := _record_id(context)):
+            record = await self._engine.revoke(
+                caller.tenant, caller.subject, record_id, reason=request.reason
+            )
+        shown = record_answer(record, now_ms())
+        await self._audit.write(
+            "sigil.revoked",
+            request_id=context.request_id.decode(),
+            tenant=caller.tenant,
+            subject=caller.subject,
+            sigil_id=record.id,
+            # The first time's, as the record has them: a second revocation changes nothing.
+            revoked_at=shown.revoked_at,
+            revoked_by=shown.revoked_by,
         )
-        return json_reply(200, record_answer(record, now_ms()))
+        return json_reply(200, shown)
+
+    @contextlib.contextmanager
+    def _noting(self, context: Context, record_id: str) -> Iterator[None]:
+        """Audit that the caller's tenant has no such record, or that it is not what was sealed."""
+        try:
+            yield
+        except (RecordNotFoundError, RecordCorruptError, RecordUnverifiableError) as error:
+            missing = isinstance(error, RecordNotFoundError)
+            self._audit.note(
+                "sigil.not_found" if missing else "sigil.withheld",
+                request_id=context.request_id.decode(),
+                peer=context.peer,
+                tenant=context.caller.tenant,
+                subject=context.caller.subject,
+                sigil_id=record_id,
+                reason=error.code if isinstance(error, RecordNotFoundError) else error.cause,
+            )
+            raise
 
     async def _body(self, context: Context, decoder: msgspec.json.Decoder[_T]) -> _T:
         """Read a body through the one strict door.

@@ -31,15 +31,20 @@ class Access:
         try:
             caller = await self._authenticator.authenticate(context.authorization)
         except TokenRefusedError as error:
-            self._audit.note("authentication.refused", request_id=request_id, reason=error.reason)
+            self._audit.note(
+                "authentication.refused", request_id=request_id, peer=context.peer, reason=error.reason
+            )
             raise _unauthenticated(context) from None
         except TenantMissingError as error:
-            self._audit.note("authorization.refused", request_id=request_id, reason="tenant_missing")
+            self._audit.note(
+                "authorization.refused", request_id=request_id, peer=context.peer, reason="tenant_missing"
+            )
             raise ProblemError("forbidden", str(error)) from None
         if role not in caller.roles:
             self._audit.note(
                 "authorization.refused",
                 request_id=request_id,
+                peer=context.peer,
                 tenant=caller.tenant,
                 subject=caller.subject,
                 reason="role_missing",

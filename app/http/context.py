@@ -74,6 +74,12 @@ class Context:
         return context
 
     @property
+    def peer(self) -> str | None:
+        """The address at the other end of the connection, which may be a proxy's."""
+        client = self.scope.get("client")
+        return client[0] if client else None
+
+    @property
     def caller(self) -> Caller:
         """Who calls. Only an authenticated request has a caller; any other use is a defect."""
         if self._caller is None:
