@@ -39,9 +39,17 @@ class Appended(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where the next group goes: the chain's end, the file's, and what the begin line says, if one is due."""
+    """Where the next group goes.
+
+    Attributes:
+        chain: at its end.
+        noted: the position as the last writer left it.
+        size: of the file.
+        beginning: what the begin line says, if one is due.
+    """
 
     chain: AuditChain
+    noted: Position | None
     size: int
     beginning: Mapping[str, Member] | None
 
@@ -100,39 +108,43 @@ class AuditFile:
     # -- with the lock held ----------------------------------------------------------------------
 
     def _append(self, place: _Place, lines: Sequence[Mapping[str, Member]], sync: bool) -> Appended:
-        chain, size, beginning = place
+        chain, _, size, beginning = place
+        inode = os.fstat(self._descriptor).st_ino
         try:
+            if size == 0:
+                # Should we die before the group is noted and the file be renamed, it is found by this.
+                self._positions.write(Position(inode, chain.key_id, chain.sequence, chain.tag))
             text = b"" if beginning is None else chain.begin(beginning)
             text += chain.append_many(lines)
             _write_all(self._descriptor, text)
             if sync:
                 os.fdatasync(self._descriptor)
-            inode = os.fstat(self._descriptor).st_ino
             position = Position(inode, chain.key_id, chain.sequence, chain.tag)
             self._positions.write(position)
         except BaseException:
-            self._undo(size)
+            self._undo(place)
             raise
         self._chain, self._position, self._size = chain, position, size + len(text)
         return Appended(position, None if beginning is None else str(beginning["reason"]))
 
-    def _undo(self, size: int) -> None:
+    def _undo(self, place: _Place) -> None:
         """Take a group back. Where even that fails the next group cuts what is torn."""
         self._chain = None
         with suppress(OSError):
-            os.ftruncate(self._descriptor, size)
+            os.ftruncate(self._descriptor, place.size)
+            if place.noted is not None:
+                self._positions.write(place.noted)
 
     def _place(self) -> _Place:
         noted = self._positions.read()
         size = self._size_if_in_place()
         if self._chain is not None and size == self._size and noted == self._position:
-            return _Place(self._chain, size, None)
+            return _Place(self._chain, noted, size, None)
         ended, torn = None, 0
         if size is None:
             ended, torn = self._end_of_last_file(noted)
             self._open()
-        known = [position for position in (noted, self._position, ended) if position is not None]
-        return self._look(max(known, key=lambda position: position.sequence, default=None), torn)
+        return self._look(noted, _latest(noted, self._position, ended), torn)
 
     def _size_if_in_place(self) -> int | None:
         """The size of the file that is open; None if the path names another, or none."""
@@ -156,6 +168,8 @@ class AuditFile:
             os.close(descriptor)
             raise AuditUnavailableError("foreign", retry_after=30)
         if self._descriptor >= 0:
+            with suppress(OSError):  # what nobody waited for may not be on disk yet
+                os.fdatasync(self._descriptor)
             os.close(self._descriptor)
         self._descriptor, self._opened = descriptor, opened
 
@@ -165,11 +179,10 @@ class AuditFile:
         And how many bytes were torn behind it. It is somebody else's file by now: what is wrong with
         it must not keep the new one from being written.
         """
-        descriptor = self._descriptor if self._descriptor >= 0 else self._find(noted)
-        if descriptor is None:
+        descriptor = self._found(noted)
+        if descriptor < 0:
             return None, 0
         try:
-            os.fdatasync(descriptor)
             ending = cut_to_whole_lines(descriptor)
             line = last_line(descriptor, ending.size)
             inode = os.fstat(descriptor).st_ino
@@ -180,10 +193,14 @@ class AuditFile:
                 os.close(descriptor)
         return None if line is None else Position(inode, 0, line.sequence, line.tag), ending.torn
 
-    def _find(self, noted: Position | None) -> int | None:
-        """The file with the noted last line, opened, if it was renamed within its folder."""
-        if noted is None:
-            return None
+    def _found(self, noted: Position | None) -> int:
+        """The file with the noted last line: ours, or one that was renamed within its folder, opened.
+
+        If there is none, ours, or -1 if there is none either.
+        """
+        ours = self._descriptor
+        if noted is None or (ours >= 0 and os.fstat(ours).st_ino == noted.inode):
+            return ours
         with os.scandir(self._path.parent) as entries:
             others = [entry for entry in entries if entry.name != self._path.name]
         for entry in others:
@@ -193,9 +210,9 @@ class AuditFile:
                     if stat.S_ISREG(os.fstat(descriptor).st_mode) and is_audit_log(descriptor):
                         return descriptor
                     os.close(descriptor)
-        return None
+        return ours
 
-    def _look(self, known: Position | None, torn: int) -> _Place:
+    def _look(self, noted: Position | None, known: Position | None, torn: int) -> _Place:
         """Find the chain's end in the file, and compare it with what is known of it."""
         ending = cut_to_whole_lines(self._descriptor)
         reason, end = self._judged(ending, known)
@@ -212,7 +229,7 @@ class AuditFile:
             "reason": reason,
             "torn_bytes": ending.torn + torn,
         }
-        return _Place(chain, ending.size, None if reason is None else beginning)
+        return _Place(chain, noted, ending.size, None if reason is None else beginning)
 
     def _judged(self, ending: Ending, known: Position | None) -> tuple[str | None, Position | None]:
         """Why a begin line is due, if one is, and the position that the chain goes on from."""
@@ -232,6 +249,12 @@ class AuditFile:
         if (line.sequence, line.tag) != (known.sequence, known.tag):
             return "tail_missing", known
         return "torn" if ending.torn else None, known
+
+
+def _latest(*positions: Position | None) -> Position | None:
+    """The furthest that anything is known of; a file that nothing was written to yet has number 0."""
+    known = [position for position in positions if position is not None and position.sequence > 0]
+    return max(known, key=lambda position: position.sequence, default=None)
 
 
 def _write_all(descriptor: int, text: bytes) -> None:

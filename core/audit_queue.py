@@ -66,6 +66,9 @@ class AuditQueue:
         self._closed = False
         self._limit = RefusalLimit()
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def put(self, entry: Entry) -> bool:
         """Queue an entry. Without room it is counted as lost, and the answer False."""
         with self._changed:

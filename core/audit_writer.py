@@ -77,7 +77,7 @@ class AuditWriter:
         """Wait until all is written after the queue was closed. Blocks; a hanging disk is left alone."""
         self._thread.join(timeout)
         if self._thread.is_alive():
-            _log.error("audit log not closed", waiting=len(self._queue.head()[0]))
+            _log.error("audit log not closed", waiting=len(self._queue))
 
     # -- in the writer's thread ------------------------------------------------------------------
 
@@ -93,8 +93,8 @@ class AuditWriter:
                 self._queue.wait(self._next_duty(), for_entries=True)
             else:
                 self._queue.wait(time.monotonic() + _RETRY_SECONDS, for_entries=False)
-        if not written:
-            _log.error("audit lines lost", count=len(self._queue.head()[0]))
+        if left := len(self._queue):
+            _log.error("audit lines lost", count=left)
         self._show_digest()
         self._file.close()
 

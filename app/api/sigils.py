@@ -159,15 +159,15 @@ class SigilRoutes:
         try:
             yield
         except (RecordNotFoundError, RecordCorruptError, RecordUnverifiableError) as error:
-            missing = isinstance(error, RecordNotFoundError)
             self._audit.note(
-                "sigil.not_found" if missing else "sigil.withheld",
+                "sigil.not_found" if isinstance(error, RecordNotFoundError) else "sigil.withheld",
                 request_id=context.request_id.decode(),
                 peer=context.peer,
                 tenant=context.caller.tenant,
                 subject=context.caller.subject,
                 sigil_id=record_id,
-                reason=error.code if isinstance(error, RecordNotFoundError) else error.cause,
+                # What follows a colon is for the operator's log.
+                reason=None if isinstance(error, RecordNotFoundError) else error.cause.partition(":")[0],
             )
             raise
 
