@@ -70,12 +70,12 @@ if TYPE_CHECKING or _wants_pure:
     from sigil_native._pure.signature import sign_event, verify_event
 else:
     try:
+        from sigil_native._audit import AuditChain, read_audit_line
         from sigil_native._canonical_text import canonicalize_json
         from sigil_native._canonical_values import canonicalize
         from sigil_native._codec import SigilCodec
         from sigil_native._hashing import HmacKey
         from sigil_native._keyring import KeyRing
-        from sigil_native._pure.audit import AuditChain, AuditVerifier, read_audit_line
         from sigil_native._sigil import Sigil
         from sigil_native._signature import sign_event, verify_event
     except ModuleNotFoundError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sigil_native._arguments import audit_position, readable_bytes
@@ -12,9 +13,13 @@ from sigil_native._constants import MAX_AUDIT_LINE
 from sigil_native.errors import AuditFormatError, DuplicateKeyError, InvalidOptionError
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from sigil_native._audit_records import AuditFault, AuditLine, Key
 
 BytesLike = bytes | bytearray | memoryview
+
+_WORTH_TWO_THREADS = 1 << 20
 
 
 def _position(place: object, what: str) -> tuple[int, bytes] | None:
@@ -38,6 +43,7 @@ class Verifier(ABC):
         *,
         last: tuple[int, BytesLike] | None = None,
         after: tuple[int, BytesLike] | None = None,
+        threads: int = 1,
     ) -> None:
         """Take the secrets under which the log was written.
 
@@ -47,11 +53,12 @@ class Verifier(ABC):
             last: number and tag of a line that the log must reach, from elsewhere.
             after: number and tag of the line that the log must follow; 0 and zeros: it must
                 start at its very beginning. Without it, the first begin line is believed.
+            threads: 1, or 2 for blocks of a MiB or more, whose halves are then checked side by side.
 
         Raises:
             WeakSecretError: a secret is too short.
             DuplicateKeyError: two secrets have one key id.
-            InvalidOptionError: no secret, or a number or tag that cannot be.
+            InvalidOptionError: no secret, a number or tag that cannot be, or other threads.
             TypeError: an argument has a wrong type.
         """
         if isinstance(secrets, (str, bytes, bytearray, memoryview)):
@@ -62,6 +69,10 @@ class Verifier(ABC):
         if len({key.key_id for key in keys}) != len(keys):
             raise DuplicateKeyError("two secrets have the same key id")
         self._judge = Judge(keys, _position(last, "last"), _position(after, "after"))
+        if threads not in (1, 2):
+            raise InvalidOptionError("threads must be 1 or 2")
+        self._threads = threads
+        self._helper: ThreadPoolExecutor | None = None
         self._lines = 0
         self._number = 0  # of the line last read, within its file
         self._offset = 0  # where the next line begins in its file
@@ -146,11 +157,13 @@ class Verifier(ABC):
     def _check(self, data: bytes | bytearray, start: int, end: int) -> None:
         """Check complete lines."""
         judge = self._judge
+        # Where something is wrong, more may be: a second thread would go over the rest again and again.
+        threads = self._threads if end - start >= _WORTH_TWO_THREADS else 1
         while start < end:
             if judge.is_clean and judge.key is not None and judge.tag is not None:
-                lines, stop, tag = judge.key.clean_run(
-                    data, start, end, judge.sequence, judge.tag, judge.stop
-                )
+                run = judge.key.clean_run if threads == 1 else partial(self._run_halves, judge.key)
+                lines, stop, tag = run(data, start, end, judge.sequence, judge.tag, judge.stop)
+                threads = 1
                 if lines:
                     judge.passed(lines, tag)
                     self._lines += lines
@@ -163,6 +176,28 @@ class Verifier(ABC):
             newline = data.index(b"\n", start)
             self._judge_line(data, start, newline)
             start = newline + 1
+
+    def _run_halves(
+        self, key: Key, data: bytes | bytearray, start: int, end: int, sequence: int, tag: bytes, stop: int
+    ) -> tuple[int, int, bytes]:
+        """``clean_run`` over two halves at the same time."""
+        middle = data.rfind(b"\n", start, (start + end) // 2) + 1
+        before = data.rfind(b"\n", start, max(start, middle - 1)) + 1
+        try:
+            line = self._read(bytes(data[max(start, before) : middle]))
+        except AuditFormatError:
+            return key.clean_run(data, start, end, sequence, tag, stop)
+        if self._helper is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few want it
+
+            self._helper = ThreadPoolExecutor(1)
+        # What this line says of itself is believed here only until the first half has reached it.
+        second = self._helper.submit(key.clean_run, data, middle, end, line.sequence, line.tag, stop)
+        try:
+            first = key.clean_run(data, start, middle, sequence, tag, stop)
+        finally:
+            lines, reached, last_tag = second.result()
+        return (first[0] + lines, reached, last_tag) if first[1] == middle else first
 
     def _judge_line(self, data: bytes | bytearray, start: int, newline: int) -> None:
         self._count_line(newline + 1 - start)

@@ -46,7 +46,8 @@ _CHAIN = b',"chain":"'
 _SEQUENCE = re.compile(rb"[0-9]+")
 _BASE64URL = re.compile(rb"[A-Za-z0-9_-]{43}")
 _BEGIN = re.compile(
-    f',"format":"{re.escape(AUDIT_FORMAT)}","key_id":"([0-9a-f]{{8}})","previous":"([^"]{{43}})"'.encode()
+    f',"format":"{re.escape(AUDIT_FORMAT)}","key_id":"([0-9a-f]{{8}})","previous":"(.{{43}})"'.encode(),
+    re.DOTALL,
 )
 
 BytesLike = bytes | bytearray | memoryview
@@ -88,17 +89,17 @@ def read_audit_line(line: BytesLike) -> AuditLine:
     if not digits or digits.startswith(b"0") or len(digits) > 16 or int(digits) > MAX_SAFE_INTEGER:
         raise AuditFormatError("sequence")
     rest = len(_BEFORE) + len(digits)
-    tag = _tag_of(text[end + len(_CHAIN) : -2])
-    key_id = previous = None
-    if text.startswith(b',"format":', rest, end):
-        begin = _BEGIN.match(text, rest, end)
-        if not begin:
-            raise AuditFormatError("begin")
-        key_id, previous = int(begin[1], 16), _tag_of(begin[2])
+    begin = _BEGIN.match(text, rest, end)
+    if begin:
         rest = begin.end()
+    elif text.startswith(b',"format":', rest, end):
+        raise AuditFormatError("begin")
     if rest < end and not text.startswith(b',"', rest, end):
         raise AuditFormatError("shape")
-    return AuditLine(int(digits), tag, key_id, previous)
+    tag = _tag_of(text[end + len(_CHAIN) : -2])
+    if not begin:
+        return AuditLine(int(digits), tag, None, None)
+    return AuditLine(int(digits), tag, int(begin[1], 16), _tag_of(begin[2]))
 
 
 @final
