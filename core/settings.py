@@ -28,7 +28,7 @@ from core.setting_types import (
     lines,
     secret_from_file,
 )
-from sigil_native import KeyRing
+from sigil_native import KeyRing, SigilError
 
 #: sysexits.h: EX_CONFIG.
 EXIT_CODE: Final = 78
@@ -207,9 +207,13 @@ def _shared_secrets(settings: Settings) -> list[str]:
         return []
     # Equal secrets have equal key ids.
     audit_key = KeyRing().add(settings.audit_secret.get_secret_value())
-    ring = KeyRing() if settings.key_ring is None else KeyRing.load(settings.key_ring)
-    keys = ring.keys()
-    sealing_keys = {key.key_id for key in keys}
+    sealing_keys = set()
+    if settings.key_ring is not None:
+        with contextlib.suppress(
+            OSError, SigilError
+        ):  # changed since it was checked; whoever uses it will say
+            keys = KeyRing.load(settings.key_ring).keys()
+            sealing_keys.update(key.key_id for key in keys)
     if settings.event_secret is not None:
         sealing_keys.add(KeyRing().add(settings.event_secret.get_secret_value()))
     sealing_keys.update(KeyRing().add(secret) for secret in settings.secrets_to_verify_with)

@@ -116,9 +116,10 @@ class SigilRoutes:
         """The tenant's records, newest first."""
         caller = context.caller
         query = _query(context, {"limit", "cursor", "status"})
-        page = await self._engine.list(
-            caller.tenant, limit=_limit(query), cursor=query.get("cursor"), status=_status(query)
-        )
+        with self._noting(context, None):
+            page = await self._engine.list(
+                caller.tenant, limit=_limit(query), cursor=query.get("cursor"), status=_status(query)
+            )
         now = now_ms()
         shown = [record_answer(record, now) for record in page.records]
         return json_reply(200, SigilPage(shown, page.next_cursor))
@@ -154,20 +155,19 @@ class SigilRoutes:
         return json_reply(200, shown)
 
     @contextlib.contextmanager
-    def _noting(self, context: Context, record_id: str) -> Iterator[None]:
-        """Audit that the caller's tenant has no such record, or that it is not what was sealed."""
+    def _noting(self, context: Context, asked_for: str | None) -> Iterator[None]:
+        """Audit that the caller's tenant has no such record, or that one is not what was sealed."""
+        who = {"tenant": context.caller.tenant, "subject": context.caller.subject, "peer": context.peer}
+        request_id = context.request_id.decode()
         try:
             yield
-        except (RecordNotFoundError, RecordCorruptError, RecordUnverifiableError) as error:
+        except RecordNotFoundError:
+            self._audit.note("sigil.not_found", request_id=request_id, sigil_id=asked_for, **who)
+            raise
+        except (RecordCorruptError, RecordUnverifiableError) as error:
+            reason = error.cause.partition(":")[0]  # more is for the operator's log
             self._audit.note(
-                "sigil.not_found" if isinstance(error, RecordNotFoundError) else "sigil.withheld",
-                request_id=context.request_id.decode(),
-                peer=context.peer,
-                tenant=context.caller.tenant,
-                subject=context.caller.subject,
-                sigil_id=record_id,
-                # What follows a colon is for the operator's log.
-                reason=None if isinstance(error, RecordNotFoundError) else error.cause.partition(":")[0],
+                "sigil.withheld", request_id=request_id, sigil_id=error.record_id, reason=reason, **who
             )
             raise
 
