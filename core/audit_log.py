@@ -103,8 +103,9 @@ class AuditLog:
 
     async def close(self) -> None:
         """See Audit.close. A file that can still not be written loses what waits for it."""
-        self._queue.close()
-        await asyncio.to_thread(self._writer.join, self._patience)
+        if not self._queue.is_closed:
+            self._queue.close()
+            await asyncio.to_thread(self._writer.join, self._patience)
 
     def _put(self, entry: Entry) -> bool:
         kept = self._queue.put(entry)

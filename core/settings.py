@@ -207,7 +207,7 @@ def _shared_secrets(settings: Settings) -> list[str]:
         return []
     # Equal secrets have equal key ids.
     audit_key = KeyRing().add(settings.audit_secret.get_secret_value())
-    sealing_keys = set()
+    sealing_keys: set[int] = set()
     if settings.key_ring is not None:
         with contextlib.suppress(
             OSError, SigilError

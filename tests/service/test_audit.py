@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import fcntl
+import os
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.service.audits import events, faults, lines
-from tests.service.running import SIGILS, Service
+from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 
 NewService = Callable[..., Service]
 
@@ -206,6 +210,34 @@ def test_where_the_log_is_not_required(new_service: NewService) -> None:
     assert faults([log_of(service)], secret_of(service)) == []
 
 
+@pytest.mark.skipif(
+    os.environ.get("RUN_HEAVY_TESTS") != "1", reason="takes the log's patience, several times"
+)
+def test_frozen_disk(new_service: NewService) -> None:
+    """A disk that hangs costs callers five seconds once; others are answered, and the process can end."""
+    service = new_service().start()
+    token = service.token()
+    with (service.data_dir / "audit.jsonl.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with ThreadPoolExecutor(9) as callers:
+            slow = [callers.submit(service.call, "POST", SIGILS, {"data": {}}, token=token) for _ in range(8)]
+            while not all(one.done() for one in slow):
+                assert service.call("GET", "/healthz").status == 200
+                assert service.call("GET", SIGILS, token=token).status == 200
+        assert {one.result().json["code"] for one in slow} == {"audit_unavailable"}
+        begun = time.monotonic()
+        for _ in range(20):
+            assert service.call("POST", SIGILS, {"data": {}}, token=token).json["code"] == "audit_unavailable"
+        assert time.monotonic() - begun < 50  # and not twenty times five
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        until(lambda: service.call("GET", "/readyz").status == 200)
+        service.encode({}, token=token)
+        assert events(log_of(service)).count("sigil.encoded") == 9
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert service.stop() == 0
+    assert service.logged("audit log not closed")
+
+
 def test_switched_off(new_service: NewService) -> None:
     """Without an audit log no file is made, and readiness tells."""
     service = new_service(SIGIL_AUDIT="off").start()
@@ -235,7 +267,7 @@ def test_flood_of_bad_tokens(new_service: NewService) -> None:
     service = new_service().start()
     begun = time.monotonic()
     for _ in range(400):
-        assert service.call("GET", SIGILS).status == 401
+        assert service.call("GET", SIGILS, headers={"X-Request-Id": "x" * 128}).status == 401
     seconds = time.monotonic() - begun
     assert service.stop() == 0
     found = lines(log_of(service))
@@ -244,4 +276,83 @@ def test_flood_of_bad_tokens(new_service: NewService) -> None:
     assert 100 <= len(single) <= 101 + 5 * seconds
     assert counted["count"] + len(single) == 400
     assert (counted["of"], counted["reason"]) == ("authentication.refused", "missing")
-    assert len(max(map(json.dumps, found), key=len)) < 1000
+    assert max(map(len, log_of(service).read_bytes().splitlines())) < 500
+
+
+class Finished(NamedTuple):
+    """What a service left that has ended.
+
+    Attributes:
+        text: its audit log.
+        last: the end of the log, as the service exported it.
+        secret_file: with the log's secret.
+    """
+
+    text: list[bytes]
+    last: str
+    secret_file: Path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A service that sealed, refused and ended."""
+    service = Service(tmp_path_factory.mktemp("finished")).start()
+    token = service.token()
+    for number in range(10):
+        service.encode({"n": number}, token=token)
+        service.call("GET", SIGILS)
+    service.stop()
+    text = log_of(service).read_bytes().splitlines(keepends=True)
+    secret_file = service.data_dir / "development" / "audit-secret"
+    return Finished(text, service.logged("audit digest")[-1]["last"], secret_file)
+
+
+def checked(finished: Finished, path: Path, text: list[bytes]) -> tuple[int, str]:
+    """Exit code and findings of the auditor's command for a file of these lines."""
+    path.write_bytes(b"".join(text))
+    command = [sys.executable, "-m", "sigil_native.cli", "audit", "verify", str(path)]
+    options = ["--last", finished.last, "--secret-file", str(finished.secret_file)]
+    done = subprocess.run(
+        [*command, *options],
+        cwd=REPOSITORY,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_auditors_command(finished: Finished, tmp_path: Path) -> None:
+    """What a service wrote is valid for the command of the library, up to the digest that it exported."""
+    code, said = checked(finished, tmp_path / "audit.jsonl", finished.text)
+    assert (code, said.splitlines()[0]) == (0, "valid")
+    assert finished.last in said
+
+
+@pytest.mark.parametrize(
+    ("named", "change"),
+    [
+        (
+            7,
+            lambda text: [
+                *text[:6],
+                text[6].replace(b'"acme"', b'"evil"').replace(b"missing", b"expired"),
+                *text[7:],
+            ],
+        ),
+        (7, lambda text: [*text[:6], *text[7:]]),
+        (7, lambda text: [*text[:6], text[7], text[6], *text[8:]]),
+        (8, lambda text: [*text[:7], text[6], *text[7:]]),
+        (1, lambda text: text[1:]),
+        (20, lambda text: text[:-3]),  # of 23: begun, started, 20 for the calls, stopped
+    ],
+    ids=["changed", "removed", "swapped", "repeated", "head cut", "tail cut"],
+)
+def test_what_was_done_to_the_file_is_found(
+    finished: Finished, tmp_path: Path, named: int, change: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    """Whatever somebody does to the file of a service, the auditor's command names the line."""
+    code, said = checked(finished, tmp_path / "audit.jsonl", change(finished.text))
+    assert code == 1
+    assert f"audit.jsonl, line {named}" in said

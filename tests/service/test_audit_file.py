@@ -194,6 +194,7 @@ def test_emptied_file(path: Path, file: AuditFile) -> None:
     assert append(another(path), 3) == "emptied"
     assert numbers(copy, path) == [1, 3]
     assert faults([path]) == []
+    assert faults([copy, path]) != []  # line 2 was in no copy
 
 
 def test_change_of_key(path: Path, file: AuditFile) -> None:
