@@ -24,9 +24,10 @@ from app.api.schemas import (
 from app.authentication.access import Access
 from app.http.bodies import BodyLimits, read_json_text
 from app.http.context import Context
+from app.http.idempotency import idempotency_key
 from app.http.problems import ProblemError
 from app.http.replies import Reply, json_reply
-from core.audit import Audit
+from core.audit import Audit, AuditEvent, Member
 from core.engine import Engine, now_ms
 from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifiableError
 from core.records import CanonicalJson, Status
@@ -41,6 +42,7 @@ _RECORD_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9
 _LIMIT: Final = re.compile(r"[0-9]{1,3}")
 _DEFAULT_LIMIT: Final = 50
 _HIGHEST_LIMIT: Final = 200
+_REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 _encode_request = msgspec.json.Decoder(EncodeRequest)
 _verify_request = msgspec.json.Decoder(VerifyRequest)
@@ -74,22 +76,30 @@ class SigilRoutes:
     async def encode(self, context: Context) -> Reply:
         """Seal a payload and keep its record."""
         caller = context.caller
+        key = idempotency_key(context)
         request = await self._body(context, _encode_request)
         payload = _payload(request.data)
+        replayed = False
         self._audit.check()
-        record = await self._engine.encode(
-            caller.tenant, caller.subject, payload, expires_in=request.expires_in
-        )
-        await self._audit.write(
+        if key is None:
+            record = await self._engine.encode(
+                caller.tenant, caller.subject, payload, expires_in=request.expires_in
+            )
+        else:
+            with self._noting(context, None):
+                record, replayed = await self._engine.encode_once(
+                    caller.tenant, caller.subject, payload, expires_in=request.expires_in, key=key
+                )
+        await self._audited(
+            context,
             "sigil.encoded",
-            request_id=context.request_id.decode(),
-            tenant=caller.tenant,
-            subject=caller.subject,
             sigil_id=record.id,
             sealing_key=f"{record.key_id:08x}",
+            replayed=replayed or None,
         )
-        location = ((b"location", f"{BASE}/{record.id}".encode()),)
-        return json_reply(201, record_answer(record, now_ms()), location)
+        location = (b"location", f"{BASE}/{record.id}".encode())
+        headers = (location, _REPLAYED) if replayed else (location,)
+        return json_reply(201, record_answer(record, now_ms()), headers)
 
     async def verify(self, context: Context) -> Reply:
         """Judge a sigil and a payload."""
@@ -99,11 +109,9 @@ class SigilRoutes:
         self._audit.check()
         verdict = await self._engine.verify(caller.tenant, request.sigil, payload)
         claimed = verdict.sigil
-        await self._audit.write(
+        await self._audited(
+            context,
             "sigil.verified",
-            request_id=context.request_id.decode(),
-            tenant=caller.tenant,
-            subject=caller.subject,
             valid=verdict.valid,
             reason=verdict.reason,
             # Where the signature does not hold these are what was claimed.
@@ -142,17 +150,23 @@ class SigilRoutes:
                 caller.tenant, caller.subject, record_id, reason=request.reason
             )
         shown = record_answer(record, now_ms())
-        await self._audit.write(
+        await self._audited(
+            context,
             "sigil.revoked",
-            request_id=context.request_id.decode(),
-            tenant=caller.tenant,
-            subject=caller.subject,
             sigil_id=record.id,
             # The first time's, as the record has them: a second revocation changes nothing.
             revoked_at=shown.revoked_at,
             revoked_by=shown.revoked_by,
         )
         return json_reply(200, shown)
+
+    async def _audited(self, context: Context, event: AuditEvent, **members: Member) -> None:
+        """Audit what the caller did; an answer that the log does not know of must not be given."""
+        caller = context.caller
+        request_id = context.request_id.decode()
+        await self._audit.write(
+            event, request_id=request_id, tenant=caller.tenant, subject=caller.subject, **members
+        )
 
     @contextlib.contextmanager
     def _noting(self, context: Context, asked_for: str | None) -> Iterator[None]:

@@ -305,9 +305,11 @@ async def test_the_digest_is_exported(make: Make, path: Path, monkeypatch: pytes
         await encoded(log)
         await log.close()
     digests = [line for line in logged if line["event"] == "audit digest"]
-    assert [line["sequence"] for line in digests] == [1, 4, 6, 7]
+    sequences = [line["sequence"] for line in digests]
+    # Whether the pace was changed before or after the writer went to sleep, nobody knows.
+    assert [sequence for sequence in sequences if sequence != 5] == [1, 4, 6, 7]
     at = {line["seq"]: line["chain"] for line in lines(path.with_suffix(".1"), path)}
-    assert [line["last"] for line in digests] == [f"{seq}:{at[seq]}" for seq in (1, 4, 6, 7)]
+    assert [line["last"] for line in digests] == [f"{seq}:{at[seq]}" for seq in sequences]
 
 
 async def test_an_idle_log_shows_its_digest(make: Make, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
