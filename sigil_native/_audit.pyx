@@ -46,6 +46,8 @@ cdef extern from "audit_line.h" namespace "sigil" nogil:
 
     cdef enum class AuditProblem(uint8_t):
         none
+        too_large
+        shape
     const char* audit_problem_name(AuditProblem problem) noexcept
 
     cdef cppclass AuditLine:
@@ -289,10 +291,10 @@ def read_audit_line(line):
         if size and given.data[size - 1] == c"\n":
             size -= 1
         problem = cpp_read_audit_line(given.data, size, found)
+        if problem != AuditProblem.too_large and memchr(given.data, c"\n", size) != NULL:
+            problem = AuditProblem.shape
         if problem != AuditProblem.none:
             raise AuditFormatError(audit_problem_name(problem).decode())
-        if memchr(given.data, c"\n", size) != NULL:
-            raise AuditFormatError("shape")
         tag = _spelled_tag(found.chain)
         key_id = previous = None
         if found.previous != NULL:
@@ -431,7 +433,7 @@ cdef class AuditChain:
         raise TypeError("AuditChain holds a secret and cannot be copied or pickled")
 
 
-cdef int _check_names(dict members) except -1:
+cdef int _check_names(object members) except -1:
     """Refuse names that are the chain's own, by what they hold, whatever their class says."""
     cdef PyObject* name
     cdef Py_ssize_t place = 0
@@ -454,7 +456,7 @@ cdef inline bint _is(PyObject* name, const char* other) noexcept:
     return PyUnicode_CompareWithASCIIString(name, other) == 0
 
 
-cdef int _write_members(dict members, ByteBuffer& out, size_t head) except -1:
+cdef int _write_members(object members, ByteBuffer& out, size_t head) except -1:
     """Append the members, without their braces, behind a comma."""
     cdef JsonOptions options
     cdef size_t start = out.size()
