@@ -100,6 +100,10 @@ cdef class AuditKey:
         TypeError, WeakSecretError, InvalidOptionError: as for ``HmacKey``.
     """
 
+    # Set once, before anybody else can see the object; read by any thread.
+    cdef HmacState state
+    cdef readonly uint32_t key_id
+
     def __cinit__(self, secret):
         cdef uint8_t derived[TAG]
         cdef bytes raw = secret_bytes(secret)
@@ -329,6 +333,11 @@ cdef class AuditChain:
         InvalidOptionError: sequence and tag are out of range, or do not go together.
         TypeError: an argument of a wrong type.
     """
+
+    cdef AuditKey key
+    # The place: number and tag of the last line. They change together, while the GIL is held.
+    cdef uint64_t last_sequence
+    cdef uint8_t last_tag[TAG]
 
     def __cinit__(self, secret, sequence=0, previous=bytes(TAG)):
         cdef bytes tag

@@ -21,17 +21,10 @@ from sigil_native.errors import (
     WeakSecretError,
 )
 from tests.audit_logs import SECRET, ZEROS, begin_text, key_id_of, make_line, make_lines, spelled, tag_of
-from tests.backends import BACKENDS, load_backend
 from tests.unit.loud import LoudDict, Twin
 
 LAST = 2**53 - 1
 TAG = bytes(range(32))
-
-
-@pytest.fixture(params=BACKENDS, scope="module")
-def library(request: pytest.FixtureRequest) -> SimpleNamespace:
-    """One backend."""
-    return load_backend(request.param)
 
 
 def problem(call: Any, *arguments: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,12 +22,6 @@ ENDS: dict[str, Any] = {"after": (0, ZEROS), "last": (20, tag_of(LINES[-1]))}
 FOREIGN = make_lines(20, secret=OTHER_SECRET)
 
 places = st.integers(0, len(LINES) - 1)
-
-
-@pytest.fixture(params=BACKENDS, scope="module")
-def library(request: pytest.FixtureRequest) -> SimpleNamespace:
-    """One backend."""
-    return load_backend(request.param)
 
 
 def _flip(line: bytes, at: int, bit: int) -> bytes:

@@ -20,17 +20,11 @@ from tests.audit_logs import (
     spelled,
     tag_of,
 )
-from tests.backends import BACKENDS, load_backend
+from tests.backends import load_backend
 from tests.threads import ticks_meanwhile
 
 LINES = make_lines(20)
 END = tag_of(LINES[-1])
-
-
-@pytest.fixture(params=BACKENDS, scope="module")
-def library(request: pytest.FixtureRequest) -> SimpleNamespace:
-    """One backend."""
-    return load_backend(request.param)
 
 
 def edited(line: bytes) -> bytes:
