@@ -46,6 +46,8 @@ cdef extern from "audit_line.h" namespace "sigil" nogil:
 
     cdef enum class AuditProblem(uint8_t):
         none
+        too_large
+        shape
     const char* audit_problem_name(AuditProblem problem) noexcept
 
     cdef cppclass AuditLine:
@@ -97,6 +99,10 @@ cdef class AuditKey:
     Raises:
         TypeError, WeakSecretError, InvalidOptionError: as for ``HmacKey``.
     """
+
+    # Set once, before anybody else can see the object; read by any thread.
+    cdef HmacState state
+    cdef readonly uint32_t key_id
 
     def __cinit__(self, secret):
         cdef uint8_t derived[TAG]
@@ -289,10 +295,10 @@ def read_audit_line(line):
         if size and given.data[size - 1] == c"\n":
             size -= 1
         problem = cpp_read_audit_line(given.data, size, found)
+        if problem != AuditProblem.too_large and memchr(given.data, c"\n", size) != NULL:
+            problem = AuditProblem.shape
         if problem != AuditProblem.none:
             raise AuditFormatError(audit_problem_name(problem).decode())
-        if memchr(given.data, c"\n", size) != NULL:
-            raise AuditFormatError("shape")
         tag = _spelled_tag(found.chain)
         key_id = previous = None
         if found.previous != NULL:
@@ -327,6 +333,11 @@ cdef class AuditChain:
         InvalidOptionError: sequence and tag are out of range, or do not go together.
         TypeError: an argument of a wrong type.
     """
+
+    cdef AuditKey key
+    # The place: number and tag of the last line. They change together, while the GIL is held.
+    cdef uint64_t last_sequence
+    cdef uint8_t last_tag[TAG]
 
     def __cinit__(self, secret, sequence=0, previous=bytes(TAG)):
         cdef bytes tag
@@ -431,7 +442,7 @@ cdef class AuditChain:
         raise TypeError("AuditChain holds a secret and cannot be copied or pickled")
 
 
-cdef int _check_names(dict members) except -1:
+cdef int _check_names(object members) except -1:
     """Refuse names that are the chain's own, by what they hold, whatever their class says."""
     cdef PyObject* name
     cdef Py_ssize_t place = 0
@@ -454,7 +465,7 @@ cdef inline bint _is(PyObject* name, const char* other) noexcept:
     return PyUnicode_CompareWithASCIIString(name, other) == 0
 
 
-cdef int _write_members(dict members, ByteBuffer& out, size_t head) except -1:
+cdef int _write_members(object members, ByteBuffer& out, size_t head) except -1:
     """Append the members, without their braces, behind a comma."""
     cdef JsonOptions options
     cdef size_t start = out.size()

@@ -143,8 +143,8 @@ class Judge:
     def end(self, number: int, offset: int) -> None:
         """The log ends here; ``number`` and ``offset`` of the last line."""
         self.end_file()
-        if not self.started:
-            self._fault("not_begun", 0, None, 0, "there is no line: nothing was checked")
+        if self.first_sequence is None:
+            self._fault("not_begun", number, None, offset, "there is no line that could be checked")
         if wanted := self._wanted.sequence:
             found = self.sequence if self._unknown_at is None else self._unknown_at
             problem = f"seq {wanted} with the expected tag is not there: the log ends with seq {found}"
@@ -161,7 +161,8 @@ class Judge:
                 self._pass_unknown(line, number, offset)
             return
         key, how = found
-        if self.key is not None and key is not self.key and self._suspect is None and not self._lost:
+        is_other = self.key is not None and key is not self.key
+        if is_other and how == _BEFORE and self._suspect is None and not self._lost:
             problem = f"this line is of key {key.key_id:08x}, which no begin line introduced"
             self._fault("not_begun", number, line.sequence, offset, problem)
         self._take(line, how, number, offset)
@@ -276,6 +277,8 @@ class Judge:
         """A line whose tag is right; whether its place is too is seen here."""
         if how == _BEFORE:
             self._leave_unknown()
+        elif how == _ELSEWHERE:
+            self._remember_place()
         self._unknown_at = None
         self._settle(line.sequence, how)
         sequence, top = line.sequence, self._seen.top
@@ -322,7 +325,7 @@ class Judge:
             self._seen.leave_gap(self._seen.top + 1, true - 1)
         if true in (self.sequence + 1, self._seen.top + 1) or 0 < missing <= suspect.holes:
             if suspect.after_loss:
-                problem = "the line before it is not what was written, so it cannot be checked"
+                problem = "the line before it is not what was written, so nobody can tell whether this one is"
                 self._suspect_fault("unchecked", suspect, problem)
             elif suspect.line.sequence != true:
                 problem = f"it is not what was written: seq {true} stands here"

@@ -168,7 +168,8 @@ class Verifier(ABC):
                     judge.passed(lines, tag)
                     self._lines += lines
                     self._number += lines
-                    self._start = self._offset + data.rfind(b"\n", start, stop - 1) + 1 - start
+                    last = max(start, data.rfind(b"\n", start, stop - 1) + 1)
+                    self._start = self._offset + last - start
                     self._offset += stop - start
                     start = stop
                     if start == end:
