@@ -159,19 +159,15 @@ class AuditFile:
     def _open(self) -> None:
         self._chain = None
         try:
-            descriptor = os.open(self._path, _OPEN)
+            descriptor = _open_log(self._path, _OPEN)
         except FileNotFoundError:
-            descriptor = os.open(self._path, _OPEN | os.O_CREAT, 0o600)
+            descriptor = _open_log(self._path, _OPEN | os.O_CREAT)
             _sync_folder(self._path.parent)
-        opened = os.fstat(descriptor)
-        if not stat.S_ISREG(opened.st_mode) or not is_audit_log(descriptor):
-            os.close(descriptor)
-            raise AuditUnavailableError("foreign", retry_after=30)
         if self._descriptor >= 0:
             with suppress(OSError):  # what nobody waited for may not be on disk yet
                 os.fdatasync(self._descriptor)
             os.close(self._descriptor)
-        self._descriptor, self._opened = descriptor, opened
+        self._descriptor, self._opened = descriptor, os.fstat(descriptor)
 
     def _end_of_last_file(self, noted: Position | None) -> tuple[Position | None, int]:
         """The last line of the file that was rotated away, which may be later than what was noted.
@@ -205,11 +201,8 @@ class AuditFile:
             others = [entry for entry in entries if entry.name != self._path.name]
         for entry in others:
             if entry.inode() == noted.inode:
-                with suppress(OSError):
-                    descriptor = os.open(entry.path, _OPEN)
-                    if stat.S_ISREG(os.fstat(descriptor).st_mode) and is_audit_log(descriptor):
-                        return descriptor
-                    os.close(descriptor)
+                with suppress(OSError, AuditUnavailableError):
+                    return _open_log(Path(entry.path), _OPEN)
         return ours
 
     def _look(self, noted: Position | None, known: Position | None, torn: int) -> _Place:
@@ -255,6 +248,17 @@ def _latest(*positions: Position | None) -> Position | None:
     """The furthest that anything is known of; a file that nothing was written to yet has number 0."""
     known = [position for position in positions if position is not None and position.sequence > 0]
     return max(known, key=lambda position: position.sequence, default=None)
+
+
+def _open_log(path: Path, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode) or not is_audit_log(descriptor):
+            raise AuditUnavailableError("foreign", retry_after=30)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _write_all(descriptor: int, text: bytes) -> None:

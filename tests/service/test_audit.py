@@ -84,6 +84,17 @@ def test_what_is_done_is_audited(service: Service, tenant: str) -> None:
         assert absent not in text
 
 
+def test_a_request_sent_again(service: Service, tenant: str) -> None:
+    """What an idempotency key replays is on record as such: it was sealed once."""
+    token = service.token(tenant)
+    for request_id in ("once", "again"):
+        headers = {"Idempotency-Key": "k", "X-Request-Id": f"{request_id}-{tenant}"}
+        assert service.call("POST", SIGILS, {"data": {}}, token=token, headers=headers).status == 201
+    once, again = (audited(service, request_id=f"{one}-{tenant}") for one in ("once", "again"))
+    assert "replayed" not in once
+    assert {**once, "request_id": f"again-{tenant}", "replayed": True} == again
+
+
 def test_what_is_refused_is_audited(service: Service, tenant: str) -> None:
     """The real reason of a refusal and the peer's address are in the audit log; no caller gets them."""
     expired = service.token(tenant, lifetime=-5)
