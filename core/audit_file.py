@@ -158,16 +158,18 @@ class AuditFile:
 
     def _open(self) -> None:
         self._chain = None
+        made = False
         try:
             descriptor = _open_log(self._path, _OPEN)
         except FileNotFoundError:
-            descriptor = _open_log(self._path, _OPEN | os.O_CREAT)
-            _sync_folder(self._path.parent)
+            descriptor, made = _open_log(self._path, _OPEN | os.O_CREAT), True
         if self._descriptor >= 0:
             with suppress(OSError):  # what nobody waited for may not be on disk yet
                 os.fdatasync(self._descriptor)
             os.close(self._descriptor)
         self._descriptor, self._opened = descriptor, os.fstat(descriptor)
+        if made:
+            _sync_folder(self._path.parent)
 
     def _end_of_last_file(self, noted: Position | None) -> tuple[Position | None, int]:
         """The last line of the file that was rotated away, which may be later than what was noted.
