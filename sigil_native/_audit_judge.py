@@ -66,6 +66,8 @@ class Judge:
         self._suspect: _Suspect | None = None
         self._lost = False
         self._holes = 0
+        # Where the chain was left by a begin line that did not follow; it may go on from there.
+        self._left: tuple[int, int] | None = None
         self._seen = Sightings()
         self._seen.top = self.sequence
         self._unknown_at: int | None = None  # in a section under an unknown key: the number last seen
@@ -254,6 +256,7 @@ class Judge:
             " of another log" if line.sequence == self.sequence + 1 else f", and not seq {self.sequence}"
         )
         self._fault("discontinuity", number, line.sequence, offset, problem)
+        self._left = self.sequence, self._seen.top
         if number == 1:
             self._seen.restart(line.sequence)
         self._accept(line)
@@ -281,6 +284,8 @@ class Judge:
             self._remember_place()
         self._unknown_at = None
         self._settle(line.sequence, how)
+        if how == _ELSEWHERE and self._left is not None and line.sequence == self._left[0] + 1:
+            self.sequence, self._seen.top = self._left
         sequence, top = line.sequence, self._seen.top
         if sequence not in (self.sequence + 1, top + 1):
             if sequence <= top:

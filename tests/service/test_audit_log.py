@@ -189,7 +189,8 @@ async def test_frozen_disk_where_the_log_is_not_required(make: Make, path: Path)
             await encoded(log)
 
     def accounted() -> int:
-        return events(path).count("sigil.encoded") + sum(line.get("count", 0) for line in lines(path))
+        lost: int = sum(line.get("count", 0) for line in lines(path))
+        return events(path).count("sigil.encoded") + lost
 
     await until(lambda: accounted() == 100)
     assert 10 <= events(path).count("sigil.encoded") < 100
