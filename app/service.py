@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from starlette.routing import Router
@@ -14,7 +15,7 @@ from app.api.resource import not_found
 from app.api.sigils import SigilRoutes
 from app.authentication.access import Access
 from app.authentication.bearer import Authenticator, TrustedIssuer
-from app.authentication.development import DevelopmentIssuer, event_secret
+from app.authentication.development import DevelopmentIssuer, audit_secret, event_secret
 from app.authentication.key_download import KeySetDownload
 from app.authentication.key_sources import KeySource
 from app.authentication.remote_keys import Pace, RemoteKeys
@@ -23,12 +24,14 @@ from app.http.guard import Guard
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
 from core.audit import Audit, NoAudit
+from core.audit_log import AuditLog
 from core.engine import Engine
 from core.idempotency import KeyLimits
 from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
+from sigil_native import __version__
 
 
 def build_app(
@@ -47,10 +50,11 @@ def build_app(
             yield
         await engine.close()
         await authenticator.close()
+        audit.note("service.stopped", pid=os.getpid())
         await audit.close()
 
-    sigils = SigilRoutes(engine, Access(authenticator, audit), body_limits)
-    service = ServiceRoutes(engine, authenticator)
+    sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
+    service = ServiceRoutes(engine, authenticator, audit)
     router = Router(
         [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
     )
@@ -74,6 +78,31 @@ def _keys_of(issuer: RemoteIssuer, settings: Settings) -> KeySource:
     return RemoteKeys(download, issuer=issuer.issuer, pace=pace)
 
 
+def audit_from(settings: Settings) -> Audit:
+    """The audit log that the settings ask for, begun with a line about this process.
+
+    Raises:
+        AuditUnavailableError: it is required and cannot be written.
+    """
+    path = settings.audit_file
+    if path is None:
+        return NoAudit()
+    secret = settings.audit_secret
+    audit = AuditLog.open(
+        path,
+        audit_secret(settings.data_dir) if secret is None else secret.get_secret_value(),
+        required=settings.audit_failure == "closed",
+    )
+    audit.note(
+        "service.started",
+        pid=os.getpid(),
+        version=__version__,
+        environment=settings.environment,
+        settings_sha256=settings.digest(),
+    )
+    return audit
+
+
 @contextlib.contextmanager
 def service_from(settings: Settings, reloadables: Sequence[Reloadable] = ()) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
@@ -84,6 +113,7 @@ def service_from(settings: Settings, reloadables: Sequence[Reloadable] = ()) -> 
 
     Raises:
         SettingsError, SigilError: the keys cannot be used.
+        AuditUnavailableError: the audit log is required and cannot be written.
         PrivateFileError: a file of development mode is damaged, or open to others.
         DomainError, OSError: the store cannot be opened.
     """
@@ -93,11 +123,14 @@ def service_from(settings: Settings, reloadables: Sequence[Reloadable] = ()) -> 
     key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
     store = SqlStore.open(settings.store_url, key_limits=key_limits)
     try:
-        engine = Engine(ring, store)
-        audit = NoAudit()
-        keys = RingReloading(ring, engine, fallback)
-        reloader = Reloader([keys, *reloadables], audit, interval=settings.reload_seconds)
-        limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
-        yield build_app(engine, authenticator, audit, limits, reloader)
+        audit = audit_from(settings)
+        try:
+            engine = Engine(ring, store)
+            keys = RingReloading(ring, engine, fallback)
+            reloader = Reloader([keys, *reloadables], audit, interval=settings.reload_seconds)
+            limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
+            yield build_app(engine, authenticator, audit, limits, reloader)
+        finally:
+            asyncio.run(audit.close())  # these do nothing after an orderly shutdown
     finally:
-        asyncio.run(store.close())  # does nothing after an orderly shutdown
+        asyncio.run(store.close())

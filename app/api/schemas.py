@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from core.audit import AuditCondition
 from core.engine import LONGEST_REASON
 from core.records import Record, Status
 from core.timestamps import timestamp
@@ -114,6 +115,7 @@ class Readiness(msgspec.Struct, frozen=True):
     status: Literal["ready"]
     store: Literal["ok"]
     keys: Literal["ok"]
+    audit: AuditCondition
 
 
 def _timestamp_or_none(milliseconds: int | None) -> str | None:

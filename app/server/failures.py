@@ -8,11 +8,11 @@ from typing import Final
 
 from app.authentication.development import PrivateFileError
 from app.server.listening import PortTakenError
-from core.errors import DomainError
+from core.errors import AuditUnavailableError, DomainError
 from core.settings import EXIT_CODE, SettingsError
 from sigil_native import SigilError
 
-#: sysexits.h: EX_UNAVAILABLE. The port or the store.
+#: sysexits.h: EX_UNAVAILABLE. The port, the store or the audit log.
 UNAVAILABLE: Final = 69
 
 
@@ -47,5 +47,8 @@ def explained() -> Iterator[None]:
         raise StartFailedError(f"the keys cannot be used: {error}", EXIT_CODE) from None
     except PortTakenError as error:
         raise StartFailedError(str(error), UNAVAILABLE) from None
+    except AuditUnavailableError as error:
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        raise StartFailedError(f"SIGIL_AUDIT: {error}{cause}", UNAVAILABLE) from None
     except (DomainError, OSError) as error:
         raise StartFailedError(f"the store cannot be opened: {error}", UNAVAILABLE) from None

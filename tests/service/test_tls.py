@@ -288,6 +288,12 @@ def test_certificate_changes_under_load(
     assert wrong == []
     (refused, *_) = service.logged("certificate refused")
     assert refused["cause"] == "certificate: the file holds no certificate in PEM form"
+    audited = (service.data_dir / "audit.jsonl").read_text()
+    assert (
+        audited.count('"event":"certificate.refused"')
+        == audited.count('"event":"certificate.changed"')
+        == workers
+    )
     lasting.request("GET", "/healthz")  # what was connected before still is
     assert lasting.getresponse().read()
     lasting.close()
