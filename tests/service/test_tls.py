@@ -350,6 +350,7 @@ def test_plain_http_beyond_this_machine(
     service = new_service(
         SIGIL_ENVIRONMENT="production",
         SPIRAL_EVENT_SECRET="p" * 32,
+        SIGIL_AUDIT_SECRET="a" * 32,
         JWT_ISSUER="https://issuer.example",
         JWT_AUDIENCE="sigil",
         JWT_JWKS_URI="https://127.0.0.1:1/jwks",
