@@ -20,6 +20,8 @@ from tests.sigils import key_id_of
 #: Processes of the service; the drill is the same for any number.
 WORKERS = 1
 FIRST = b"1" * 32
+#: Of each client, at least, between two steps.
+TURNS = 500 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 10
 
 
 def write(path: Path, *entries: KeyEntry) -> None:
@@ -48,38 +50,38 @@ def test_drill(with_ring: Callable[..., tuple[Service, Operator]], asked: bool) 
     service, operator = with_ring(SIGIL_RELOAD_SECONDS="0" if asked else "0.05")
     old = f"{key_id_of(FIRST):08x}"
     load = Load(service, clients=3)
-    load.go_on()
+    load.go_on(TURNS)
     first = load.sealed[0]
 
     new = operator.keys("add")
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
     assert {record["key_id"] for record in load.sealed} == {old}
 
     operator.keys("activate", new)
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
     assert service.encode({}, token=service.token())["key_id"] == new
 
     operator.keys("retire", old, "--in", "1h")
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
 
     load.give_up(old)
     operator.keys("retire", old)
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
     token = service.token()
     assert service.verify(first["sigil"], first["data"], token=token)["reason"] == "retired_key"
     assert service.call("GET", f"{SIGILS}/{first['id']}", token=token).status == 200
 
     operator.keys("remove", old)
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
     assert service.verify(first["sigil"], first["data"], token=token)["reason"] == "unknown_key"
     assert service.call("GET", f"{SIGILS}/{first['id']}", token=token).json["code"] == "record_unverifiable"
 
-    assert load.finish() >= 3 * 6 * 10
+    assert load.finish() >= 3 * 6 * TURNS
     assert not service.logged("key ring refused")
     assert len(service.logged("key ring changed")) == 5 * WORKERS
     removed = service.logged("key ring changed")[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -330,6 +331,22 @@ async def test_written_while_read(word: Word, notes: Notes) -> None:
     await until(lambda: quick.used == "two.")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_at_work(word: Word, notes: Notes) -> None:
+    """What changed is in use before anything is served; SIGHUP is a request, and afterwards nothing."""
+    before = signal.getsignal(signal.SIGHUP)
+    in_place(word.path)
+    try:
+        async with Reloader([word], notes, interval=0).at_work():
+            assert word.used == "two."
+            word.path.write_text("three.")
+            os.kill(os.getpid(), signal.SIGHUP)
+            await until(lambda: word.used == "three.")
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_several_are_kept_apart(tmp_path: Path, notes: Notes) -> None:
