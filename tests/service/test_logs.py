@@ -26,7 +26,7 @@ def test_a_record_is_one_write() -> None:
             [sys.executable, "-u", "-c", _PROGRAM],
             cwd=REPOSITORY,
             env=clean_environment(),
-            stderr=theirs,
+            stderr=theirs.fileno(),
             check=True,
         )
         for event in ("ours", "theirs"):
