@@ -17,8 +17,8 @@ from starlette.routing import Route, Router
 
 from app.api.resource import Resource
 from app.authentication.bearer import Authenticator
-from app.authentication.development import AUDIENCE, ISSUER, ROLES, DevelopmentIssuer
-from app.authentication.key_sources import FixedKeys
+from app.authentication.development import DevelopmentIssuer
+from app.authentication.roles import ROLES
 from app.http.bodies import BodyLimits
 from app.server.reloading import Reloader
 from app.service import build_app
@@ -83,7 +83,7 @@ class InProcess:
         self.statements = Statements(self.store)
         ring = KeyRing()
         ring.add("s" * 32)
-        authenticator = Authenticator(FixedKeys([self.issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
+        authenticator = Authenticator([self.issuer.trusted])
         reloader = Reloader([], NoAudit(), interval=0)
         limits = BodyLimits(1 << 20, 30)
         self.app = build_app(Engine(ring, self.store), authenticator, NoAudit(), limits, reloader)

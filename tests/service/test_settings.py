@@ -208,6 +208,7 @@ def test_keys_are_read_again_as_strictly(monkeypatch: pytest.MonkeyPatch, tmp_pa
     load(monkeypatch, **others, SPIRAL_EVENT_SECRET_FILE=str(path), SPIRAL_EVENT_SECRET_PREVIOUS="p" * 32)
     assert key_files() == [path]
     monkeypatch.setenv("SIGIL_PORT", "eighty")
+    monkeypatch.setenv("JWT_ISSUERS_FILE", str(tmp_path / "none"))
     assert load_key_settings().secrets_to_verify_with == ["p" * 32]
     path.write_text("short")
     monkeypatch.setenv("SPIRAL_EVENT_SECRET_PREVIOUS", "weak")
