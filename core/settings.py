@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -55,9 +55,9 @@ _FOREIGN_PREFIXES: Final = ("SIGIL_NATIVE_", "SIGIL_BUILD_")
 _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
 #: Of the one issuer that these names describe.
 _JWT_OPTIONS: Final = ("JWT_ALGORITHMS", "JWT_TENANT_CLAIMS", "JWT_ROLE_CLAIMS", "JWT_LEEWAY")
-_SECRET_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
 #: Those that may stand in a file.
-_FILE_NAMES: Final = (*_SECRET_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS")
+_KEY_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
+_FILE_NAMES: Final = (*_KEY_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS")
 
 
 _KeySets = str | tuple[RemoteIssuer, ...] | None
@@ -134,12 +134,12 @@ class Settings(KeySettings, TlsSettings):
     )
     workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
-    reload_seconds: float = Field(
-        default=2, ge=0, le=3600, allow_inf_nan=False, validation_alias="SIGIL_RELOAD_SECONDS"
-    )
     audit: AuditPlace | None = Field(default=None, validation_alias="SIGIL_AUDIT")
     audit_secret: StrongSecret | None = Field(default=None, validation_alias="SIGIL_AUDIT_SECRET")
     audit_failure: Literal["closed", "open"] = Field(default="closed", validation_alias="SIGIL_AUDIT_FAILURE")
+    reload_seconds: float = Field(
+        default=2, ge=0, le=3600, allow_inf_nan=False, validation_alias="SIGIL_RELOAD_SECONDS"
+    )
 
     @field_validator("jwt_jwks_uri", "jwt_issuers")
     @classmethod
@@ -256,7 +256,7 @@ def load_key_settings() -> KeySettings:
     Raises:
         SettingsError: with every mistake that was found in them.
     """
-    values, problems = _values_from_files(os.environ, _SECRET_NAMES)
+    values, problems = _values_from_files(os.environ, _KEY_NAMES)
     try:
         settings = KeySettings(**values)
     except ValidationError as error:
@@ -268,7 +268,7 @@ def load_key_settings() -> KeySettings:
 
 def key_files() -> list[Path]:
     """The files that the environment names as the keys' places."""
-    named = (os.environ.get(name) for name in ("SIGIL_KEYRING", *(f"{name}_FILE" for name in _SECRET_NAMES)))
+    named = (os.environ.get(name) for name in ("SIGIL_KEYRING", *(f"{name}_FILE" for name in _KEY_NAMES)))
     return [Path(path) for path in named if path]
 
 
@@ -277,10 +277,12 @@ def _problem(details: Mapping[str, Any]) -> str:
     return f"{place}: {str(details['msg']).removeprefix('Value error, ')}"
 
 
-def _values_from_files(environ: Mapping[str, str], among: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+def _values_from_files(
+    environ: Mapping[str, str], variables: Iterable[str]
+) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     problems = []
-    for name in among:
+    for name in variables:
         path = environ.get(f"{name}_FILE")
         if not path:
             continue

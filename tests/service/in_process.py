@@ -84,7 +84,8 @@ class InProcess:
         ring = KeyRing()
         ring.add("s" * 32)
         authenticator = Authenticator([self.issuer.trusted])
-        limits, reloader = BodyLimits(1 << 20, 30), Reloader([], NoAudit(), interval=0)
+        reloader = Reloader([], NoAudit(), interval=0)
+        limits = BodyLimits(1 << 20, 30)
         self.app = build_app(Engine(ring, self.store), authenticator, NoAudit(), limits, reloader)
 
     def token(self, tenant: str, *roles: str, subject: str = "tester") -> str:

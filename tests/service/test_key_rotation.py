@@ -15,11 +15,13 @@ import pytest
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.key_rotation import Load, Operator, wait_until, ways_to_spoil
 from tests.service.running import SIGILS, Service
-from tests.sigils import key_id_of
+from tests.sigils import base64url, key_id_of
 
 #: Processes of the service; the drill is the same for any number.
 WORKERS = 2
 FIRST = b"1" * 32
+#: Of each client, at least, between two steps.
+TURNS = 500 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 10
 
 
 def write(path: Path, *entries: KeyEntry) -> None:
@@ -47,38 +49,38 @@ def test_drill(with_ring: Callable[..., tuple[Service, Operator]], asked: bool) 
     service, operator = with_ring(SIGIL_RELOAD_SECONDS="0" if asked else "0.05")
     old = f"{key_id_of(FIRST):08x}"
     load = Load(service, clients=3)
-    load.go_on()
+    load.go_on(TURNS)
     first = load.sealed[0]
 
     new = operator.keys("add")
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
     assert {record["key_id"] for record in load.sealed} == {old}
 
     operator.keys("activate", new)
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
     assert service.encode({}, token=service.token())["key_id"] == new
 
     operator.keys("retire", old, "--in", "1h")
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
 
     load.give_up(old)
     operator.keys("retire", old)
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
     token = service.token()
     assert service.verify(first["sigil"], first["data"], token=token)["reason"] == "retired_key"
     assert service.call("GET", f"{SIGILS}/{first['id']}", token=token).status == 200
 
     operator.keys("remove", old)
     operator.taken_up(service, ask=asked)
-    load.go_on()
+    load.go_on(TURNS)
     assert service.verify(first["sigil"], first["data"], token=token)["reason"] == "unknown_key"
     assert service.call("GET", f"{SIGILS}/{first['id']}", token=token).json["code"] == "record_unverifiable"
 
-    assert load.finish() >= 3 * 6 * 10
+    assert load.finish() >= 3 * 6 * TURNS
     assert not service.logged("key ring refused")
     assert len(service.logged("key ring changed")) == 5 * WORKERS
     removed = service.logged("key ring changed")[-1]
@@ -94,13 +96,12 @@ def test_broken_files_under_load(with_ring: Callable[..., tuple[Service, Operato
     spoiled = ways_to_spoil(path)
     spoiled["no key"] = lambda: write(path)
     spoiled["no active key"] = lambda: write(path, KeyEntry(FIRST, "verify-only"))
-    for number, (how, spoil) in enumerate(spoiled.items(), start=1):
+    for number, (how, spoil) in enumerate(spoiled.items()):
+        said = len(service.logged("key ring refused")) + WORKERS
         spoil()
-        said = number * WORKERS
-        wait_until(lambda said=said: len(service.logged("key ring refused")) == said)  # type: ignore[misc]
+        wait_until(lambda said=said: len(service.logged("key ring refused")) >= said)  # type: ignore[misc]
         load.go_on(3)
         assert service.call("GET", "/readyz").status == 200, how
-        assert len(service.logged("key ring refused")) == said, how
         if path.is_dir():
             path.rmdir()
         write(path, KeyEntry(FIRST), KeyEntry(bytes([64 + number]) * 32, "verify-only"))
@@ -108,7 +109,7 @@ def test_broken_files_under_load(with_ring: Callable[..., tuple[Service, Operato
     load.finish()
     log = service.log_path.read_text()
     assert "hunter2" not in log
-    assert "A" * 43 not in log
+    assert base64url(FIRST) not in log
     reasons = {record["reason"] for record in service.logged("key ring refused")}
     assert reasons == {"unusable", "empty", "no_active_key"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -101,35 +102,50 @@ async def reloading(word: Word, notes: Notes, interval: float = 0.005) -> AsyncI
     assert task.cancelled()
 
 
+# Each of these changes is one step: between two of them a look could fall.
+
+
 def in_place(path: Path) -> None:
     """Written over."""
-    path.write_text("two.")
+    with path.open("r+b", buffering=0) as file:
+        file.write(b"two.")
+
+
+def put(path: Path, content: str) -> None:
+    """Rename a file with this content into place."""
+    other = path.with_name("other")
+    other.write_text(content)
+    other.replace(path)
 
 
 def replaced(path: Path) -> None:
     """Renamed into place."""
-    other = path.with_name("other")
-    other.write_text("two.")
-    other.replace(path)
+    put(path, "two.")
 
 
 def backdated(path: Path) -> None:
     """Put back from a backup that keeps times, or written under a clock that went backwards."""
-    in_place(path)
-    os.utime(path, (1, 1))
+    other = path.with_name("other")
+    other.write_text("two.")
+    os.utime(other, (1, 1))
+    other.replace(path)
+
+
+def link(path: Path, target: str) -> None:
+    """Have a link in the place of whatever is there."""
+    new = path.with_name("new")
+    new.symlink_to(target)
+    new.replace(path)
 
 
 def turned_link(path: Path) -> None:
     """Changed as Kubernetes does: the link to the folder of the data turns to another."""
-    folder = path.parent
     for version in ("one", "two"):
-        (folder / version).mkdir()
-        (folder / version / "word").write_text(f"{version}.")
-    (folder / "data").symlink_to("one")
-    path.unlink()
-    path.symlink_to("data/word")
-    (folder / "data.new").symlink_to("two")
-    (folder / "data.new").rename(folder / "data")
+        (path.parent / version).mkdir()
+        (path.parent / version / "word").write_text(f"{version}.")
+    link(path.parent / "data", "one")
+    link(path, "data/word")
+    link(path.parent / "data", "two")
 
 
 @pytest.mark.parametrize("change", [in_place, replaced, backdated, turned_link])
@@ -165,7 +181,7 @@ async def test_half_written_file(word: Word, notes: Notes) -> None:
     """A file that is being written is left alone until it stands still."""
     slow = SlowlyWritten(word.path)
     async with reloading(slow, notes):
-        word.path.write_text("tw")
+        put(word.path, "tw")
         await until(lambda: slow.used == "two.")
     assert notes.lines == [("keys.changed", {"from": "one."})]
 
@@ -180,8 +196,8 @@ async def test_change_before_the_first_look(word: Word, notes: Notes) -> None:
 
 
 def truncated(path: Path) -> str:
-    """Half-written."""
-    path.write_text("tw")
+    """Cut off."""
+    os.truncate(path, 2)
     return "format"
 
 
@@ -193,21 +209,19 @@ def removed(path: Path) -> str:
 
 def folder(path: Path) -> str:
     """A folder in its place."""
-    path.unlink()
-    path.mkdir()
+    link(path, str(path.parent))
     return "unreadable"
 
 
 def circle(path: Path) -> str:
     """A link that leads to itself."""
-    path.unlink()
-    path.symlink_to(path)
+    link(path, path.name)
     return "unreadable"
 
 
 def defect(path: Path) -> str:
     """Content on which the code fails."""
-    path.write_text("defect.")
+    put(path, "defect.")
     return "internal"
 
 
@@ -226,11 +240,7 @@ async def test_bad_file_changes_nothing(word: Word, notes: Notes, spoil: Callabl
             before = word.reloads
             reloader.request()
             await until(lambda: word.reloads > before and len(logs) == 3)
-            if word.path.is_dir():
-                word.path.rmdir()
-            else:
-                word.path.unlink(missing_ok=True)
-            word.path.write_text("two.")
+            replaced(word.path)
             await until(lambda: word.used == "two.")
             await looked(word)
     assert [line["event"] for line in logs[2:]] == ["word refused", "word changed"]
@@ -243,7 +253,7 @@ async def test_back_to_what_is_in_use(word: Word, notes: Notes) -> None:
         async with reloading(word, notes):
             truncated(word.path)
             await until(lambda: bool(notes.lines))
-            word.path.write_text("one.")
+            put(word.path, "one.")
             await until(lambda: logs[-1]["event"] == "word good again")
     assert [event for event, _ in notes.lines] == ["keys.refused"]
 
@@ -253,7 +263,7 @@ async def test_each_bad_content_is_complained_about(word: Word, notes: Notes) ->
     with capture_logs() as logs:
         async with reloading(word, notes):
             for count in (1, 2, 3):
-                word.path.write_text("bad" * count)
+                put(word.path, "bad" * count)
                 await until(lambda count=count: len(notes.lines) == count)  # type: ignore[misc]
                 await looked(word)
     assert [line["event"] for line in logs] == ["word loaded", *["word refused"] * 3]
@@ -330,6 +340,22 @@ async def test_written_while_read(word: Word, notes: Notes) -> None:
     await until(lambda: quick.used == "two.")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_at_work(word: Word, notes: Notes) -> None:
+    """What changed is in use before anything is served; SIGHUP is a request, and afterwards nothing."""
+    before = signal.getsignal(signal.SIGHUP)
+    in_place(word.path)
+    try:
+        async with Reloader([word], notes, interval=0).at_work():
+            assert word.used == "two."
+            word.path.write_text("three.")
+            os.kill(os.getpid(), signal.SIGHUP)
+            await until(lambda: word.used == "three.")
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_several_are_kept_apart(tmp_path: Path, notes: Notes) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from core.keys import ring_from
-from core.settings import Settings, SettingsError, key_files, load_key_settings, load_settings
+from core.settings import (
+    Settings,
+    SettingsError,
+    key_files,
+    load_key_settings,
+    load_settings,
+)
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import REPOSITORY, clean_environment
 
@@ -260,6 +266,7 @@ def test_keys_are_read_again_as_strictly(monkeypatch: pytest.MonkeyPatch, tmp_pa
     load(monkeypatch, **others, SPIRAL_EVENT_SECRET_FILE=str(path), SPIRAL_EVENT_SECRET_PREVIOUS="p" * 32)
     assert key_files() == [path]
     monkeypatch.setenv("SIGIL_PORT", "eighty")
+    monkeypatch.setenv("JWT_ISSUERS_FILE", str(tmp_path / "none"))
     assert load_key_settings().secrets_to_verify_with == ["p" * 32]
     path.write_text("short")
     monkeypatch.setenv("SPIRAL_EVENT_SECRET_PREVIOUS", "weak")
