@@ -17,7 +17,8 @@ from app.api.schemas import (
     VerifyAnswer,
     VerifyRequest,
 )
-from app.http.problems import KINDS, MEDIA_TYPE, ProblemDocument
+from app.http.problem_catalogue import KINDS
+from app.http.problems import MEDIA_TYPE, ProblemDocument
 from sigil_native import __version__
 
 _Schema = dict[str, Any]

@@ -11,7 +11,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 
 from app.api.openapi import document
-from app.http.problems import KINDS
+from app.http.problem_catalogue import KINDS
 from tests.service.running import SIGILS, Service
 
 if TYPE_CHECKING:
