@@ -21,6 +21,7 @@ from app.authentication.access import Access
 from app.authentication.bearer import Authenticator
 from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
 from app.authentication.key_sources import FixedKeys, RemoteKeys
+from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
 from app.http.guard import Guard
 from app.server.listening import listen
@@ -47,9 +48,8 @@ def build_app(engine: Engine, authenticator: Authenticator, audit: Audit, body_l
 
     sigils = SigilRoutes(engine, Access(authenticator, audit), body_limits)
     service = ServiceRoutes(engine, authenticator)
-    router = Router(
-        [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
-    )
+    routes = [*sigils.routes(), *service.routes(), *DocumentationRoutes().routes()]
+    router = Router(routes, default=not_found, redirect_slashes=False, lifespan=lifespan)
     return Guard(router, max_body_bytes=body_limits.size)
 
 
