@@ -78,7 +78,7 @@ docs: $(VENV)/.group-docs ## Build the documentation into site/
 
 .PHONY: test
 test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
-	$(call need,node=nodejs curl=curl)
+	$(call need,node=nodejs curl=curl chromium=chromium)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST)
 
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))

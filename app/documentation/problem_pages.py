@@ -12,8 +12,8 @@ from app.http.problem_catalogue import KINDS, Kind, problem_type
 
 _INDEX: Final = """<main>
 <h1>Problems</h1>
-<p>Every error is an <code>application/problem+json</code> document. Its <code>code</code> is one of these, and its
-<code>type</code> leads to the page that says what happened and what to do.</p>
+<p>Every error is an <code>application/problem+json</code> document. Its <code>code</code> is one of these,
+and its <code>type</code> leads to the page that says what happened and what to do.</p>
 {groups}</main>
 """
 _GROUP: Final = """<section aria-labelledby="status-{status}">

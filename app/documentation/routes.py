@@ -34,8 +34,8 @@ _SCRIPTED: Final = (
 _REFERENCE: Final = """<noscript>
 <main>
 <h1>API reference</h1>
-<p>This page needs JavaScript. Without it, read <a href="openapi.json">the description</a> that it is made from
-and <a href="docs/problems">the pages about problems</a>.</p>
+<p>This page needs JavaScript. Without it, read <a href="openapi.json">the description</a> that it is made
+from and <a href="docs/problems">the pages about problems</a>.</p>
 </main>
 </noscript>
 <div id="reference"></div>

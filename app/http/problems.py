@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from app.http.problem_catalogue import KINDS, problem_type
 from core.errors import DomainError, KeysUnavailableError, StoreUnavailableError
@@ -17,25 +18,30 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True, rename={"kind": "type"}):
-    """An error.
+    """An error, as RFC 9457 has it. Programs read ``code``; the page at ``type`` says what to do."""
 
-    Attributes:
-        kind: a relative reference to the page about this kind of problem.
-        code: names the kind of problem for programs; stable.
-        detail: what happened here, for people; may change.
-        request_id: also in the header ``X-Request-Id``.
-        pointer: where in the body, as a JSON Pointer.
-        offset: where in the body, in bytes.
-    """
+    kind: Annotated[
+        str,
+        Meta(
+            description="Where the page about this kind of problem is, relative to the service's address.",
+            extra_json_schema={"format": "uri-reference"},
+        ),
+    ]
+    title: Annotated[str, Meta(description="What is wrong, in a few words; the same for all of its kind.")]
+    status: Annotated[int, Meta(description="The answer's status.", ge=400, le=599)]
+    code: Annotated[str, Meta(description="Names the kind of problem for programs; stable.")]
+    detail: Annotated[str, Meta(description="What happened here, for people; may change.")]
+    request_id: Annotated[str, Meta(description="Names this request; also in the header `X-Request-Id`.")]
+    pointer: Annotated[str, Meta(description="Where in the body, as a JSON Pointer.")] | None = None
+    offset: Annotated[int, Meta(description="Where in the body, in bytes.", ge=0)] | None = None
 
-    kind: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    request_id: str
-    pointer: str | None = None
-    offset: int | None = None
+    @classmethod
+    def of(
+        cls, code: str, *, detail: str, request_id: str, pointer: str | None = None, offset: int | None = None
+    ) -> ProblemDocument:
+        """A document of a kind."""
+        kind = KINDS[code]
+        return cls(problem_type(code), kind.title, kind.status, code, detail, request_id, pointer, offset)
 
 
 class ProblemError(Exception):
@@ -60,11 +66,8 @@ class ProblemError(Exception):
 
     def document(self, request_id: str) -> ProblemDocument:
         """What the caller gets to see."""
-        return ProblemDocument(
-            kind=problem_type(self.code),
-            title=KINDS[self.code].title,
-            status=self.status,
-            code=self.code,
+        return ProblemDocument.of(
+            self.code,
             detail=self.detail,
             request_id=request_id,
             pointer=self.pointer,
