@@ -68,7 +68,7 @@ def test_methods(service: Service, method: str, path: str, allow: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", SIGILS + "/", SIGILS + "/a/b", "/healthz/", "/docs", "//healthz", "/%00"]
+    "path", ["/", "/api", SIGILS + "/", SIGILS + "/a/b", "/healthz/", "/docs/", "//healthz", "/%00"]
 )
 def test_paths(service: Service, path: str) -> None:
     """Paths that do not exist are problems, and nothing is redirected."""
