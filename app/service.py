@@ -28,6 +28,7 @@ from app.server.listening import listen
 from app.server.protocol import BoundedProtocol
 from core.audit import Audit, NoAudit
 from core.engine import Engine
+from core.idempotency import KeyLimits
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
@@ -90,7 +91,8 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
         ring = ring_from(settings, fallback)
         authenticator = authenticator_from(settings)
-        store = SqlStore.open(settings.store_url)
+        key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
+        store = SqlStore.open(settings.store_url, key_limits=key_limits)
         try:
             _serve(settings, Engine(ring, store), authenticator, listener, on_started)
         finally:

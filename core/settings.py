@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import sigil_native
+from core.idempotency import KeyLimits
 from core.setting_types import (
     AbsoluteUrl,
     Folder,
@@ -74,6 +75,12 @@ class Settings(BaseSettings):
         default=1 << 20, ge=1 << 10, le=64 << 20, validation_alias="SIGIL_MAX_BODY_BYTES"
     )
     body_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_BODY_TIMEOUT")
+    idempotency_seconds: int = Field(
+        default=KeyLimits().seconds, ge=1, le=2_678_400, validation_alias="SIGIL_IDEMPOTENCY_SECONDS"
+    )
+    idempotency_keys: int = Field(
+        default=KeyLimits().per_tenant, ge=1000, le=100_000_000, validation_alias="SIGIL_IDEMPOTENCY_KEYS"
+    )
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
 
     @property

@@ -22,6 +22,7 @@ from app.api.schemas import (
     VerifyAnswer,
     VerifyRequest,
 )
+from app.http.idempotency import PATTERN as IDEMPOTENCY_KEY
 from app.http.problem_catalogue import KINDS
 from app.http.problems import ProblemDocument
 from sigil_native import KeyRing, SigilCodec, __version__
@@ -45,6 +46,7 @@ _BODY_PROBLEMS: Final = (
     "unsupported_media_type",
 )
 _WITHHELD: Final = ("record_corrupt", "record_unverifiable")
+_KEY_PROBLEMS: Final = ("invalid_idempotency_key", "idempotency_key_reused")
 _STORE_PROBLEMS: Final = ("store_unavailable", "store_overloaded")
 
 _DESCRIPTION: Final = """\
@@ -69,6 +71,14 @@ _ID_PARAMETER: Final[Schema] = {
     "description": "A sigil's id.",
     "schema": {"type": "string", "format": "uuid"},
     "example": SigilCodec(KeyRing()).decode(SIGIL).id,
+}
+_IDEMPOTENCY_PARAMETER: Final[Schema] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    # No example: the reference would fill it in, and the second thing somebody tries would be refused.
+    "description": "Makes it safe to send the request again: the same key and request give the same record. "
+    "In quotes or bare; a random UUID does well.",
+    "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY},
 }
 _LIST_PARAMETERS: Final[list[Schema]] = [
     {
@@ -158,7 +168,13 @@ def _schemas() -> Schema:
 
 def _encode() -> Schema:
     location = header("The record's path.", pattern=f"^{_BASE}/[0-9a-f-]{{36}}$")
-    created = answer("encode", "Sealed and kept.", "SigilRecord", Location=location)
+    replayed = header(
+        "An earlier request with this key made the record, which is shown as it stands.",
+        required=False,
+        const="true",
+    )
+    headers = {"Location": location, "Idempotency-Replayed": replayed}
+    created = answer("encode", "Sealed and kept.", "SigilRecord", headers)
     created["links"] = {
         "get": {"operationId": "get", "parameters": {"id": "$response.body#/id"}},
         "revoke": {"operationId": "revoke", "parameters": {"id": "$response.body#/id"}},
@@ -171,10 +187,11 @@ def _encode() -> Schema:
         "encode",
         "Seal a payload and keep its record.",
         "Seals `data` for your tenant. When the answer arrives, the record is on disk. A request without an "
-        "answer, or with a 5xx, may or may not have left a record.",
+        "answer, or with a 5xx, may or may not have left a record; with an `Idempotency-Key`, send it again.",
         "sigil:encode",
         {"201": created},
-        (*_BODY_PROBLEMS, *_STORE_PROBLEMS, "no_active_key"),
+        (*_BODY_PROBLEMS, *_KEY_PROBLEMS, *_WITHHELD, *_STORE_PROBLEMS, "no_active_key"),
+        parameters=[_IDEMPOTENCY_PARAMETER],
         body="EncodeRequest",
     )
 

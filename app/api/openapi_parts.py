@@ -79,14 +79,14 @@ def public(name: str, summary: str, description: str, answers: Schema, *problems
     }
 
 
-def answer(name: str, description: str, schema: str | None, **headers: Schema) -> Schema:
+def answer(name: str, description: str, schema: str | None, headers: Schema | None = None) -> Schema:
     """A good answer of the operation ``name``."""
     content: Schema = {"schema": ref(schema) if schema else {"type": "object"}}
     if name in ANSWERS:
         content["examples"] = ANSWERS[name]
     return {
         "description": description,
-        "headers": {**_REQUEST_ID, **headers},
+        "headers": {**_REQUEST_ID, **(headers or {})},
         "content": {"application/json": content},
     }
 

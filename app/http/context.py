@@ -37,6 +37,7 @@ class Context:
         "content_encoding",
         "content_length",
         "content_type",
+        "idempotency_keys",
         "receive",
         "request_id",
         "scope",
@@ -50,6 +51,7 @@ class Context:
         self.content_type = b""
         self.content_encoding = b""
         self.content_length = 0
+        self.idempotency_keys: list[bytes] = []
         self._caller: Caller | None = None
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -61,6 +63,8 @@ class Context:
                 self.content_length = int(value[:19]) if value.isdigit() else 0
             elif name == b"content-encoding":
                 self.content_encoding = value
+            elif name == b"idempotency-key":
+                self.idempotency_keys.append(value)
             elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
                 self.request_id = value
         if not self.request_id:

@@ -105,6 +105,12 @@ _REQUESTS: Final = {
         "The `cursor` is none that a listing has given out, or was cut.",
         "Take `next_cursor` of the answer before as it is, or begin again without a cursor.",
     ),
+    "invalid_idempotency_key": Kind(
+        400,
+        "The idempotency key is not valid",
+        "`Idempotency-Key` is empty, too long, given twice, or has characters that are not allowed.",
+        "Send one key of visible ASCII characters, best in quotes; a random UUID does well.",
+    ),
     "unauthenticated": Kind(
         401,
         "A valid bearer token is required",
@@ -157,6 +163,13 @@ _REQUESTS: Final = {
         "The request does not have the expected form",
         "The body is good JSON, but a member is missing, unknown, or has another type or value than it may.",
         "`pointer` names the member and `detail` says what was expected. The API reference has the form.",
+    ),
+    "idempotency_key_reused": Kind(
+        422,
+        "The idempotency key was used for another request",
+        "An earlier request of yours had the same `Idempotency-Key` and another body, so this one was not "
+        "carried out.",
+        "Make a new key for each new request, and use a key again only to repeat the same request.",
     ),
     "data_missing": Kind(
         422,
