@@ -72,7 +72,8 @@ bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peer
 
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	# The hooks describe the service; for that they need nothing compiled.
+	SIGIL_NATIVE_PURE=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # -- checks -------------------------------------------------------------------
 

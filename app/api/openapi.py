@@ -273,7 +273,7 @@ def _readiness() -> Schema:
 def _openapi() -> Schema:
     return public(
         "openapi",
-        "This document.",
-        "The description that the reference is made from.",
-        {"200": answer("openapi", "OpenAPI 3.1.", None)},
+        "The description of this API.",
+        "In OpenAPI 3.1. The reference is made from it.",
+        {"200": answer("openapi", "The description.", None)},
     )
