@@ -89,6 +89,9 @@ def test_reference(service: Service, reader: Reader) -> None:
         expect(block).to_contain_text(operation["summary"])
     reader.page.locator(f"{ENCODE} .opblock-summary-control").click()
     expect(reader.page.locator(f"{ENCODE} .responses-table")).to_contain_text("internal: The service failed.")
+    # The pages' own style stays out of the reference's.
+    for code in reader.page.locator(f"{ENCODE} pre code").all():
+        expect(code).to_have_css("background-color", "rgba(0, 0, 0, 0)")
     schemes: tuple[tuple[Literal["light", "dark"], str], ...] = (
         ("light", "rgb(255, 255, 255)"),
         ("dark", "rgb(28, 32, 34)"),
