@@ -122,8 +122,8 @@ _REQUESTS: Final = {
     "forbidden": Kind(
         403,
         "The token does not allow this",
-        "The token is genuine, but names no tenant, or lacks the role that the call needs. A missing role is "
-        "named in `WWW-Authenticate`.",
+        "The token is genuine, but names no tenant, several, or one that its issuer does not speak for, or "
+        "it lacks the role that the call needs. A missing role is named in `WWW-Authenticate`.",
         "Ask whoever issues your tokens for the role, or the tenant claim. Sending it again changes nothing.",
     ),
     "not_found": Kind(

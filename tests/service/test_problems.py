@@ -18,6 +18,7 @@ from app.api.examples import problem_examples
 from app.api.openapi import document
 from app.http.guard import Guard
 from sigil_native import __version__
+from tests.service.forge import AUDIENCE, ISSUER, Forge
 from tests.service.running import SIGILS, Answer, Service
 
 RECORD = f"{SIGILS}/019b8d7d-f1c0-72c1-9d4f-6a80c93e5b72"
@@ -135,13 +136,14 @@ def test_failures(new_service: Callable[..., Service]) -> None:
         assert len(logged["cause"]) > len("replaced")
 
 
-def test_keys_that_cannot_be_had(new_service: Callable[..., Service]) -> None:
+def test_keys_that_cannot_be_had(new_service: Callable[..., Service], forge: Forge) -> None:
     """Nobody learns from an answer where the keys are fetched."""
     service = new_service(
-        JWT_ISSUER="https://issuer.test", JWT_AUDIENCE="sigil", JWT_JWKS_URI="http://127.0.0.1:9/jwks"
+        JWT_ISSUER=ISSUER, JWT_AUDIENCE=AUDIENCE, JWT_JWKS_URI="http://127.0.0.1:9/jwks"
     ).start()
-    for answer in (service.call("GET", SIGILS, token=service.token()), service.call("GET", "/readyz")):
-        assert checked(answer)["code"] in {"keys_unavailable", "not_ready"}
+    refused = service.call("GET", SIGILS, token=forge.by(forge.ec, "first", "ES256"))
+    assert checked(refused)["code"] == "keys_unavailable"
+    assert checked(service.call("GET", "/readyz"))["code"] == "not_ready"
 
 
 async def test_defects() -> None:
