@@ -28,6 +28,8 @@ from app.http.bodies import BodyLimits
 from app.http.guard import Guard
 from app.server.listening import listen
 from app.server.protocol import BoundedProtocol
+from app.server.reloading import Reloader
+from app.server.ring_reloading import RingReloading
 from core.audit import Audit, NoAudit
 from core.audit_log import AuditLog
 from core.engine import Engine
@@ -42,13 +44,20 @@ from sigil_native import __version__
 _KEEP_ALIVE_SECONDS: Final = 75
 
 
-def build_app(engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits) -> ASGIApp:
-    """The ASGI application. It closes engine, authenticator and audit when the server shuts down."""
+def build_app(
+    engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits, reloader: Reloader
+) -> ASGIApp:
+    """The ASGI application.
+
+    While the server runs, so does the reloader. Engine, authenticator and audit are closed when it
+    shuts down.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         authenticator.start()
-        yield
+        async with reloader.at_work():
+            yield
         await engine.close()
         await authenticator.close()
         audit.note("service.stopped", pid=os.getpid())
@@ -129,6 +138,8 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         AuditUnavailableError: the audit log is required and cannot be written.
         DomainError, OSError: the store cannot be opened.
     """
+    # Until the reloader is there to take it: left alone, it would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with listen(settings.host, settings.port) as listener:
         fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
         ring = ring_from(settings, fallback)
@@ -138,7 +149,12 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         try:
             audit = audit_from(settings)
             try:
-                _serve(settings, Engine(ring, store), authenticator, audit, listener, on_started)
+                engine = Engine(ring, store)
+                keys = RingReloading(ring, engine, fallback)
+                reloader = Reloader([keys], audit, interval=settings.reload_seconds)
+                limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
+                app = build_app(engine, authenticator, audit, limits, reloader)
+                _serve(settings, app, listener, on_started)
             finally:
                 asyncio.run(audit.close())  # these do nothing after an orderly shutdown
         finally:
@@ -146,15 +162,8 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
 
 
 def _serve(
-    settings: Settings,
-    engine: Engine,
-    authenticator: Authenticator,
-    audit: Audit,
-    listener: socket.socket,
-    on_started: Callable[[str], None],
+    settings: Settings, app: ASGIApp, listener: socket.socket, on_started: Callable[[str], None]
 ) -> None:
-    body_limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
-    app = build_app(engine, authenticator, audit, body_limits)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
