@@ -166,7 +166,7 @@ def main() -> int:
     """Measure and print; 0 whatever the verdicts are."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="slices of each server, taken in turn")
-    parser.add_argument("--seconds", type=int, default=3, help="length of a slice")
+    parser.add_argument("--seconds", type=int, default=3, help="length of a slice, at least 2")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     options = parser.parse_args()
     best = measure(options.rounds, options.seconds, sorted(os.sched_getaffinity(0)), Console(stderr=True))
