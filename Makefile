@@ -70,15 +70,21 @@ serve: $(VENV)/.native $(VENV)/.group-service ## Start the service on loopback, 
 bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peers
 	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)
 
+.PHONY: bench-service
+bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an empty Starlette beside it
+	$(call need,wrk=wrk taskset=util-linux)
+	$(BIN)/python -m benchmarks.service --json reports/bench-service.json $(BENCH)
+
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	# The hooks describe the service; for that they need nothing compiled.
+	SIGIL_NATIVE_PURE=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # -- checks -------------------------------------------------------------------
 
 .PHONY: test
 test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
-	$(call need,node=nodejs curl=curl openssl=openssl)
+	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST)
 
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))

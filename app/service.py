@@ -19,6 +19,7 @@ from app.authentication.development import DevelopmentIssuer, audit_secret, even
 from app.authentication.key_download import KeySetDownload
 from app.authentication.key_sources import KeySource
 from app.authentication.remote_keys import Pace, RemoteKeys
+from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
 from app.http.guard import Guard
 from app.server.reloading import Reloadable, Reloader
@@ -55,9 +56,8 @@ def build_app(
 
     sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
     service = ServiceRoutes(engine, authenticator, audit)
-    router = Router(
-        [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
-    )
+    routes = [*sigils.routes(), *service.routes(), *DocumentationRoutes().routes()]
+    router = Router(routes, default=not_found, redirect_slashes=False, lifespan=lifespan)
     return Guard(router, max_body_bytes=body_limits.size)
 
 

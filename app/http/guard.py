@@ -52,7 +52,8 @@ def _problem(error: Exception, context: Context, scope: Scope) -> ProblemError:
         _log.exception("request failed", request_id=request_id, path=scope["path"])
         return ProblemError("internal", "an unexpected error; it has been logged")
     if problem.status >= _LOGGED:
-        _log.error("request failed", request_id=request_id, code=problem.code, cause=str(error))
+        cause = str(error.__cause__ or error)
+        _log.error("request failed", request_id=request_id, code=problem.code, cause=cause)
     return problem
 
 

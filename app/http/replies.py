@@ -13,6 +13,8 @@ from app.http.problems import MEDIA_TYPE, Headers, ProblemError
 _encode = msgspec.json.Encoder().encode
 
 _JSON: Final = b"application/json"
+_NOT_MODIFIED: Final = 304
+#: What an answer says unless it says something else under the same name.
 _SAFETY: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
@@ -33,13 +35,14 @@ def json_reply(status: int, value: object, headers: Headers = ()) -> Reply:
 async def send_reply(send: Send, context: Context, reply: Reply) -> None:
     """Send an answer."""
     body = reply.body
+    own = {name for name, _ in reply.headers}
     headers = [
-        (b"content-type", reply.media_type),
-        (b"content-length", b"%d" % len(body)),
         (b"x-request-id", context.request_id),
-        *_SAFETY,
+        *(header for header in _SAFETY if header[0] not in own),
         *reply.headers,
     ]
+    if reply.status != _NOT_MODIFIED:  # it has no body of its own, whose type and length it could tell
+        headers += ((b"content-type", reply.media_type), (b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
