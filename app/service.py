@@ -7,7 +7,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Any
 
 import structlog
 import uvicorn
@@ -22,21 +22,29 @@ from app.authentication.bearer import Authenticator
 from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
 from app.authentication.key_sources import FixedKeys, RemoteKeys
 from app.http.bodies import BodyLimits
-from app.http.guard import Guard
+from app.http.guard import Guard, RequestLimits
+from app.server.accepting import Acceptor
+from app.server.connections import ConnectionLimits, Connections
 from app.server.listening import listen
 from app.server.protocol import BoundedProtocol
 from core.audit import Audit, NoAudit
+from core.descriptors import default_connections, make_room
 from core.engine import Engine
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
 
-#: Also for a request's head, from its first byte or the connection's beginning.
-_KEEP_ALIVE_SECONDS: Final = 75
 
-
-def build_app(engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits) -> ASGIApp:
+def build_app(
+    engine: Engine,
+    authenticator: Authenticator,
+    audit: Audit,
+    settings: Settings,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> ASGIApp:
     """The ASGI application. It closes engine, authenticator and audit when the server shuts down."""
+    body_limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
+    limits = RequestLimits(settings.max_body_bytes, settings.request_timeout, settings.max_requests)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -46,11 +54,26 @@ def build_app(engine: Engine, authenticator: Authenticator, audit: Audit, body_l
         await audit.close()
 
     sigils = SigilRoutes(engine, Access(authenticator, audit), body_limits)
-    service = ServiceRoutes(engine, authenticator)
+    service = ServiceRoutes(engine, authenticator, is_stopping)
     router = Router(
         [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
     )
-    return Guard(router, max_body_bytes=body_limits.size)
+    return Guard(router, limits)
+
+
+def connections_from(settings: Settings) -> Connections:
+    """What the process's connections are held to."""
+    most = settings.max_connections or default_connections()
+    make_room(most)
+    return Connections(
+        ConnectionLimits(
+            connections=most,
+            keep_alive_seconds=settings.keep_alive,
+            head_seconds=settings.head_timeout,
+            drain_seconds=settings.body_timeout,
+            write_seconds=settings.write_timeout,
+        )
+    )
 
 
 def authenticator_from(settings: Settings) -> Authenticator:
@@ -63,16 +86,31 @@ def authenticator_from(settings: Settings) -> Authenticator:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that says when it accepts connections."""
+    """A uvicorn server that accepts by itself, and says when it does."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, connections: Connections, on_started: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._connections = connections
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup(sockets=[])
+        # uvicorn calls no more of them than an acceptor has.
+        acceptors: list[Any] = [
+            Acceptor(one, self._protocol, self._connections.make_room) for one in sockets or ()
+        ]
+        self.servers = acceptors
         if self.started:
             self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._connections.stopping = True
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> BoundedProtocol:
+        return BoundedProtocol(self._connections, self.config, self.server_state, self.lifespan.state)
 
 
 def run(settings: Settings, on_started: Callable[[str], None]) -> None:
@@ -104,25 +142,22 @@ def _serve(
     listener: socket.socket,
     on_started: Callable[[str], None],
 ) -> None:
-    app = build_app(
-        engine, authenticator, NoAudit(), BodyLimits(settings.max_body_bytes, settings.body_timeout)
-    )
+    connections = connections_from(settings)
+    app = build_app(engine, authenticator, NoAudit(), settings, lambda: connections.stopping)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    server = _Server(config, lambda: on_started(url))
+    server = _Server(config, connections, lambda: on_started(url))
     # uvicorn raises the signal that stopped it again once it is done: it must not kill us then.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from pydantic import AfterValidator, SecretStr
 
+from core.descriptors import most_connections
 from core.sqlite import database_path
 from sigil_native import HmacKey, KeyRing
 
@@ -70,6 +71,13 @@ def _absolute_url(url: str) -> str:
     return url
 
 
+def _connection_count(count: int) -> int:
+    most = most_connections()
+    if count > most:
+        raise ValueError(f"the limit of open files (ulimit -Hn) leaves room for {max(most, 0)}")
+    return count
+
+
 def is_loopback(host: str | None) -> bool:
     """Whether a host name or address is this machine's own."""
     if host == "localhost":
@@ -86,3 +94,4 @@ KeyRingFile = Annotated[Path, AfterValidator(_readable_key_ring)]
 SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
 Folder = Annotated[Path, AfterValidator(_folder)]
 AbsoluteUrl = Annotated[str, AfterValidator(_absolute_url)]
+ConnectionCount = Annotated[int, AfterValidator(_connection_count)]

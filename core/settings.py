@@ -14,8 +14,10 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import sigil_native
+from core.descriptors import most_connections
 from core.setting_types import (
     AbsoluteUrl,
+    ConnectionCount,
     Folder,
     KeyRingFile,
     SqliteUrl,
@@ -74,6 +76,14 @@ class Settings(BaseSettings):
         default=1 << 20, ge=1 << 10, le=64 << 20, validation_alias="SIGIL_MAX_BODY_BYTES"
     )
     body_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_BODY_TIMEOUT")
+    head_timeout: int = Field(default=15, ge=1, le=3600, validation_alias="SIGIL_HEAD_TIMEOUT")
+    write_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_WRITE_TIMEOUT")
+    request_timeout: int = Field(default=60, ge=1, le=3600, validation_alias="SIGIL_REQUEST_TIMEOUT")
+    keep_alive: int = Field(default=75, ge=1, le=3600, validation_alias="SIGIL_KEEP_ALIVE")
+    max_requests: int = Field(default=512, ge=1, le=1 << 16, validation_alias="SIGIL_MAX_REQUESTS")
+    max_connections: ConnectionCount | None = Field(
+        default=None, ge=1, validation_alias="SIGIL_MAX_CONNECTIONS"
+    )
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
 
     @property
@@ -176,6 +186,8 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
         problems += [f"{name}: required when another JWT_ setting is given" for name in missing]
     if development and not is_loopback(given.get("SIGIL_HOST", "127.0.0.1")):
         problems.append("SIGIL_HOST: must be loopback in development, where everybody gets a token")
+    if "SIGIL_MAX_CONNECTIONS" not in given and most_connections() < 1:
+        problems.append("SIGIL_MAX_CONNECTIONS: the limit of open files (ulimit -Hn) leaves room for none")
     with contextlib.suppress(ValueError):  # which the field's own check reports
         uri = urlsplit(given.get("JWT_JWKS_URI", ""))
         if uri.scheme == "http" and not (development and is_loopback(uri.hostname)):

@@ -63,6 +63,8 @@ KINDS: Final[dict[str, Kind]] = {
     "keys_unavailable": Kind(503, "The keys that tokens are checked with are unavailable"),
     "no_active_key": Kind(503, "No key may sign now"),
     "not_ready": Kind(503, "The service is not ready"),
+    "overloaded": Kind(503, "Too many requests are in progress"),
+    "timeout": Kind(503, "The request took too long"),
 }
 
 

@@ -13,11 +13,18 @@ from app.http.problems import MEDIA_TYPE, Headers, ProblemError
 _encode = msgspec.json.Encoder().encode
 
 _JSON: Final = b"application/json"
-_SAFETY: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+#: For every answer. They keep browsers from doing anything with it but showing it to who asked.
+SAFETY: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A whole answer."""
+    """A whole answer. Its headers replace those of the same name that all answers have."""
 
     status: int
     body: bytes
@@ -33,13 +40,18 @@ def json_reply(status: int, value: object, headers: Headers = ()) -> Reply:
 async def send_reply(send: Send, context: Context, reply: Reply) -> None:
     """Send an answer."""
     body = reply.body
+    common = context.common_headers
+    if reply.headers:
+        own = {name for name, _ in reply.headers}
+        common = [header for header in common if header[0] not in own]
     headers = [
         (b"content-type", reply.media_type),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", context.request_id),
-        *_SAFETY,
+        *common,
         *reply.headers,
     ]
+    context.answering = True
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

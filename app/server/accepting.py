@@ -1,0 +1,109 @@
+"""Accepting connections, also while the process or the machine is short of descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+_log = structlog.get_logger("app.server")
+
+#: As many at a time, so that those who are connected get their turn.
+_AT_ONCE: Final = 64
+#: That may be agreeing on TLS; then the one that has tried longest is given up. They have descriptors but are
+#: not yet counted as connections: ``core.descriptors.RESERVED`` has room for them.
+_MOST_CONNECTING: Final = 256
+#: How long to wait when there is no descriptor left.
+_PAUSE_SECONDS: Final = 0.1
+_COMPLAINT_SECONDS: Final = 60.0
+
+
+class Acceptor:
+    """Takes connections from a listening socket; has what uvicorn wants of an ``asyncio.Server``.
+
+    The event loop's own server takes a failing ``accept`` for readiness that lasts, and tries again
+    without end, on all of a processor. This one asks for room, and waits.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        make_protocol: Callable[[], asyncio.Protocol],
+        make_room: Callable[[], bool],
+        *,
+        tls: ssl.SSLContext | None = None,
+        handshake_seconds: float = 10.0,
+    ) -> None:
+        """Begin to accept, in the running loop.
+
+        Args:
+            listener: a socket that listens and does not block. It stays the caller's.
+            make_protocol: for each connection.
+            make_room: closes a connection that can be spared, when descriptors are short.
+            tls: makes the connections TLS.
+            handshake_seconds: how long a client may take to agree on TLS.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._make_protocol = make_protocol
+        self._make_room = make_room
+        self._tls = tls
+        self._handshake_seconds = handshake_seconds if tls is not None else None
+        self._connecting: dict[asyncio.Task[None], None] = {}  # oldest first
+        self._resumption: asyncio.TimerHandle | None = None
+        self._complain_again_at = 0.0
+        self._loop.add_reader(listener, self._accept)
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._loop.remove_reader(self._listener)
+        if self._resumption is not None:
+            self._resumption.cancel()
+
+    async def wait_closed(self) -> None:
+        """Return: nothing outlives ``close`` but connections, which look after themselves."""
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connection, _address = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                self._pause(error)
+                return
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self._loop.create_task(self._connect(connection))
+            self._connecting[task] = None
+            task.add_done_callback(self._connecting.pop)
+            if len(self._connecting) > _MOST_CONNECTING:
+                next(iter(self._connecting)).cancel()
+
+    async def _connect(self, connection: socket.socket) -> None:
+        # Clients that go away, or speak something else than TLS, are no news.
+        with contextlib.suppress(OSError, TimeoutError):
+            await self._loop.connect_accepted_socket(
+                self._make_protocol,
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._handshake_seconds,
+            )
+
+    def _pause(self, error: OSError) -> None:
+        self._loop.remove_reader(self._listener)
+        self._resumption = self._loop.call_later(_PAUSE_SECONDS, self._resume)
+        closed_one = self._make_room()
+        if self._loop.time() >= self._complain_again_at:
+            self._complain_again_at = self._loop.time() + _COMPLAINT_SECONDS
+            _log.error("cannot accept connections", cause=error.strerror, closed_an_idle_one=closed_one)
+
+    def _resume(self) -> None:
+        self._loop.add_reader(self._listener, self._accept)
