@@ -84,6 +84,10 @@ class Context:
         context: Context = scope["sigil"]
         return context
 
+    def release(self) -> None:
+        """Let go at the request's end: scope and context lead to each other, and would wait for the collector."""
+        del self.scope["sigil"]
+
     async def abort(self) -> None:
         """End the connection, whatever of an answer was sent, and wait until it has ended."""
         self.scope["extensions"][ABORT]()

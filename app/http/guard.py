@@ -70,6 +70,8 @@ class Guard:
                 await context.abort()
             else:
                 await send_problem(send, context, problem)
+        finally:
+            context.release()
 
     async def _serve(self, context: Context, send: Send) -> None:
         if context.content_length > self._limits.body_bytes:

@@ -10,11 +10,15 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from app.server.memory import give_back
+
 _SWEEP_SECONDS: Final = 1.0
 #: What a client must take of an answer within the write timeout, unless it has taken all.
 _LEAST_TAKEN: Final = 64 << 10
 #: An answer that was written this short a time ago may not have left the process yet.
 _FRESH_SECONDS: Final = 1.0
+#: After so many have gone, what they took is worth giving back.
+_FLOOD: Final = 1000
 #: Where Linux has tcpi_bytes_acked in struct tcp_info.
 _BYTES_ACKNOWLEDGED: Final = slice(120, 128)
 
@@ -105,6 +109,8 @@ class Connections:
         self.stopping = False
         self._limits = limits
         self._all: set[Connection] = set()
+        #: As many as there have been since memory was last given back.
+        self._highest = 0
         self._unread: dict[Connection, _Taken] = {}
         self._clock: asyncio.TimerHandle | None = None
 
@@ -113,6 +119,7 @@ class Connections:
         if len(self._all) >= self._limits.connections and not self.make_room():
             return False
         self._all.add(connection)
+        self._highest = max(self._highest, len(self._all))
         if self._clock is None:
             self._clock = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
         return True
@@ -147,6 +154,9 @@ class Connections:
                 self._watch_reader(connection, now)
             else:
                 self._unread.pop(connection, None)
+        if self._highest - len(self._all) >= _FLOOD:
+            give_back()
+            self._highest = len(self._all)
         self._clock = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._all else None
 
     def _watch_reader(self, connection: Connection, now: float) -> None:

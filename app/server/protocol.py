@@ -97,8 +97,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The end of the connection."""
         self._among.forget(self)
-        self._held = b""
         super().connection_lost(exc)
+        # Each leads back to here: thousands of them would wait for the garbage collector.
+        self.scope = self.cycle = self._extensions = None  # type: ignore[assignment]
 
     def shutdown(self) -> None:
         """Called when the server begins to stop: what runs is answered, what is on its way as well."""

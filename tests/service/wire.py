@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import resource
+import select
 import socket
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def read_to_end(connection: socket.socket) -> bytes:
         while piece := connection.recv(1 << 16):
             received += piece
     return bytes(received)
+
+
+def wait_until_broken(connection: socket.socket) -> None:
+    """Wait, without reading, until the other side has broken the connection off."""
+    poll = select.poll()
+    poll.register(connection, select.POLLERR)
+    assert poll.poll(PATIENCE * 1000)
 
 
 def exchange(port: int, *pieces: bytes) -> bytes:
