@@ -29,6 +29,8 @@ _BODY_PROBLEMS: Final = (
     "body_too_large",
     "unsupported_media_type",
 )
+#: What can happen to any request; probes are never overloaded.
+_COMMON_PROBLEMS: Final = ("internal", "overloaded", "timeout")
 _AUTH_PROBLEMS: Final = ("unauthenticated", "forbidden", "keys_unavailable")
 _WITHHELD: Final = ("record_corrupt", "record_unverifiable")
 _STORE_PROBLEMS: Final = ("store_unavailable", "store_overloaded")
@@ -188,7 +190,7 @@ def _operation(
         "summary": summary,
         "description": f"Needs the role `{role}`.",
         "security": [{"bearer": []}],
-        "responses": {**answers, **_problems((*_AUTH_PROBLEMS, *problems, "internal"))},
+        "responses": {**answers, **_problems((*_AUTH_PROBLEMS, *problems, *_COMMON_PROBLEMS))},
     }
     if parameters:
         operation["parameters"] = parameters
@@ -204,7 +206,7 @@ def _page(name: str, summary: str, answer: str | None, *problems: str) -> _Schem
         "security": [],
         "responses": {
             "200": _answer(summary, answer),
-            **_problems(("body_too_large", "internal", *problems)),
+            **_problems(("body_too_large", *_COMMON_PROBLEMS, *problems)),
         },
     }
 

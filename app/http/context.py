@@ -85,7 +85,7 @@ class Context:
         return context
 
     def release(self) -> None:
-        """Let go at the request's end: scope and context lead to each other, and would wait for the collector."""
+        """Part with the scope at the request's end: they lead to each other, so neither would go by itself."""
         del self.scope["sigil"]
 
     async def abort(self) -> None:

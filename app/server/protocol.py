@@ -25,8 +25,8 @@ _PIECE_COST: Final = 16
 _UNPAID_PIECES: Final = 4096
 #: Every request has this in its first line, which is how one is told from the next before it is parsed.
 _VERSION: Final = b"HTTP/1."
-#: For requests that are on their way when the server begins to stop.
-_FAREWELL_SECONDS: Final = 0.25
+#: For requests that are on their way when the server begins to stop: closed connections would lose them.
+_FAREWELL_SECONDS: Final = 1.0
 #: struct linger: on, for no time.
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 

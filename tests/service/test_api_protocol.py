@@ -34,11 +34,14 @@ def test_request_id_is_made(service: Service, sent: str | None) -> None:
 
 
 def test_every_answer_is_safe(service: Service) -> None:
-    """Answers are neither sniffed nor cached, errors included, and do not name the server."""
+    """Browsers neither sniff, cache, frame, run nor share answers, errors included; none names the server."""
     for path in ("/healthz", "/nowhere", SIGILS):
         headers = service.call("GET", path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
+        assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["referrer-policy"] == "no-referrer"
         assert "server" not in headers
 
 
