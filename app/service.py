@@ -30,6 +30,7 @@ from app.server.protocol import BoundedProtocol
 from core.audit import Audit, NoAudit
 from core.descriptors import default_connections, make_room
 from core.engine import Engine
+from core.idempotency import KeyLimits
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
@@ -39,12 +40,12 @@ def build_app(
     engine: Engine,
     authenticator: Authenticator,
     audit: Audit,
-    settings: Settings,
+    body_limits: BodyLimits,
+    *,
+    request_limits: RequestLimits = RequestLimits(),
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The ASGI application. It closes engine, authenticator and audit when the server shuts down."""
-    body_limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
-    limits = RequestLimits(settings.max_body_bytes, settings.request_timeout, settings.max_requests)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -58,7 +59,7 @@ def build_app(
     router = Router(
         [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
     )
-    return Guard(router, limits)
+    return Guard(router, request_limits, max_body_bytes=body_limits.size)
 
 
 def connections_from(settings: Settings) -> Connections:
@@ -128,7 +129,8 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
         ring = ring_from(settings, fallback)
         authenticator = authenticator_from(settings)
-        store = SqlStore.open(settings.store_url)
+        key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
+        store = SqlStore.open(settings.store_url, key_limits=key_limits)
         try:
             _serve(settings, Engine(ring, store), authenticator, listener, on_started)
         finally:
@@ -143,7 +145,14 @@ def _serve(
     on_started: Callable[[str], None],
 ) -> None:
     connections = connections_from(settings)
-    app = build_app(engine, authenticator, NoAudit(), settings, lambda: connections.stopping)
+    app = build_app(
+        engine,
+        authenticator,
+        NoAudit(),
+        BodyLimits(settings.max_body_bytes, settings.body_timeout),
+        request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
+        is_stopping=lambda: connections.stopping,
+    )
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(

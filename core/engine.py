@@ -18,6 +18,7 @@ from core.errors import (
     RecordUnverifiableError,
     StoreUnavailableError,
 )
+from core.idempotency import claim_of
 from core.records import CanonicalJson, Record, Status
 from core.store import Store
 from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error
@@ -72,9 +73,36 @@ class Engine:
             SigilError: the lifetime is out of range, or no key may sign now.
             StoreUnavailableError: nothing was kept, as far as anybody knows.
         """
+        record = self._sealed(tenant, subject, payload, expires_in)
+        await self._store.put((record,))
+        return record
+
+    async def encode_once(
+        self, tenant: str, subject: str, payload: CanonicalJson, *, expires_in: float | None, key: str
+    ) -> tuple[Record, bool]:
+        """Seal a payload under an idempotency key, unless the subject has done so before.
+
+        Returns:
+            The record; or the earlier one as it stands now, without its payload, its seal checked,
+            and True.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used for another payload or lifetime.
+            RecordCorruptError, RecordUnverifiableError: as in get, of the earlier record.
+            SigilError, StoreUnavailableError: as in encode; the key is not used up.
+        """
+        record = self._sealed(tenant, subject, payload, expires_in)
+        claim = claim_of(subject, key, canonical_sha256=record.canonical_sha256, expires_in=expires_in)
+        kept = await self._store.put_once(record, claim)
+        if kept.id == record.id:
+            return record, False
+        self._checked(msgspec.structs.replace(kept, payload=payload))
+        return kept, True
+
+    def _sealed(self, tenant: str, subject: str, payload: CanonicalJson, expires_in: float | None) -> Record:
         text = self._codec.encode_json(payload, tenant=tenant, expires_in=expires_in)
         sigil = self._codec.decode(text)
-        record = Record(
+        return Record(
             tenant=tenant,
             id=sigil.id,
             sigil=text,
@@ -86,8 +114,6 @@ class Engine:
             created_at_ms=now_ms(),
             created_by=subject,
         )
-        await self._store.put((record,))
-        return record
 
     async def verify(self, tenant: str, sigil: str, payload: CanonicalJson | None) -> Verdict:
         """Judge a sigil; ``payload`` may be missing only where the sigil is a token that carries it.

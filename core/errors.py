@@ -48,6 +48,12 @@ class DuplicateRecordError(DomainError):
     code = "duplicate_record"
 
 
+class IdempotencyKeyReusedError(DomainError):
+    """The idempotency key belongs to an earlier request that asked for something else."""
+
+    code = "idempotency_key_reused"
+
+
 class InvalidRecordError(DomainError):
     """The store cannot hold this record, whatever the moment."""
 

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import sigil_native
 from core.descriptors import most_connections
+from core.idempotency import KeyLimits
 from core.setting_types import (
     AbsoluteUrl,
     ConnectionCount,
@@ -83,6 +84,12 @@ class Settings(BaseSettings):
     max_requests: int = Field(default=512, ge=1, le=1 << 16, validation_alias="SIGIL_MAX_REQUESTS")
     max_connections: ConnectionCount | None = Field(
         default=None, ge=1, validation_alias="SIGIL_MAX_CONNECTIONS"
+    )
+    idempotency_seconds: int = Field(
+        default=KeyLimits().seconds, ge=1, le=2_678_400, validation_alias="SIGIL_IDEMPOTENCY_SECONDS"
+    )
+    idempotency_keys: int = Field(
+        default=KeyLimits().per_tenant, ge=1000, le=100_000_000, validation_alias="SIGIL_IDEMPOTENCY_KEYS"
     )
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
 

@@ -9,7 +9,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from core.errors import StoreSchemaError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _metadata = sa.MetaData()
 
@@ -68,27 +68,51 @@ _expiring = sa.Index(
     postgresql_where=sigils.c.expires_at_ms > 0,
 )
 
+# Since version 2. ``number`` ascends within a tenant: old keys lie at one end. A claim is found by its
+# digest, and the expired ones of all tenants by their time.
+idempotency_keys = sa.Table(
+    "sigil_idempotency_keys",
+    _metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("key_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("request_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("record_id", sa.LargeBinary(16), nullable=False),
+    sa.Column("claimed_at_ms", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+_key_by_digest = sa.Index(
+    "sigil_idempotency_keys_by_digest", idempotency_keys.c.tenant, idempotency_keys.c.key_digest, unique=True
+)
+_key_by_time = sa.Index("sigil_idempotency_keys_by_time", idempotency_keys.c.claimed_at_ms)
+
 
 def create_or_check(connection: sa.Connection) -> None:
-    """Create the tables in an empty database; in another, check their version.
+    """Create the tables in an empty database; bring those of an earlier version up to date.
 
-    Runs inside the caller's transaction, which excludes other writers.
+    Runs inside the caller's transaction, which excludes other writers: the database ends up whole
+    in this version, or stays as it was.
 
     Raises:
-        StoreSchemaError: the tables are of another version.
+        StoreSchemaError: the tables are of a newer version, or of something else.
     """
     if not sa.inspect(connection).has_table(schema_version.name):
         for table in _metadata.sorted_tables:
             connection.execute(CreateTable(table))
         # In this order: of two indexes that promise the same, SQLite takes the younger one, and
         # without statistics it does not know that the partial ones are smaller.
-        for index in (_by_id, _revoked, _expiring):
+        for index in (_by_id, _revoked, _expiring, _key_by_digest, _key_by_time):
             connection.execute(CreateIndex(index))
         connection.execute(schema_version.insert().values(only=1, version=SCHEMA_VERSION))
         connection.execute(probe.insert().values(only=1, count=0))
         return
     found = connection.execute(sa.select(schema_version.c.version)).scalar_one_or_none()
-    if found != SCHEMA_VERSION:
+    if found == 1:
+        connection.execute(CreateTable(idempotency_keys))
+        connection.execute(CreateIndex(_key_by_digest))
+        connection.execute(CreateIndex(_key_by_time))
+        connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
+    elif found != SCHEMA_VERSION:
         raise StoreSchemaError(
             f"the database has schema version {found}, this service understands {SCHEMA_VERSION}"
         )

@@ -13,8 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from core import sqlite
-from core.errors import RecordCorruptError, StoreSchemaError, StoreUnavailableError
+from core.errors import (
+    IdempotencyKeyReusedError,
+    RecordCorruptError,
+    StoreSchemaError,
+    StoreUnavailableError,
+)
+from core.idempotency import Claim, KeyLimits
 from core.records import Record, Status
+from core.sql_idempotency import KeyBook
 from core.sql_schema import create_or_check, probe, sigils
 from core.sql_writer import GroupCommitWriter, unavailable
 
@@ -33,6 +40,10 @@ _NAMES = [str(column.name) for column in _WITH_PAYLOAD]
 # On the hot paths in SQL: compiled statements cost up to 2.4 times as much.
 _GET = f"SELECT {', '.join(_NAMES)} FROM sigils WHERE tenant = ? AND id = ?"  # noqa: S608 - our own names
 _GET_WITHOUT_PAYLOAD = _GET.replace(", payload FROM", " FROM")
+_GET_CLAIMED = (
+    f"SELECT request_digest, {', '.join(_NAMES[:-1])} FROM sigil_idempotency_keys"  # noqa: S608 - as above
+    " JOIN sigils USING (tenant) WHERE tenant = ? AND key_digest = ? AND id = record_id"
+)
 _INSERT = (
     "INSERT INTO sigils (tenant, id, sigil, key_id, issued_at_ms, expires_at_ms, canonical_sha256,"
     " created_at_ms, created_by, revoked_at_ms, revoked_by, revoked_reason, payload)"
@@ -62,7 +73,7 @@ def _row(record: Record) -> tuple[object, ...]:
     )
 
 
-def _record(row: sa.Row[Any]) -> Record:
+def _record(row: Sequence[Any]) -> Record:
     """Build the record of a row.
 
     Raises:
@@ -92,6 +103,33 @@ class _Insert:
 
     def apply(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql(_INSERT, self.rows)
+
+
+class _PutOnce:
+    """Its result is None, or of the key's earlier use the request's digest, then the record."""
+
+    __slots__ = ("claim", "keys", "record", "size")
+
+    def __init__(self, record: Record, claim: Claim, keys: KeyBook) -> None:
+        self.record = record
+        self.claim = claim
+        self.keys = keys
+        self.size = len(record.payload or b"") + _RECORD_OVERHEAD
+
+    def apply(self, connection: sa.Connection) -> sa.Row[Any] | None:
+        record = self.record
+        claimed = self.keys.claim(
+            connection,
+            self.claim,
+            tenant=record.tenant,
+            record_id=_stored_id(record.id),
+            now_ms=record.created_at_ms,
+        )
+        if claimed:
+            connection.exec_driver_sql(_INSERT, _row(record))
+            return None
+        # What is wrong with it is raised by the caller: an error here would undo the others' writes.
+        return connection.exec_driver_sql(_GET_CLAIMED, (record.tenant, self.claim.key_digest)).one()
 
 
 class _Revoke:
@@ -139,12 +177,14 @@ class SqlStore:
         reading: sa.Engine,
         files: sqlite.FilesInPlace,
         *,
+        key_limits: KeyLimits,
         max_waiting: int,
         max_waiting_bytes: int,
     ) -> None:
         self._writing = writing
         self._reading = reading
         self._files = files
+        self._keys = KeyBook(key_limits)
         self._writer = GroupCommitWriter(
             writing, files.check, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
         )
@@ -153,12 +193,18 @@ class SqlStore:
 
     @classmethod
     def open(
-        cls, url: str, *, max_waiting: int = _MAX_WAITING, max_waiting_bytes: int = _MAX_WAITING_BYTES
+        cls,
+        url: str,
+        *,
+        key_limits: KeyLimits = KeyLimits(),  # noqa: B008 - immutable
+        max_waiting: int = _MAX_WAITING,
+        max_waiting_bytes: int = _MAX_WAITING_BYTES,
     ) -> SqlStore:
         """Open the database, which is created, with its folder, where it is missing.
 
         Args:
             url: as SQLAlchemy spells it, ``sqlite:///relative`` or ``sqlite:////absolute``.
+            key_limits: how many idempotency keys are remembered, and how long.
             max_waiting: writes that may wait for the writer.
             max_waiting_bytes: payload bytes that may wait, about.
 
@@ -194,6 +240,7 @@ class SqlStore:
             writing,
             reading,
             sqlite.FilesInPlace(path),
+            key_limits=key_limits,
             max_waiting=max_waiting,
             max_waiting_bytes=max_waiting_bytes,
         )
@@ -204,6 +251,16 @@ class SqlStore:
         """See Store.put."""
         if records:
             await self._writer.submit(_Insert(records))
+
+    async def put_once(self, record: Record, claim: Claim) -> Record:
+        """See Store.put_once."""
+        earlier = await self._writer.submit(_PutOnce(record, claim, self._keys))
+        if earlier is None:
+            return record
+        request_digest, *fields = earlier
+        if request_digest != claim.request_digest:
+            raise IdempotencyKeyReusedError("the key was used for another request")
+        return _record(fields)
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """See Store.get."""

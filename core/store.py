@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from core.idempotency import Claim
 from core.records import Record, Status
 
 
@@ -24,6 +25,21 @@ class Store(Protocol):
         Raises:
             DuplicateRecordError: one of the ids is taken.
             InvalidRecordError: the store cannot hold one of them.
+        """
+
+    async def put_once(self, record: Record, claim: Claim) -> Record:
+        """Keep a record under an idempotency key, unless an earlier one is kept under it.
+
+        Key and record are kept together or not at all: a call that fails leaves the key free. Of
+        calls with one key, in however many processes, one keeps its record and the others get that.
+
+        Returns:
+            The record, or the earlier one as it stands now, without its payload.
+
+        Raises:
+            IdempotencyKeyReusedError: the earlier request asked for something else.
+            DuplicateRecordError: the record's id is taken.
+            InvalidRecordError: the store cannot hold it.
         """
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:

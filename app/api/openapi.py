@@ -17,6 +17,7 @@ from app.api.schemas import (
     VerifyAnswer,
     VerifyRequest,
 )
+from app.http.idempotency import PATTERN as IDEMPOTENCY_KEY
 from app.http.problems import KINDS, MEDIA_TYPE, ProblemDocument
 from sigil_native import __version__
 
@@ -33,6 +34,7 @@ _BODY_PROBLEMS: Final = (
 _COMMON_PROBLEMS: Final = ("internal", "overloaded", "timeout")
 _AUTH_PROBLEMS: Final = ("unauthenticated", "forbidden", "keys_unavailable")
 _WITHHELD: Final = ("record_corrupt", "record_unverifiable")
+_KEY_PROBLEMS: Final = ("invalid_idempotency_key", "idempotency_key_reused")
 _STORE_PROBLEMS: Final = ("store_unavailable", "store_overloaded")
 
 _ID_PARAMETER: Final[_Schema] = {
@@ -41,6 +43,14 @@ _ID_PARAMETER: Final[_Schema] = {
     "required": True,
     "description": "A sigil's id.",
     "schema": {"type": "string", "format": "uuid"},
+}
+_IDEMPOTENCY_PARAMETER: Final[_Schema] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Makes it safe to send the request again: the same key and request give the same record. "
+    "In quotes or bare.",
+    "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY},
+    "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 }
 _LIST_PARAMETERS: Final[list[_Schema]] = [
     {
@@ -119,13 +129,18 @@ def _encode() -> _Schema:
     created["headers"] = {
         **_REPLY_HEADERS,
         "Location": {"description": "Where the record is.", "schema": {"type": "string"}},
+        "Idempotency-Replayed": {
+            "description": "An earlier request with this key made the record, which is shown as it stands.",
+            "schema": {"type": "string", "const": "true"},
+        },
     }
     return _operation(
         "encode",
         "Seal a payload and keep its record.",
         "sigil:encode",
         {"201": created},
-        (*_BODY_PROBLEMS, *_STORE_PROBLEMS, "no_active_key"),
+        (*_BODY_PROBLEMS, *_KEY_PROBLEMS, *_WITHHELD, *_STORE_PROBLEMS, "no_active_key"),
+        parameters=[_IDEMPOTENCY_PARAMETER],
         body="EncodeRequest",
     )
 

@@ -22,6 +22,7 @@ from app.api.schemas import (
 from app.authentication.access import Access
 from app.http.bodies import BodyLimits, read_json_text
 from app.http.context import Context
+from app.http.idempotency import idempotency_key
 from app.http.problems import ProblemError
 from app.http.replies import Reply, json_reply
 from core.engine import Engine, now_ms
@@ -37,6 +38,7 @@ _RECORD_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9
 _LIMIT: Final = re.compile(r"[0-9]{1,3}")
 _DEFAULT_LIMIT: Final = 50
 _HIGHEST_LIMIT: Final = 200
+_REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 _encode_request = msgspec.json.Decoder(EncodeRequest)
 _verify_request = msgspec.json.Decoder(VerifyRequest)
@@ -69,13 +71,21 @@ class SigilRoutes:
     async def encode(self, context: Context) -> Reply:
         """Seal a payload and keep its record."""
         caller = context.caller
+        key = idempotency_key(context)
         request = await self._body(context, _encode_request)
         payload = _payload(request.data)
-        record = await self._engine.encode(
-            caller.tenant, caller.subject, payload, expires_in=request.expires_in
-        )
-        location = ((b"location", f"{BASE}/{record.id}".encode()),)
-        return json_reply(201, record_answer(record, now_ms()), location)
+        replayed = False
+        if key is None:
+            record = await self._engine.encode(
+                caller.tenant, caller.subject, payload, expires_in=request.expires_in
+            )
+        else:
+            record, replayed = await self._engine.encode_once(
+                caller.tenant, caller.subject, payload, expires_in=request.expires_in, key=key
+            )
+        location = (b"location", f"{BASE}/{record.id}".encode())
+        headers = (location, _REPLAYED) if replayed else (location,)
+        return json_reply(201, record_answer(record, now_ms()), headers)
 
     async def verify(self, context: Context) -> Reply:
         """Judge a sigil and a payload."""

@@ -46,6 +46,7 @@ class Context:
         "content_encoding",
         "content_length",
         "content_type",
+        "idempotency_keys",
         "receive",
         "request_id",
         "scope",
@@ -61,6 +62,7 @@ class Context:
         self.content_type = b""
         self.content_encoding = b""
         self.content_length = 0
+        self.idempotency_keys: list[bytes] = []
         self._caller: Caller | None = None
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -72,6 +74,8 @@ class Context:
                 self.content_length = int(value[:19]) if value.isdigit() else 0
             elif name == b"content-encoding":
                 self.content_encoding = value
+            elif name == b"idempotency-key":
+                self.idempotency_keys.append(value)
             elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
                 self.request_id = value
         if not self.request_id:
@@ -85,7 +89,7 @@ class Context:
         return context
 
     def release(self) -> None:
-        """Part with the scope at the request's end: they lead to each other, so neither would go by itself."""
+        """Part with the scope at the request's end. They lead to each other: neither would go by itself."""
         del self.scope["sigil"]
 
     async def abort(self) -> None:

@@ -26,11 +26,10 @@ _RETRY_SOON: Final = ((b"retry-after", b"1"),)
 
 
 class RequestLimits(msgspec.Struct, frozen=True):
-    """What requests may take: bytes of a body, seconds of handling, and how many at once."""
+    """What requests may take: seconds each, and how many there may be at once."""
 
-    body_bytes: int
-    seconds: float
-    at_once: int
+    seconds: float = 60
+    at_once: int = 512
 
 
 class Guard:
@@ -41,9 +40,12 @@ class Guard:
     unannounced); and the rest must be done in time.
     """
 
-    def __init__(self, app: ASGIApp, limits: RequestLimits, *, more_headers: Headers = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: RequestLimits, *, max_body_bytes: int, more_headers: Headers = ()
+    ) -> None:
         """Guard an application; ``more_headers`` go with every answer."""
         self._app = app
+        self._max_body_bytes = max_body_bytes
         self._limits = limits
         self._common_headers = (*SAFETY, *more_headers)
         self._admission = Admission(limits.at_once)
@@ -74,8 +76,8 @@ class Guard:
             context.release()
 
     async def _serve(self, context: Context, send: Send) -> None:
-        if context.content_length > self._limits.body_bytes:
-            raise body_too_large(self._limits.body_bytes)
+        if context.content_length > self._max_body_bytes:
+            raise body_too_large(self._max_body_bytes)
         with self._deadlines.watch():
             await self._app(context.scope, context.receive, send)
 

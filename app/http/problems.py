@@ -47,6 +47,8 @@ KINDS: Final[dict[str, Kind]] = {
     "data_missing": Kind(422, "The payload is missing"),
     "invalid_query": Kind(400, "The query does not have the expected form"),
     "invalid_cursor": Kind(400, "The cursor is not valid"),
+    "invalid_idempotency_key": Kind(400, "The idempotency key is not valid"),
+    "idempotency_key_reused": Kind(422, "The idempotency key was used for another request"),
     "unauthenticated": Kind(401, "A valid bearer token is required"),
     "forbidden": Kind(403, "The token does not allow this"),
     "not_found": Kind(404, "There is nothing here"),

@@ -6,6 +6,7 @@ than a fresh interpreter.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import multiprocessing
@@ -190,8 +191,12 @@ class Service:
         *,
         token: str | None = None,
         headers: Mapping[str, str] | None = None,
+        connection: http.client.HTTPConnection | None = None,
     ) -> Answer:
-        """One request on a connection of its own. A body that is no text is sent as its JSON."""
+        """One request, on a connection of its own if none is given.
+
+        A body that is no text is sent as its JSON.
+        """
         sent = dict(headers or {})
         if token is not None:
             sent.setdefault("Authorization", f"Bearer {token}")
@@ -201,14 +206,17 @@ class Service:
                 body = json.dumps(body).encode()
             elif isinstance(body, str):
                 body = body.encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
+        with contextlib.ExitStack() as stack:
+            if connection is None:
+                connection = stack.enter_context(contextlib.closing(self.connection()))
             connection.request(method, path, body=body, headers=sent)
             response = connection.getresponse()
             answer = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, answer, response.read())
-        finally:
-            connection.close()
+
+    def connection(self) -> http.client.HTTPConnection:
+        """A connection for several calls; the caller closes it."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
 
     def encode(self, data: object, *, token: str, **more: object) -> dict[str, Any]:
         """Seal a payload; the record."""

@@ -45,7 +45,13 @@ def run(new_service: Callable[..., Service]) -> Callable[[str], str]:
 def test_service(run: Callable[[str], str]) -> None:
     """The calls of the service's document lead from a sealed event to a revoked record."""
     printed = run("service.md")
-    for expected in ('"status":"active"', '"valid":true', '"strand"', '"entered twice"'):
+    for expected in (
+        '"status":"active"',
+        '"valid":true',
+        '"strand"',
+        '"entered twice"',
+        "idempotency-replayed: true",
+    ):
         assert expected in printed
 
 

@@ -25,7 +25,7 @@ async def answer_headers(reply: Reply, **more: bytes) -> Counter[tuple[bytes, by
         sent.append(message)
 
     headers = tuple((name.encode(), value) for name, value in more.items())
-    guard = Guard(application, RequestLimits(1024, 60, 1), more_headers=headers)
+    guard = Guard(application, RequestLimits(), max_body_bytes=1024, more_headers=headers)
     await guard({"type": "http", "path": "/", "headers": []}, receive, send)
     return Counter(sent[0]["headers"])
 

@@ -52,6 +52,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not settings.is_development
     assert (settings.host, settings.port, settings.max_body_bytes) == ("127.0.0.1", 8080, 1 << 20)
     assert settings.store_url == "sqlite:///data/sigils.db"
+    assert (settings.idempotency_seconds, settings.idempotency_keys) == (86_400, 1_000_000)
     assert len(ring_from(settings)) == 1
 
 
@@ -62,6 +63,8 @@ def test_all_mistakes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         SPIRAL_EVENT_SECRET="short",
         SIGIL_PORT="eighty",
         SIGIL_MAX_BODY_BYTES="3",
+        SIGIL_IDEMPOTENCY_SECONDS="0",
+        SIGIL_IDEMPOTENCY_KEYS="999",
         SIGIL_STORE_URL="postgresql://user:password@host/db",
         JWT_ISSUER="i",
         JWT_JWKS_URI="http://issuer.example/jwks",
@@ -71,6 +74,8 @@ def test_all_mistakes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert named == [
         "JWT_AUDIENCE",
         "JWT_JWKS_URI",
+        "SIGIL_IDEMPOTENCY_KEYS",
+        "SIGIL_IDEMPOTENCY_SECONDS",
         "SIGIL_MAX_BODY_BYTES",
         "SIGIL_PORT",
         "SIGIL_PROT",

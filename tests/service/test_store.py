@@ -12,7 +12,6 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -25,24 +24,9 @@ from core.errors import (
     StoreSchemaError,
     StoreUnavailableError,
 )
-from core.records import CanonicalJson, Record
+from core.sql_schema import SCHEMA_VERSION
 from core.sql_store import SqlStore
-
-
-def record(number: int, *, tenant: str = "acme", payload: bytes = b"{}", expires_at_ms: int = 0) -> Record:
-    """A record whose id ascends with its number."""
-    return Record(
-        tenant=tenant,
-        id=str(UUID(int=(number << 80) | (7 << 76) | (2 << 62))),
-        sigil=f"sigil {number}",
-        key_id=0xFFFFFFFF,
-        issued_at_ms=number,
-        expires_at_ms=expires_at_ms,
-        payload=CanonicalJson(payload),
-        canonical_sha256=bytes(32),
-        created_at_ms=number,
-        created_by="tester",
-    )
+from tests.service.store_records import record
 
 
 @pytest.fixture
@@ -352,7 +336,7 @@ def test_databases_that_are_not_ours(path: Path, content: str) -> None:
         connection = sqlite3.connect(path)
         connection.execute("CREATE TABLE sigil_schema (only INTEGER, version INTEGER)")
         if content == "newer version":
-            connection.execute("INSERT INTO sigil_schema VALUES (1, 2)")
+            connection.execute("INSERT INTO sigil_schema VALUES (1, ?)", (SCHEMA_VERSION + 1,))
         connection.commit()
         connection.close()
     with pytest.raises(StoreSchemaError):

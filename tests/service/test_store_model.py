@@ -9,28 +9,25 @@ import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import UUID
 
 import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from core.errors import DuplicateRecordError
+from core.errors import DuplicateRecordError, IdempotencyKeyReusedError
+from core.idempotency import KeyLimits, claim_of
 from core.records import CanonicalJson, Record, Status
 from core.sql_store import SqlStore
+from tests.service.store_records import record_id
 
 _T = TypeVar("_T")
 
 tenants = st.sampled_from(["acme", "globex", "a\u00e9\U0001f600", "x'; --"])
 numbers = st.integers(0, 15)
 times = st.integers(0, 20)
+LIFETIME_MS = 1000
 statuses: st.SearchStrategy[Status | None] = st.sampled_from([None, "active", "expired", "revoked"])
-
-
-def record_id(number: int) -> str:
-    """An id that ascends with its number."""
-    return str(UUID(int=(number << 80) | (7 << 76) | (2 << 62)))
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -41,7 +38,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.loop = asyncio.new_event_loop()
         self.model: dict[tuple[str, str], Record] = {}
-        self.store = SqlStore.open(f"sqlite:///{self.folder / 'sigils.db'}")
+        self.now = 0
+        self.keys: dict[tuple[str, str, str], tuple[bytes, str, int]] = {}
+        self.store = self.open()
+
+    def open(self) -> SqlStore:
+        """Open the store, which makes it where it is missing."""
+        url = f"sqlite:///{self.folder / 'sigils.db'}"
+        return SqlStore.open(url, key_limits=KeyLimits(seconds=LIFETIME_MS // 1000))
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run on the machine's own loop."""
@@ -68,6 +72,40 @@ class StoreMachine(RuleBasedStateMachine):
             raise AssertionError("a duplicate was accepted")
         self.run(self.store.put(records))
         self.model.update({(tenant, record.id): record for record in records})
+
+    @rule(
+        tenant=tenants,
+        subject=st.sampled_from(["me", "you"]),
+        key=st.sampled_from(["a", "b"]),
+        number=numbers,
+        payload=st.sampled_from([b"{}", b"[]"]),
+        passed=st.integers(0, LIFETIME_MS),
+    )
+    def put_once(self, tenant: str, subject: str, key: str, number: int, payload: bytes, passed: int) -> None:
+        """A key that is held gives its record, or is refused; one that is free takes the new record."""
+        self.now += passed
+        claim = claim_of(subject, key, canonical_sha256=payload.ljust(32), expires_in=None)
+        record = Record(
+            tenant, record_id(number), "s", 1, 1, 0, CanonicalJson(payload), bytes(32), self.now, subject
+        )
+        digest, holder, since = self.keys.get((tenant, subject, key), (b"", "", 0))
+        held = holder != "" and self.now < since + LIFETIME_MS
+        expected = self.listed(self.model[tenant, holder]) if held else record
+        try:
+            kept = self.run(self.store.put_once(record, claim))
+        except IdempotencyKeyReusedError:
+            assert held
+            assert digest != claim.request_digest
+        except DuplicateRecordError:
+            assert not held
+            assert (tenant, record.id) in self.model
+        else:
+            assert kept == expected
+            assert not held or digest == claim.request_digest
+            if not held:
+                assert (tenant, record.id) not in self.model
+                self.model[tenant, record.id] = record
+                self.keys[tenant, subject, key] = (claim.request_digest, record.id, self.now)
 
     @rule(tenant=tenants, number=numbers, reason=st.text(max_size=5), now=times)
     def revoke(self, tenant: str, number: int, reason: str, now: int) -> None:
@@ -106,7 +144,7 @@ class StoreMachine(RuleBasedStateMachine):
     def reopen(self) -> None:
         """Closing and opening changes nothing."""
         self.run(self.store.close())
-        self.store = SqlStore.open(f"sqlite:///{self.folder / 'sigils.db'}")
+        self.store = self.open()
 
     @rule()
     def probe(self) -> None:
