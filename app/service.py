@@ -7,7 +7,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 import uvicorn
@@ -35,6 +35,8 @@ from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
 
+_DEFAULT_LIMITS: Final = RequestLimits()
+
 
 def build_app(
     engine: Engine,
@@ -42,7 +44,7 @@ def build_app(
     audit: Audit,
     body_limits: BodyLimits,
     *,
-    request_limits: RequestLimits = RequestLimits(),
+    request_limits: RequestLimits = _DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The ASGI application. It closes engine, authenticator and audit when the server shuts down."""

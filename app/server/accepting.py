@@ -18,7 +18,7 @@ _AT_ONCE: Final = 64
 #: That may be agreeing on TLS; then the one that has tried longest is given up. They have descriptors but are
 #: not yet counted as connections: ``core.descriptors.RESERVED`` has room for them.
 _MOST_CONNECTING: Final = 256
-#: How long to wait when there is no descriptor left.
+#: How long to wait when there is no descriptor left, and none to be had.
 _PAUSE_SECONDS: Final = 0.1
 _COMPLAINT_SECONDS: Final = 60.0
 
@@ -99,8 +99,8 @@ class Acceptor:
 
     def _pause(self, error: OSError) -> None:
         self._loop.remove_reader(self._listener)
-        self._resumption = self._loop.call_later(_PAUSE_SECONDS, self._resume)
         closed_one = self._make_room()
+        self._resumption = self._loop.call_later(0 if closed_one else _PAUSE_SECONDS, self._resume)
         if self._loop.time() >= self._complain_again_at:
             self._complain_again_at = self._loop.time() + _COMPLAINT_SECONDS
             _log.error("cannot accept connections", cause=error.strerror, closed_an_idle_one=closed_one)
