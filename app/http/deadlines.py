@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Final
 
@@ -21,61 +22,57 @@ class Deadlines:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._watched: dict[_Watched, float] = {}  # the oldest first
+        self._begun: dict[_Watched, float] = {}  # the oldest first
         self._clock: asyncio.TimerHandle | None = None
 
     def watch(self) -> _Watched:
         """A context for the running task. It raises DeadlinePassedError when its time is over."""
-        return _Watched(self)
-
-    def _begin(self, watched: _Watched) -> None:
-        loop = asyncio.get_running_loop()
-        self._watched[watched] = loop.time()
         if self._clock is None:
-            self._clock = loop.call_later(_SWEEP_SECONDS, self._sweep)
-
-    def _finish(self, watched: _Watched) -> None:
-        self._watched.pop(watched, None)
+            self._clock = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+        return _Watched(self._begun)
 
     def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        latest = loop.time() - self._seconds
+        latest = time.monotonic() - self._seconds
         overdue = []
-        for watched, since in self._watched.items():
-            if since > latest:
+        for watched, begun in self._begun.items():
+            if begun > latest:
                 break
             overdue.append(watched)
         for watched in overdue:
-            del self._watched[watched]
             watched.expire()
-        self._clock = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._watched else None
+        loop = asyncio.get_running_loop()
+        self._clock = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._begun else None
 
 
 class _Watched:
     """A task, which is cancelled when its time is over; as ``asyncio.timeout`` does it."""
 
-    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task")
+    __slots__ = ("_begun", "_cancelled_before", "_task")
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        self._deadlines = deadlines
-        self._expired = False
+    _task: asyncio.Task[object] | None
+
+    def __init__(self, begun: dict[_Watched, float]) -> None:
+        self._begun = begun
+        #: How often others had cancelled the task when its time was over; -1 if it is not.
+        self._cancelled_before = -1
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("only a task can be watched")
-        self._task: asyncio.Task[object] = task
-        self._cancelling = task.cancelling()
-        self._deadlines._begin(self)
+        self._task = asyncio.current_task()
+        self._begun[self] = time.monotonic()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._deadlines._finish(self)
+        self._begun.pop(self, None)
+        task, self._task = self._task, None
+        if self._cancelled_before < 0 or task is None:
+            return
         # Another cancellation, of whoever stops the server, counts for more.
-        if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        if task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
             raise DeadlinePassedError from error
 
     def expire(self) -> None:
-        self._expired = True
-        self._task.cancel()
+        del self._begun[self]
+        if self._task is not None:
+            self._cancelled_before = self._task.cancelling()
+            self._task.cancel()

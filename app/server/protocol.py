@@ -136,11 +136,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_owing(self) -> bool:
         """A request was read to its end, and not answered."""
-        return self._is_busy() and not self.cycle.more_body
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
 
     def _settle(self) -> None:
         """Stand in the line for what the connection waits for now."""
-        if self._is_busy():
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
             if self.line is not None:
                 self.line.leave(self)
         elif not self.transport.is_closing():
@@ -159,7 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Read on, up to the end of a request; what follows that waits for the answer."""
         if self._deaf:
             return
-        if self._held or self._is_owing():
+        if self._held:
             self._hold(data)
         else:
             self._read(data)
