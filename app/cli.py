@@ -13,12 +13,14 @@ import structlog
 
 from app import logs
 from app.api.sigils import BASE
-from app.authentication.bearer import LONGEST_SUBJECT, is_tenant
-from app.authentication.development import ROLES, TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
+from app.authentication.claims import LONGEST_SUBJECT
+from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
+from app.authentication.roles import ROLES
 from app.server.listening import PortTakenError
 from app.service import run
 from core.errors import DomainError
 from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
+from core.tenants import is_tenant
 
 #: sysexits.h: EX_UNAVAILABLE. The port or the store.
 _UNAVAILABLE: Final = 69
@@ -87,8 +89,11 @@ def _subject_name(_context: object, _parameter: object, name: str) -> str:
 def token(tenant: str, roles: tuple[str, ...], subject: str, seconds: int) -> None:
     """Print a token of the development issuer."""
     environment = os.environ.get("SIGIL_ENVIRONMENT") or "development"
-    if environment != "development" or os.environ.get("JWT_ISSUER"):
-        _fail("tokens come from JWT_ISSUER; only development mode has an issuer of its own", EXIT_CODE)
+    for name in ("JWT_ISSUER", "JWT_ISSUERS", "JWT_ISSUERS_FILE"):
+        if os.environ.get(name):
+            _fail(f"tokens come from {name}; the issuer of development mode is not in use", EXIT_CODE)
+    if environment != "development":
+        _fail("SIGIL_ENVIRONMENT: only development mode has an issuer of its own", EXIT_CODE)
     data_dir = Path(os.environ.get("SIGIL_DATA_DIR") or "data")
     try:
         issuer = DevelopmentIssuer(data_dir)
@@ -112,8 +117,8 @@ def _announce(settings: Settings, url: str) -> None:
     if settings.is_development:
         click.echo(f"\nSigil DNA in development mode: {url} (Ctrl-C stops it)")
         click.echo(f"Records: {settings.store_url}")
-        if settings.jwt_issuer:
-            click.echo(f"Tokens come from {settings.jwt_issuer}")
+        if settings.issuers:
+            click.echo(f"Tokens come from {', '.join(one.issuer for one in settings.issuers)}")
         else:
             _print_invitation(settings, url + BASE)
         sys.stdout.flush()

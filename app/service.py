@@ -18,9 +18,11 @@ from app.api.pages import ServiceRoutes
 from app.api.resource import not_found
 from app.api.sigils import SigilRoutes
 from app.authentication.access import Access
-from app.authentication.bearer import Authenticator
-from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer, event_secret
-from app.authentication.key_sources import FixedKeys, RemoteKeys
+from app.authentication.bearer import Authenticator, TrustedIssuer
+from app.authentication.development import DevelopmentIssuer, event_secret
+from app.authentication.key_download import KeySetDownload
+from app.authentication.key_sources import KeySource
+from app.authentication.remote_keys import Pace, RemoteKeys
 from app.http.bodies import BodyLimits
 from app.http.guard import Guard, RequestLimits
 from app.server.accepting import Acceptor
@@ -31,6 +33,7 @@ from core.audit import Audit, NoAudit
 from core.descriptors import default_connections, make_room
 from core.engine import Engine
 from core.idempotency import KeyLimits
+from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
@@ -51,6 +54,7 @@ def build_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
+        authenticator.start()
         yield
         await engine.close()
         await authenticator.close()
@@ -80,12 +84,20 @@ def connections_from(settings: Settings) -> Connections:
 
 
 def authenticator_from(settings: Settings) -> Authenticator:
-    """Tokens of the configured issuer; in development, without one, of the service's own."""
-    if settings.jwt_issuer and settings.jwt_audience and settings.jwt_jwks_uri:
-        keys = RemoteKeys(settings.jwt_jwks_uri)
-        return Authenticator(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
-    issuer = DevelopmentIssuer(settings.data_dir)
-    return Authenticator(FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
+    """Tokens of the configured issuers; in development, without one, of the service's own."""
+    if settings.issuers:
+        return Authenticator(TrustedIssuer(one, _keys_of(one, settings)) for one in settings.issuers)
+    return Authenticator([DevelopmentIssuer(settings.data_dir).trusted])
+
+
+def _keys_of(issuer: RemoteIssuer, settings: Settings) -> KeySource:
+    download = KeySetDownload(
+        issuer.jwks_uri, development=settings.is_development, ca_cert=settings.jwt_ca_cert
+    )
+    pace = Pace(
+        refresh=settings.jwks_refresh, cooldown=settings.jwks_cooldown, max_stale=settings.jwks_max_stale
+    )
+    return RemoteKeys(download, issuer=issuer.issuer, pace=pace)
 
 
 class _Server(uvicorn.Server):

@@ -108,4 +108,7 @@ class KeysUnavailableError(DomainError):
     """
 
     code = "keys_unavailable"
-    retry_after = 10
+
+    def __init__(self, message: str, *, retry_after: int = 10) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

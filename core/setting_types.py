@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
 
 from core.descriptors import most_connections
 from core.sqlite import database_path
@@ -78,6 +80,27 @@ def _connection_count(count: int) -> int:
     return count
 
 
+def _certificates(path: Path) -> Path:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError:
+        raise ValueError("the file holds no certificate in PEM form, or a damaged one") from None
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    return path
+
+
+def _between_commas(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def is_protected(url: str, *, development: bool) -> bool:
+    """Whether nobody can change what comes from there: https, or in development this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (development and is_loopback(parts.hostname))
+
+
 def is_loopback(host: str | None) -> bool:
     """Whether a host name or address is this machine's own."""
     if host == "localhost":
@@ -95,3 +118,6 @@ SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
 Folder = Annotated[Path, AfterValidator(_folder)]
 AbsoluteUrl = Annotated[str, AfterValidator(_absolute_url)]
 ConnectionCount = Annotated[int, AfterValidator(_connection_count)]
+CertificateBundle = Annotated[Path, AfterValidator(_certificates)]
+#: Beside the type of a collection: its text has its elements between commas.
+COMMA_SEPARATED = (NoDecode, BeforeValidator(_between_commas))

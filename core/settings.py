@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 import sigil_native
 from core.descriptors import most_connections
 from core.idempotency import KeyLimits
+from core.issuers import (
+    ALGORITHMS,
+    LEEWAY,
+    ROLE_CLAIMS,
+    TENANT_CLAIMS,
+    Algorithms,
+    ClaimNames,
+    Issuers,
+    Leeway,
+    Name,
+    RemoteIssuer,
+)
 from core.setting_types import (
+    COMMA_SEPARATED,
     AbsoluteUrl,
+    CertificateBundle,
     ConnectionCount,
     Folder,
     KeyRingFile,
@@ -25,6 +37,7 @@ from core.setting_types import (
     StrongSecret,
     StrongSecrets,
     is_loopback,
+    is_protected,
     lines,
 )
 
@@ -35,8 +48,14 @@ _OWN_PREFIXES: Final = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_")
 #: The library's and its build's.
 _FOREIGN_PREFIXES: Final = ("SIGIL_NATIVE_", "SIGIL_BUILD_")
 _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
-_SECRET_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
+#: Of the one issuer that these names describe.
+_JWT_OPTIONS: Final = ("JWT_ALGORITHMS", "JWT_TENANT_CLAIMS", "JWT_ROLE_CLAIMS", "JWT_LEEWAY")
+#: Those that may stand in a file.
+_FILE_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS", "JWT_ISSUERS")
 _LONGEST_SECRET_FILE: Final = 1 << 20
+
+
+_KeySets = str | tuple[RemoteIssuer, ...] | None
 
 
 class SettingsError(Exception):
@@ -66,9 +85,24 @@ class Settings(BaseSettings):
         default=SecretStr(""), validation_alias="SPIRAL_EVENT_SECRET_PREVIOUS"
     )
     key_ring: KeyRingFile | None = Field(default=None, validation_alias="SIGIL_KEYRING")
-    jwt_issuer: str | None = Field(default=None, validation_alias="JWT_ISSUER")
-    jwt_audience: str | None = Field(default=None, validation_alias="JWT_AUDIENCE")
+    jwt_issuer: Name | None = Field(default=None, validation_alias="JWT_ISSUER")
+    jwt_audience: Name | None = Field(default=None, validation_alias="JWT_AUDIENCE")
     jwt_jwks_uri: AbsoluteUrl | None = Field(default=None, validation_alias="JWT_JWKS_URI")
+    jwt_algorithms: Annotated[Algorithms, *COMMA_SEPARATED] = Field(
+        default=ALGORITHMS, validation_alias="JWT_ALGORITHMS"
+    )
+    jwt_tenant_claims: Annotated[ClaimNames, *COMMA_SEPARATED] = Field(
+        default=TENANT_CLAIMS, validation_alias="JWT_TENANT_CLAIMS"
+    )
+    jwt_role_claims: Annotated[ClaimNames, *COMMA_SEPARATED] = Field(
+        default=ROLE_CLAIMS, validation_alias="JWT_ROLE_CLAIMS"
+    )
+    jwt_leeway: Leeway = Field(default=LEEWAY, validation_alias="JWT_LEEWAY")
+    jwt_issuers: Annotated[Issuers, NoDecode] = Field(default=(), validation_alias="JWT_ISSUERS")
+    jwt_ca_cert: CertificateBundle | None = Field(default=None, validation_alias="JWT_CA_CERT")
+    jwks_refresh: int = Field(default=300, ge=1, le=3600, validation_alias="JWT_JWKS_REFRESH")
+    jwks_cooldown: int = Field(default=10, ge=1, le=3600, validation_alias="JWT_JWKS_COOLDOWN")
+    jwks_max_stale: int = Field(default=86400, ge=1, le=30 * 86400, validation_alias="JWT_JWKS_MAX_STALE")
     data_dir: Folder = Field(default=Path("data"), validation_alias="SIGIL_DATA_DIR")
     store_url_setting: SqliteUrl | None = Field(default=None, validation_alias="SIGIL_STORE_URL")
     host: str = Field(default="127.0.0.1", validation_alias="SIGIL_HOST")
@@ -93,6 +127,23 @@ class Settings(BaseSettings):
     )
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
 
+    @field_validator("jwt_jwks_uri", "jwt_issuers")
+    @classmethod
+    def _come_unchanged(cls, given: _KeySets, info: ValidationInfo) -> _KeySets:
+        """Keys may come from where nobody can change them on the way."""
+        development = info.data.get("environment") == "development"
+        uris = [given] if isinstance(given, str) else [issuer.jwks_uri for issuer in given or ()]
+        if not all(is_protected(uri, development=development) for uri in uris):
+            raise ValueError("a key set must come over https (http only in development, on loopback)")
+        return given
+
+    @field_validator("jwks_max_stale")
+    @classmethod
+    def _outlasts_a_refresh(cls, seconds: int, info: ValidationInfo) -> int:
+        if seconds <= info.data.get("jwks_refresh", 0):
+            raise ValueError("must be more than JWT_JWKS_REFRESH")
+        return seconds
+
     @property
     def is_development(self) -> bool:
         """Whether the conveniences that are unsafe elsewhere are on."""
@@ -109,6 +160,23 @@ class Settings(BaseSettings):
         return self.store_url_setting or f"sqlite:///{self.data_dir / 'sigils.db'}"
 
     @property
+    def issuers(self) -> tuple[RemoteIssuer, ...]:
+        """Whose tokens are believed; none in development without one."""
+        if not (self.jwt_issuer and self.jwt_audience and self.jwt_jwks_uri):
+            return self.jwt_issuers
+        return (
+            RemoteIssuer(
+                issuer=self.jwt_issuer,
+                audience=(self.jwt_audience,),
+                jwks_uri=self.jwt_jwks_uri,
+                algorithms=self.jwt_algorithms,
+                tenant_claims=self.jwt_tenant_claims,
+                role_claims=self.jwt_role_claims,
+                leeway=self.jwt_leeway,
+            ),
+        )
+
+    @property
     def secrets_to_verify_with(self) -> list[str]:
         """The secrets of earlier rotations."""
         return lines(self.previous_secrets)
@@ -117,7 +185,7 @@ class Settings(BaseSettings):
 def names() -> list[str]:
     """The environment variables that the service knows."""
     known = [str(field.validation_alias) for field in Settings.model_fields.values()]
-    return [*known, *(f"{name}_FILE" for name in _SECRET_NAMES)]
+    return [*known, *(f"{name}_FILE" for name in _FILE_NAMES)]
 
 
 def load_settings(environment: str | None = None) -> Settings:
@@ -139,6 +207,7 @@ def load_settings(environment: str | None = None) -> Settings:
         problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
     given = {name: value for name, value in {**os.environ, **values}.items() if value}
     problems += _contradictions(given)
+    problems += _jwt_contradictions(given)
     problems += _unknown_names(os.environ)
     if problems or settings is None:
         raise SettingsError(problems)
@@ -153,7 +222,7 @@ def _problem(details: Mapping[str, Any]) -> str:
 def _values_from_files(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     problems = []
-    for name in _SECRET_NAMES:
+    for name in _FILE_NAMES:
         path = environ.get(f"{name}_FILE")
         if not path:
             continue
@@ -176,30 +245,38 @@ def _values_from_files(environ: Mapping[str, str]) -> tuple[dict[str, Any], list
 def _contradictions(given: Mapping[str, str]) -> list[str]:
     """Mistakes that only several variables together make, found in their raw text."""
     problems = []
-    development = given.get("SIGIL_ENVIRONMENT") == "development"
+    development = _is_development(given)
     has_secret = "SPIRAL_EVENT_SECRET" in given or "SPIRAL_EVENT_SECRET_FILE" in given
     if has_secret and "SIGIL_KEYRING" in given:
         problems.append("SIGIL_KEYRING: SPIRAL_EVENT_SECRET is set too; set one of them")
     if "SIGIL_KEYRING" in given and "SPIRAL_EVENT_SECRET_PREVIOUS" in given:
         problems.append("SPIRAL_EVENT_SECRET_PREVIOUS: the key ring file holds earlier keys; unset this")
-    missing = [name for name in _JWT_NAMES if name not in given]
     if not development:
         if not has_secret and "SIGIL_KEYRING" not in given:
             problems.append("SPIRAL_EVENT_SECRET: required (or SPIRAL_EVENT_SECRET_FILE, or SIGIL_KEYRING)")
-        problems += [f"{name}: required outside development" for name in missing]
         if sigil_native.backend != "native":
             problems.append("SIGIL_NATIVE_PURE: the pure backend is not for production; unset this")
-    elif missing and len(missing) < len(_JWT_NAMES):
-        problems += [f"{name}: required when another JWT_ setting is given" for name in missing]
     if development and not is_loopback(given.get("SIGIL_HOST", "127.0.0.1")):
         problems.append("SIGIL_HOST: must be loopback in development, where everybody gets a token")
     if "SIGIL_MAX_CONNECTIONS" not in given and most_connections() < 1:
         problems.append("SIGIL_MAX_CONNECTIONS: the limit of open files (ulimit -Hn) leaves room for none")
-    with contextlib.suppress(ValueError):  # which the field's own check reports
-        uri = urlsplit(given.get("JWT_JWKS_URI", ""))
-        if uri.scheme == "http" and not (development and is_loopback(uri.hostname)):
-            problems.append("JWT_JWKS_URI: must be https (http only in development, on loopback)")
     return problems
+
+
+def _jwt_contradictions(given: Mapping[str, str]) -> list[str]:
+    if "JWT_ISSUERS" in given or "JWT_ISSUERS_FILE" in given:
+        excluded = [name for name in (*_JWT_NAMES, *_JWT_OPTIONS) if name in given]
+        return [f"{name}: JWT_ISSUERS is set too, and says this for each issuer" for name in excluded]
+    missing = [name for name in _JWT_NAMES if name not in given]
+    if not _is_development(given):
+        return [f"{name}: required outside development (or JWT_ISSUERS)" for name in missing]
+    if any(name in given for name in (*_JWT_NAMES, *_JWT_OPTIONS)):
+        return [f"{name}: required when another JWT_ setting is given" for name in missing]
+    return []
+
+
+def _is_development(given: Mapping[str, str]) -> bool:
+    return given.get("SIGIL_ENVIRONMENT") == "development"
 
 
 def _unknown_names(environ: Mapping[str, str]) -> list[str]:

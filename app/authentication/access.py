@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.authentication.bearer import Authenticator, TenantMissingError, TokenRefusedError
+from app.authentication.bearer import Authenticator
+from app.authentication.refusals import TenantMissingError, TokenRefusedError
 from app.http.context import Caller, Context
 from app.http.problems import ProblemError
 from core.audit import Audit
@@ -34,7 +35,7 @@ class Access:
             self._audit.note("authentication.refused", request_id=request_id, reason=error.reason)
             raise _unauthenticated(context) from None
         except TenantMissingError as error:
-            self._audit.note("authorization.refused", request_id=request_id, reason="tenant_missing")
+            self._audit.note("authorization.refused", request_id=request_id, reason=error.reason)
             raise ProblemError("forbidden", str(error)) from None
         if role not in caller.roles:
             self._audit.note(

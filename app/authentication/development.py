@@ -15,12 +15,14 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from app.authentication.public_keys import PublicKey, public_key
+from app.authentication.bearer import TrustedIssuer
+from app.authentication.key_sources import FixedKeys
+from app.authentication.public_keys import public_key
+from core.issuers import Issuer
 from sigil_native import HmacKey
 
 ISSUER: Final = "sigil-development"
 AUDIENCE: Final = "sigil"
-ROLES: Final = ("sigil:encode", "sigil:verify", "sigil:read", "sigil:revoke")
 TOKEN_DAYS: Final = 30
 
 
@@ -54,9 +56,11 @@ class DevelopmentIssuer:
         self._key_id = self._key.thumbprint()
 
     @property
-    def public_key(self) -> PublicKey:
+    def trusted(self) -> TrustedIssuer:
         """What its tokens are checked with."""
-        return public_key({**self._key.as_dict(private=False), "kid": self._key_id, "alg": "ES256"})
+        key = public_key({**self._key.as_dict(private=False), "kid": self._key_id, "alg": "ES256"})
+        terms = Issuer(issuer=ISSUER, audience=(AUDIENCE,), algorithms=frozenset({"ES256"}))
+        return TrustedIssuer(terms, FixedKeys([key]))
 
     def token(self, tenant: str, subject: str, roles: Iterable[str], *, lifetime: float) -> str:
         """A token of this issuer, valid for ``lifetime`` seconds."""

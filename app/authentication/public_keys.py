@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
+from joserfc.jws import JWSRegistry
+from joserfc.util import base64_to_int
 
-#: Asymmetric algorithms only (RFC 8725 §3.1).
 _RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVE_ALGORITHMS: Final = {
     ("EC", "P-256"): ("ES256",),
@@ -16,22 +17,43 @@ _CURVE_ALGORITHMS: Final = {
     ("EC", "P-521"): ("ES512",),
     ("OKP", "Ed25519"): ("EdDSA", "Ed25519"),
 }
-ALGORITHMS: Final = frozenset(_RSA_ALGORITHMS).union(*_CURVE_ALGORITHMS.values())
 
 _SMALLEST_RSA_BITS: Final = 2048
 _LARGEST_RSA_BITS: Final = 8192
+#: Larger ones make each check slow, and no provider has them.
+_LARGEST_RSA_EXPONENT: Final = 2**32
+#: Of a key set and of tokens, in characters.
+LONGEST_KEY_ID: Final = 256
 
 
 class KeyRefusedError(ValueError):
     """A key of a set that must not, or cannot, check tokens."""
 
 
-class PublicKey(msgspec.Struct, frozen=True):
-    """A key and the algorithms it may be used with."""
+class PublicKey(msgspec.Struct, frozen=True, eq=False):
+    """A key and the algorithms it may be used with. Equal to itself alone.
+
+    Attributes:
+        thumbprint: of the key proper (RFC 7638).
+    """
 
     key_id: str | None
     algorithms: frozenset[str]
+    thumbprint: str
     key: Key
+
+    def says_the_same(self, other: PublicKey) -> bool:
+        """Whether tokens that one verifies are the tokens that the other verifies."""
+        mine = (self.key_id, self.algorithms, self.thumbprint)
+        return mine == (other.key_id, other.algorithms, other.thumbprint)
+
+    def verifies(self, algorithm: str, signed: bytes, signature: bytes) -> bool:
+        """Whether the signature is this key's, by one of its algorithms."""
+        if algorithm not in self.algorithms:
+            return False
+        # The algorithm itself and not joserfc's deserialize_compact, which would read the header a
+        # second time, with a JSON reader that takes duplicate members.
+        return JWSRegistry.algorithms[algorithm].verify(signed, signature, self.key)
 
 
 def public_key(jwk: Mapping[str, Any]) -> PublicKey:
@@ -52,34 +74,37 @@ def public_key(jwk: Mapping[str, Any]) -> PublicKey:
 def _import(jwk: Mapping[str, Any]) -> PublicKey:
     if jwk["kty"] not in {"RSA", "EC", "OKP"} or "d" in jwk:
         raise KeyRefusedError("not an asymmetric public key")
-    if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
+    if jwk.get("use", "sig") != "sig" or not _may_verify(jwk.get("key_ops", ["verify"])):
         raise KeyRefusedError("not for signatures")
     key_id = jwk.get("kid")
-    if not isinstance(key_id, str | None):
-        raise KeyRefusedError("its kid is no string")
+    if not isinstance(key_id, str | None) or len(key_id or "") > LONGEST_KEY_ID:
+        raise KeyRefusedError("its kid is no string, or too long")
+    if jwk["kty"] == "RSA":
+        _check_rsa_numbers(base64_to_int(jwk["n"]), base64_to_int(jwk["e"]))
     key = import_key(dict(jwk))
     algorithms = frozenset(_possible_algorithms(key))
     if "alg" in jwk:
         algorithms &= {jwk["alg"]}
     if not algorithms:
         raise KeyRefusedError("its algorithm is not allowed")
-    return PublicKey(key_id, algorithms, key)
+    return PublicKey(key_id, algorithms, key.thumbprint(), key)
+
+
+def _may_verify(operations: object) -> bool:
+    return isinstance(operations, list) and "verify" in operations
+
+
+def _check_rsa_numbers(modulus: int, exponent: int) -> None:
+    if not _SMALLEST_RSA_BITS <= modulus.bit_length() <= _LARGEST_RSA_BITS:
+        raise KeyRefusedError("its RSA modulus is too small, or absurdly large")
+    if modulus % 2 == 0 or exponent % 2 == 0 or not 3 <= exponent <= _LARGEST_RSA_EXPONENT:
+        raise KeyRefusedError("its RSA numbers cannot be right")
 
 
 def _possible_algorithms(key: Key) -> tuple[str, ...]:
     if isinstance(key, RSAKey):
-        if not _SMALLEST_RSA_BITS <= key.public_key.key_size <= _LARGEST_RSA_BITS:
-            raise KeyRefusedError("its RSA modulus is too small, or absurdly large")
         return _RSA_ALGORITHMS
     if isinstance(key, ECKey | OKPKey):
         key.public_key  # noqa: B018 - decodes the point, which must lie on the curve
         return _CURVE_ALGORITHMS.get((key.key_type, key.curve_name), ())
     return ()
-
-
-def choose(keys: Iterable[PublicKey], key_id: str | None, algorithm: str) -> PublicKey | None:
-    """The key that a token names; without a name, the only one that fits its algorithm."""
-    fitting = [key for key in keys if algorithm in key.algorithms and key_id in {None, key.key_id}]
-    if key_id is None and len(fitting) > 1:
-        return None
-    return fitting[0] if fitting else None

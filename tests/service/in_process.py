@@ -17,8 +17,8 @@ from starlette.routing import Route, Router
 
 from app.api.resource import Resource
 from app.authentication.bearer import Authenticator
-from app.authentication.development import AUDIENCE, ISSUER, ROLES, DevelopmentIssuer
-from app.authentication.key_sources import FixedKeys
+from app.authentication.development import DevelopmentIssuer
+from app.authentication.roles import ROLES
 from app.http.bodies import BodyLimits
 from app.service import build_app
 from core.audit import NoAudit
@@ -82,7 +82,7 @@ class InProcess:
         self.statements = Statements(self.store)
         ring = KeyRing()
         ring.add("s" * 32)
-        authenticator = Authenticator(FixedKeys([self.issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
+        authenticator = Authenticator([self.issuer.trusted])
         self.app = build_app(Engine(ring, self.store), authenticator, NoAudit(), BodyLimits(1 << 20, 30))
 
     def token(self, tenant: str, *roles: str, subject: str = "tester") -> str:

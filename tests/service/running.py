@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from app.authentication.development import ROLES, DevelopmentIssuer
+from app.authentication.development import DevelopmentIssuer
+from app.authentication.roles import ROLES
 from app.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]

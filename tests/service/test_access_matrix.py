@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from app.api.resource import Public, Resource, Secured
-from app.authentication.development import ROLES, DevelopmentIssuer
+from app.authentication.development import DevelopmentIssuer
+from app.authentication.roles import ROLES
 from tests.service.in_process import InProcess
 from tests.service.running import SIGILS, Service
 

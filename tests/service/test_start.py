@@ -21,6 +21,7 @@ from joserfc.jwk import ECKey
 import sigil_native
 from app.authentication.development import DevelopmentIssuer, PrivateFileError, event_secret
 from app.cli import main
+from tests.service.forge import ISSUER, Forge
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 from tests.service.wire import read_to_end, request, statuses
 
@@ -109,8 +110,10 @@ def test_tokens_for_others(service: Service) -> None:
     token = printed.stdout.strip()
     assert service.call("GET", SIGILS, token=token).status == 200
     assert service.call("POST", SIGILS, {"data": {}}, token=token).status == 403
-    refused = command("token", "--tenant", "globex", **data, SIGIL_ENVIRONMENT="production")
-    assert (refused.exit_code, refused.stdout) == (78, "")
+    for name, value in {"SIGIL_ENVIRONMENT": "production", "JWT_ISSUER": "x", "JWT_ISSUERS": "[]"}.items():
+        refused = command("token", "--tenant", "globex", **data, **{name: value})
+        assert (refused.exit_code, refused.stdout) == (78, "")
+        assert name in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -194,18 +197,19 @@ def test_production_does_not_start_half_configured(variables: dict[str, str]) ->
 
 
 @pytest.mark.skipif(sigil_native.backend != "native", reason="production refuses the pure backend")
-def test_production_makes_nothing_up(new_service: Callable[..., Service]) -> None:
+def test_production_makes_nothing_up(new_service: Callable[..., Service], forge: Forge) -> None:
     """In production there is no own issuer, no printed token, and no answer while keys are missing."""
     service = new_service(
         SIGIL_ENVIRONMENT="production",
         SPIRAL_EVENT_SECRET="p" * 32,
-        JWT_ISSUER="https://issuer.example",
+        JWT_ISSUER=ISSUER,
         JWT_AUDIENCE="sigil",
         JWT_JWKS_URI="https://127.0.0.1:1/jwks",
     ).start()
     assert service.output_path.read_text() == ""
     assert not (service.data_dir / "development").exists()
-    assert service.call("GET", SIGILS, token=service.token()).status == 503
+    assert service.call("GET", SIGILS, token=forge.good(aud="sigil")).status == 503
+    assert service.call("GET", SIGILS, token=service.token()).status == 401
     assert service.call("GET", SIGILS).status == 401
     assert service.call("GET", "/readyz").json["code"] == "not_ready"
     assert service.stop() == 0
