@@ -51,7 +51,6 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     line: Line | None = None
-    _admitted = False
     #: No request has begun that is not read to its end.
     _at_rest = True
     _in_head = False
@@ -85,10 +84,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection, if there is room for it."""
-        self._admitted = self._among.admit(self)
-        if self._admitted:
+        if self._among.admit(self):
             super().connection_made(transport)
             self._settle()
+            if self._among.stopping:
+                self.shutdown()
         else:
             self.transport = transport
             transport.write(TOO_MANY_CONNECTIONS)
