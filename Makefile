@@ -108,7 +108,7 @@ sanitize: $(VENV)/.native $(VENV)/.group-test ## Run the tests of native code un
 
 FUZZ_SECONDS ?= 600
 .PHONY: fuzz
-fuzz: ## Fuzz the transcoder and the parser of sigils (FUZZ_SECONDS each)
+fuzz: ## Fuzz the transcoder and the parsers of sigils and audit lines (FUZZ_SECONDS each)
 	$(call need,clang++=clang+libclang-rt-14-dev)
 	fuzz/run.sh $(FUZZ_SECONDS)
 

@@ -50,6 +50,7 @@ MODULES = {
     "_batch": [],
     "_codec": [],
     "_signature": [],
+    "_audit": ["audit_line.cpp"],
 }
 
 # Plain C methods are quicker to call than Cython's own; "clinic" tells help() and inspect their signatures.

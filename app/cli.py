@@ -18,7 +18,7 @@ from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer, Privat
 from app.authentication.roles import ROLES
 from app.server.listening import PortTakenError
 from app.service import run
-from core.errors import DomainError
+from core.errors import AuditUnavailableError, DomainError
 from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
 from core.tenants import is_tenant
 
@@ -53,6 +53,9 @@ def serve(*, development: bool) -> None:
         _fail(str(error), EXIT_CODE)
     except PortTakenError as error:
         _fail(str(error))
+    except AuditUnavailableError as error:
+        cause = error.__cause__
+        _fail(f"SIGIL_AUDIT: {error}" + (f": {cause}" if cause else ""))
     except (DomainError, OSError) as error:
         _fail(f"the store cannot be opened: {error}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +20,7 @@ from app.api.resource import not_found
 from app.api.sigils import SigilRoutes
 from app.authentication.access import Access
 from app.authentication.bearer import Authenticator, TrustedIssuer
-from app.authentication.development import DevelopmentIssuer, event_secret
+from app.authentication.development import DevelopmentIssuer, audit_secret, event_secret
 from app.authentication.key_download import KeySetDownload
 from app.authentication.key_sources import KeySource
 from app.authentication.remote_keys import Pace, RemoteKeys
@@ -30,6 +31,7 @@ from app.server.connections import ConnectionLimits, Connections
 from app.server.listening import listen
 from app.server.protocol import BoundedProtocol
 from core.audit import Audit, NoAudit
+from core.audit_log import AuditLog
 from core.descriptors import default_connections, make_room
 from core.engine import Engine
 from core.idempotency import KeyLimits
@@ -37,6 +39,7 @@ from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.settings import Settings
 from core.sql_store import SqlStore
+from sigil_native import __version__
 
 _DEFAULT_LIMITS: Final = RequestLimits()
 
@@ -58,10 +61,11 @@ def build_app(
         yield
         await engine.close()
         await authenticator.close()
+        audit.note("service.stopped", pid=os.getpid())
         await audit.close()
 
-    sigils = SigilRoutes(engine, Access(authenticator, audit), body_limits)
-    service = ServiceRoutes(engine, authenticator, is_stopping)
+    sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
+    service = ServiceRoutes(engine, authenticator, audit, is_stopping)
     router = Router(
         [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
     )
@@ -98,6 +102,31 @@ def _keys_of(issuer: RemoteIssuer, settings: Settings) -> KeySource:
         refresh=settings.jwks_refresh, cooldown=settings.jwks_cooldown, max_stale=settings.jwks_max_stale
     )
     return RemoteKeys(download, issuer=issuer.issuer, pace=pace)
+
+
+def audit_from(settings: Settings) -> Audit:
+    """The audit log that the settings ask for, begun with a line about this process.
+
+    Raises:
+        AuditUnavailableError: it is required and cannot be written.
+    """
+    path = settings.audit_file
+    if path is None:
+        return NoAudit()
+    secret = settings.audit_secret
+    audit = AuditLog.open(
+        path,
+        audit_secret(settings.data_dir) if secret is None else secret.get_secret_value(),
+        required=settings.audit_failure == "closed",
+    )
+    audit.note(
+        "service.started",
+        pid=os.getpid(),
+        version=__version__,
+        environment=settings.environment,
+        settings_sha256=settings.digest(),
+    )
+    return audit
 
 
 class _Server(uvicorn.Server):
@@ -137,6 +166,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
 
     Raises:
         PortTakenError: the port is in use, or the host not ours.
+        AuditUnavailableError: the audit log is required and cannot be written.
         DomainError, OSError: the store cannot be opened.
     """
     with listen(settings.host, settings.port) as listener:
@@ -146,15 +176,20 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
         store = SqlStore.open(settings.store_url, key_limits=key_limits)
         try:
-            _serve(settings, Engine(ring, store), authenticator, listener, on_started)
+            audit = audit_from(settings)
+            try:
+                _serve(settings, Engine(ring, store), authenticator, audit, listener, on_started)
+            finally:
+                asyncio.run(audit.close())  # these do nothing after an orderly shutdown
         finally:
-            asyncio.run(store.close())  # does nothing after an orderly shutdown
+            asyncio.run(store.close())
 
 
 def _serve(
     settings: Settings,
     engine: Engine,
     authenticator: Authenticator,
+    audit: Audit,
     listener: socket.socket,
     on_started: Callable[[str], None],
 ) -> None:
@@ -162,7 +197,7 @@ def _serve(
     app = build_app(
         engine,
         authenticator,
-        NoAudit(),
+        audit,
         BodyLimits(settings.max_body_bytes, settings.body_timeout),
         request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
         is_stopping=lambda: connections.stopping,

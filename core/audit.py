@@ -10,28 +10,48 @@ AuditEvent = Literal[
     "authorization.refused",
     "sigil.encoded",
     "sigil.verified",
-    "sigil.refused",
     "sigil.revoked",
+    "sigil.not_found",
+    "sigil.withheld",
     "keys.changed",
     "keys.refused",
     "service.started",
     "service.stopped",
+    # About the log itself.
+    "audit.begun",
+    "audit.limited",
+    "audit.lost",
+    "audit.unwritable",
 ]
+
+Member = str | int | bool | None
+AuditCondition = Literal["ok", "failing", "off"]
 
 
 class Audit(Protocol):
     """Where security events go. No member may hold a token, a secret or a payload."""
 
-    def note(self, event: AuditEvent, **members: str | int | bool | None) -> None:
+    def note(self, event: AuditEvent, **members: Member) -> None:
         """Queue a line. Never waits and never raises: for what is refused anyway."""
 
-    async def write(self, event: AuditEvent, **members: str | int | bool | None) -> None:
+    async def write(self, event: AuditEvent, **members: Member) -> None:
         """Queue a line and, where the log is required, wait until it is in the file.
 
         Raises:
             AuditUnavailableError: the log is required and cannot be written; the caller must not be
                 told that its call succeeded.
         """
+
+    def check(self) -> None:
+        """Ask before something is done that a required log must then hold.
+
+        Raises:
+            AuditUnavailableError: the log is required and known not to work.
+        """
+
+    @property
+    def condition(self) -> AuditCondition:
+        """How the log does."""
 
     async def close(self) -> None:
         """Write what waits."""
@@ -40,11 +60,19 @@ class Audit(Protocol):
 class NoAudit:
     """Where the audit log is switched off."""
 
-    def note(self, event: AuditEvent, **members: str | int | bool | None) -> None:
+    def note(self, event: AuditEvent, **members: Member) -> None:
         """See Audit.note."""
 
-    async def write(self, event: AuditEvent, **members: str | int | bool | None) -> None:
+    async def write(self, event: AuditEvent, **members: Member) -> None:
         """See Audit.write."""
+
+    def check(self) -> None:
+        """See Audit.check."""
+
+    @property
+    def condition(self) -> AuditCondition:
+        """See Audit.condition."""
+        return "off"
 
     async def close(self) -> None:
         """See Audit.close."""

@@ -18,7 +18,7 @@ from core.errors import (
     RecordUnverifiableError,
     StoreUnavailableError,
 )
-from core.idempotency import claim_of
+from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Record, Status
 from core.store import Store
 from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error
@@ -78,9 +78,9 @@ class Engine:
         return record
 
     async def encode_once(
-        self, tenant: str, subject: str, payload: CanonicalJson, *, expires_in: float | None, key: str
+        self, tenant: str, claimant: Claimant, payload: CanonicalJson, *, expires_in: float | None, key: str
     ) -> tuple[Record, bool]:
-        """Seal a payload under an idempotency key, unless the subject has done so before.
+        """Seal a payload under an idempotency key, unless the claimant has done so before.
 
         Returns:
             The record; or the earlier one as it stands now, without its payload, its seal checked,
@@ -91,8 +91,8 @@ class Engine:
             RecordCorruptError, RecordUnverifiableError: as in get, of the earlier record.
             SigilError, StoreUnavailableError: as in encode; the key is not used up.
         """
-        record = self._sealed(tenant, subject, payload, expires_in)
-        claim = claim_of(subject, key, canonical_sha256=record.canonical_sha256, expires_in=expires_in)
+        record = self._sealed(tenant, claimant.subject, payload, expires_in)
+        claim = claim_of(claimant, key, canonical_sha256=record.canonical_sha256, expires_in=expires_in)
         kept = await self._store.put_once(record, claim)
         if kept.id == record.id:
             return record, False

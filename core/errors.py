@@ -36,6 +36,23 @@ class StoreOverloadedError(StoreUnavailableError):
         super().__init__("overloaded", retry_after=1)
 
 
+class AuditUnavailableError(DomainError):
+    """The audit log is required and cannot be written now.
+
+    Attributes:
+        reason: short and stable: ``full``, ``io``, ``foreign``, ``damaged``, ``slow``, ``overloaded``,
+            ``closed``.
+        retry_after: seconds after which another attempt makes sense.
+    """
+
+    code = "audit_unavailable"
+
+    def __init__(self, reason: str, *, retry_after: int = 5) -> None:
+        super().__init__(f"the audit log is unavailable: {reason}")
+        self.reason = reason
+        self.retry_after = retry_after
+
+
 class StoreSchemaError(DomainError):
     """The database belongs to something else, or to a newer version of the service."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -30,7 +30,7 @@ class Claim(msgspec.Struct, frozen=True):
     payload is stored beside them anyway, and they must outlive a rotation of the secret.
 
     Attributes:
-        key_digest: of the subject and its key, 32 bytes: subjects do not share keys.
+        key_digest: of the claimant and its key, 32 bytes: claimants do not share keys.
         request_digest: of what the request asks for, 32 bytes.
     """
 
@@ -38,11 +38,18 @@ class Claim(msgspec.Struct, frozen=True):
     request_digest: bytes
 
 
-def claim_of(subject: str, key: str, *, canonical_sha256: bytes, expires_in: float | None) -> Claim:
-    """The claim of a subject's request to seal the payload of this digest for ``expires_in`` seconds."""
-    owner = subject.encode()
+class Claimant(NamedTuple):
+    """Whose a key is: a subject, as its issuer names it."""
+
+    issuer: str
+    subject: str
+
+
+def claim_of(claimant: Claimant, key: str, *, canonical_sha256: bytes, expires_in: float | None) -> Claim:
+    """The claim of a request to seal the payload of this digest for ``expires_in`` seconds."""
+    owner = b"".join(b"%d:%b" % (len(name), name) for name in (part.encode() for part in claimant))
     lifetime = b"" if expires_in is None else float(expires_in).hex().encode()
     return Claim(
-        key_digest=hashlib.sha256(b"%d:%b%b" % (len(owner), owner, key.encode())).digest(),
+        key_digest=hashlib.sha256(owner + key.encode()).digest(),
         request_digest=hashlib.sha256(canonical_sha256 + lifetime).digest(),
     )

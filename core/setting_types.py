@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -15,6 +15,10 @@ from pydantic_settings import NoDecode
 from core.descriptors import most_connections
 from core.sqlite import database_path
 from sigil_native import HmacKey, KeyRing
+
+#: Takes the place of the audit log's path where there shall be none.
+AUDIT_OFF: Final = "off"
+_LARGEST_SECRET_FILE: Final = 1 << 20
 
 
 def _strong(secret: SecretStr) -> SecretStr:
@@ -33,6 +37,27 @@ def lines(secrets: SecretStr) -> list[str]:
     # Not splitlines(): a secret may hold any character but the newline, and the command agrees.
     text = secrets.get_secret_value().replace("\r\n", "\n")
     return [line for line in text.split("\n") if line]
+
+
+def secret_from_file(path: Path) -> str:
+    """The secret that a file holds; one newline at its end is no part of it.
+
+    Raises:
+        ValueError: saying what is wrong with the file.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_SECRET_FILE + 1)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    if len(content) > _LARGEST_SECRET_FILE:
+        raise ValueError(f"the file is larger than {_LARGEST_SECRET_FILE} bytes")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ValueError("the file is not UTF-8 text") from None
+    # Editors and `echo` end a file with a newline.
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _readable_key_ring(path: Path) -> Path:
@@ -62,6 +87,15 @@ def _folder(path: Path) -> Path:
     if not nearest.is_dir():
         raise ValueError("not a folder, nor inside of one")
     return path
+
+
+def _audit_place(place: str) -> str:
+    """The path of a file, or ``off``."""
+    if place != AUDIT_OFF:
+        if Path(place).is_dir():
+            raise ValueError("a folder; a file is expected")
+        _folder(Path(place).parent)
+    return place
 
 
 def _absolute_url(url: str) -> str:
@@ -116,6 +150,7 @@ StrongSecrets = Annotated[SecretStr, AfterValidator(_all_strong)]
 KeyRingFile = Annotated[Path, AfterValidator(_readable_key_ring)]
 SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
 Folder = Annotated[Path, AfterValidator(_folder)]
+AuditPlace = Annotated[str, AfterValidator(_audit_place)]
 AbsoluteUrl = Annotated[str, AfterValidator(_absolute_url)]
 ConnectionCount = Annotated[int, AfterValidator(_connection_count)]
 CertificateBundle = Annotated[Path, AfterValidator(_certificates)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,8 +29,10 @@ from core.issuers import (
     RemoteIssuer,
 )
 from core.setting_types import (
+    AUDIT_OFF,
     COMMA_SEPARATED,
     AbsoluteUrl,
+    AuditPlace,
     CertificateBundle,
     ConnectionCount,
     Folder,
@@ -39,7 +43,9 @@ from core.setting_types import (
     is_loopback,
     is_protected,
     lines,
+    secret_from_file,
 )
+from sigil_native import KeyRing, SigilError
 
 #: sysexits.h: EX_CONFIG.
 EXIT_CODE: Final = 78
@@ -51,8 +57,12 @@ _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
 #: Of the one issuer that these names describe.
 _JWT_OPTIONS: Final = ("JWT_ALGORITHMS", "JWT_TENANT_CLAIMS", "JWT_ROLE_CLAIMS", "JWT_LEEWAY")
 #: Those that may stand in a file.
-_FILE_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS", "JWT_ISSUERS")
-_LONGEST_SECRET_FILE: Final = 1 << 20
+_FILE_NAMES: Final = (
+    "SPIRAL_EVENT_SECRET",
+    "SPIRAL_EVENT_SECRET_PREVIOUS",
+    "SIGIL_AUDIT_SECRET",
+    "JWT_ISSUERS",
+)
 
 
 _KeySets = str | tuple[RemoteIssuer, ...] | None
@@ -126,6 +136,9 @@ class Settings(BaseSettings):
         default=KeyLimits().per_tenant, ge=1000, le=100_000_000, validation_alias="SIGIL_IDEMPOTENCY_KEYS"
     )
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
+    audit: AuditPlace | None = Field(default=None, validation_alias="SIGIL_AUDIT")
+    audit_secret: StrongSecret | None = Field(default=None, validation_alias="SIGIL_AUDIT_SECRET")
+    audit_failure: Literal["closed", "open"] = Field(default="closed", validation_alias="SIGIL_AUDIT_FAILURE")
 
     @field_validator("jwt_jwks_uri", "jwt_issuers")
     @classmethod
@@ -177,6 +190,18 @@ class Settings(BaseSettings):
         )
 
     @property
+    def audit_file(self) -> Path | None:
+        """Where the audit log is, by default a file of the data folder; None where it is switched off."""
+        if self.audit == AUDIT_OFF:
+            return None
+        return Path(self.audit) if self.audit else self.data_dir / "audit.jsonl"
+
+    def digest(self) -> str:
+        """SHA-256 of all settings that are no secrets: another digest, other settings."""
+        public = self.model_dump(mode="json", exclude={"event_secret", "previous_secrets", "audit_secret"})
+        return hashlib.sha256(sigil_native.canonicalize(public)).hexdigest()
+
+    @property
     def secrets_to_verify_with(self) -> list[str]:
         """The secrets of earlier rotations."""
         return lines(self.previous_secrets)
@@ -208,6 +233,8 @@ def load_settings(environment: str | None = None) -> Settings:
     given = {name: value for name, value in {**os.environ, **values}.items() if value}
     problems += _contradictions(given)
     problems += _jwt_contradictions(given)
+    if settings is not None:
+        problems += _shared_secrets(settings)
     problems += _unknown_names(os.environ)
     if problems or settings is None:
         raise SettingsError(problems)
@@ -230,15 +257,9 @@ def _values_from_files(environ: Mapping[str, str]) -> tuple[dict[str, Any], list
             problems.append(f"{name}_FILE: {name} is set too; set one of them")
             continue
         try:
-            with Path(path).open("rb") as file:
-                text = file.read(_LONGEST_SECRET_FILE).decode()
-        except OSError as error:
-            problems.append(f"{name}_FILE: the file cannot be read: {error.strerror}")
-        except UnicodeDecodeError:
-            problems.append(f"{name}_FILE: the file is not UTF-8 text")
-        else:
-            # Editors and `echo` end a file with a newline that is no part of the secret.
-            values[name] = text.removesuffix("\n").removesuffix("\r")
+            values[name] = secret_from_file(Path(path))
+        except ValueError as error:
+            problems.append(f"{name}_FILE: {error}")
     return values, problems
 
 
@@ -254,6 +275,9 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
     if not development:
         if not has_secret and "SIGIL_KEYRING" not in given:
             problems.append("SPIRAL_EVENT_SECRET: required (or SPIRAL_EVENT_SECRET_FILE, or SIGIL_KEYRING)")
+        has_audit_secret = "SIGIL_AUDIT_SECRET" in given or "SIGIL_AUDIT_SECRET_FILE" in given
+        if not has_audit_secret and given.get("SIGIL_AUDIT") != AUDIT_OFF:
+            problems.append("SIGIL_AUDIT_SECRET: required (or SIGIL_AUDIT_SECRET_FILE, or SIGIL_AUDIT=off)")
         if sigil_native.backend != "native":
             problems.append("SIGIL_NATIVE_PURE: the pure backend is not for production; unset this")
     if development and not is_loopback(given.get("SIGIL_HOST", "127.0.0.1")):
@@ -261,6 +285,24 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
     if "SIGIL_MAX_CONNECTIONS" not in given and most_connections() < 1:
         problems.append("SIGIL_MAX_CONNECTIONS: the limit of open files (ulimit -Hn) leaves room for none")
     return problems
+
+
+def _shared_secrets(settings: Settings) -> list[str]:
+    """Who checks the audit log must not be able to make sigils, nor the other way round."""
+    if settings.audit_secret is None:
+        return []
+    # Equal secrets have equal key ids.
+    audit_key = KeyRing().add(settings.audit_secret.get_secret_value())
+    sealing_keys: set[int] = set()
+    if settings.key_ring is not None:
+        # Changed since it was checked: whoever uses it will say so.
+        with contextlib.suppress(OSError, SigilError):
+            keys = KeyRing.load(settings.key_ring).keys()
+            sealing_keys.update(key.key_id for key in keys)
+    if settings.event_secret is not None:
+        sealing_keys.add(KeyRing().add(settings.event_secret.get_secret_value()))
+    sealing_keys.update(KeyRing().add(secret) for secret in settings.secrets_to_verify_with)
+    return ["SIGIL_AUDIT_SECRET: must not be a secret that seals"] if audit_key in sealing_keys else []
 
 
 def _jwt_contradictions(given: Mapping[str, str]) -> list[str]:

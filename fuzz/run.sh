@@ -5,7 +5,7 @@ seconds=$1
 cd "$(dirname "$0")/.."
 folder=build/fuzz
 mkdir -p "$folder"
-sources=(sigil_native/csrc/json_*.cpp sigil_native/csrc/number.cpp sigil_native/csrc/{base64url,sigil_format}.cpp)
+sources=(sigil_native/csrc/json_*.cpp sigil_native/csrc/number.cpp sigil_native/csrc/{audit_line,base64url,sigil_format}.cpp)
 pids=()
 for target in fuzz/fuzz_*.cpp; do
   name=$(basename "$target" .cpp)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from sigil_native.errors import (
+    AuditFormatError,
     ByteOrderMarkError,
     CanonicalizationError,
     DocumentTooLargeError,
@@ -46,6 +47,7 @@ TYPE_CHECKING = False  # importing typing would take longer than the rest of thi
 if TYPE_CHECKING:
     from typing import Final, Literal
 
+    from sigil_native._audit_records import AuditFault, AuditLine
     from sigil_native._keyinfo import KeyInfo
 
 _wanted = os.environ.get("SIGIL_NATIVE_PURE", "")
@@ -59,6 +61,7 @@ _wants_pure = _wanted == "1"
 backend: Final[Literal["native", "pure"]] = "pure" if _wants_pure else "native"
 
 if TYPE_CHECKING or _wants_pure:
+    from sigil_native._pure.audit import AuditChain, AuditVerifier, read_audit_line
     from sigil_native._pure.canonical import canonicalize, canonicalize_json
     from sigil_native._pure.codec import SigilCodec
     from sigil_native._pure.hashing import HmacKey
@@ -67,6 +70,7 @@ if TYPE_CHECKING or _wants_pure:
     from sigil_native._pure.signature import sign_event, verify_event
 else:
     try:
+        from sigil_native._audit import AuditChain, read_audit_line
         from sigil_native._canonical_text import canonicalize_json
         from sigil_native._canonical_values import canonicalize
         from sigil_native._codec import SigilCodec
@@ -84,19 +88,33 @@ else:
         ) from error
 
 
-def __getattr__(name: str) -> object:
-    # KeyInfo is a NamedTuple, and so needs typing.
-    if name == "KeyInfo":
-        from sigil_native._keyinfo import KeyInfo as Info  # noqa: PLC0415
+#: What needs typing, which takes longer to import than the rest, and where it is.
+_LATE: Final = {
+    "AuditFault": "_audit_records",
+    "AuditLine": "_audit_records",
+    "AuditVerifier": "_audit_native",
+    "KeyInfo": "_keyinfo",
+}
 
-        globals()[name] = Info
-        return Info
+
+def __getattr__(name: str) -> object:
+    if name in _LATE:
+        from importlib import import_module  # noqa: PLC0415
+
+        found: object = getattr(import_module(f"sigil_native.{_LATE[name]}"), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __version__: Final = "0.1.0"
 
 __all__ = [
+    "AuditChain",
+    "AuditFault",
+    "AuditFormatError",
+    "AuditLine",
+    "AuditVerifier",
     "ByteOrderMarkError",
     "CanonicalizationError",
     "DocumentTooLargeError",
@@ -137,6 +155,7 @@ __all__ = [
     "backend",
     "canonicalize",
     "canonicalize_json",
+    "read_audit_line",
     "sign_event",
     "verify_event",
 ]

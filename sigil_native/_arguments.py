@@ -8,9 +8,11 @@ from sigil_native._constants import (
     KEY_STATES,
     MAX_DEPTH_CEILING,
     MAX_EXPIRY_MS,
+    MAX_SAFE_INTEGER,
     MAX_TENANT_SIZE,
     MIN_SECRET_SIZE,
     SIGNED_TEXTS,
+    TAG_SIZE,
 )
 from sigil_native.errors import (
     InvalidExpiryError,
@@ -248,3 +250,48 @@ def key_id_number(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"key_id must be int, not {_type_name(value)}")
     return value
+
+
+def audit_position(sequence: object, tag: object) -> tuple[int, bytes]:
+    """A line's place in an audit chain: its sequence number and its tag, 0 and zeros before the first.
+
+    Raises:
+        TypeError: a wrong type.
+        InvalidOptionError: out of range, or only one of both says that there is no line.
+    """
+    if not isinstance(sequence, int) or isinstance(sequence, bool):
+        raise TypeError(f"sequence must be int, not {_type_name(sequence)}")
+    if not 0 <= sequence <= MAX_SAFE_INTEGER:
+        raise InvalidOptionError("sequence must be between 0 and 2^53-1")
+    raw = readable_bytes(tag, "the tag").tobytes()
+    if len(raw) != TAG_SIZE:
+        raise InvalidOptionError(f"a tag has {TAG_SIZE} bytes")
+    if (sequence == 0) != (raw == bytes(TAG_SIZE)):
+        raise InvalidOptionError("sequence 0, and no other, goes with a tag of zeros")
+    return sequence, raw
+
+
+def audit_members(members: object) -> dict[object, object]:
+    """The members of an audit line.
+
+    Raises:
+        TypeError: not a mapping.
+    """
+    if isinstance(members, dict):
+        return members
+    from collections.abc import Mapping as Kind  # noqa: PLC0415 - here, for what is rare
+
+    if not isinstance(members, Kind):
+        raise TypeError(f"members must be a mapping, not {_type_name(members)}")
+    return dict(members)
+
+
+def audit_batch(batch: object) -> list[object]:
+    """The lines of a group, each given by its members.
+
+    Raises:
+        TypeError: not an iterable, or one mapping where several are meant.
+    """
+    if isinstance(batch, (str, bytes, bytearray, memoryview, dict)):
+        raise TypeError(f"batch must be an iterable of mappings, not {_type_name(batch)}")
+    return list(batch)  # type: ignore[call-overload, no-any-return]

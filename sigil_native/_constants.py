@@ -36,3 +36,14 @@ FORMS: Final = ("text", "strand", "token", "binary")
 KEY_STATES: Final = ("active", "verify-only", "revoked")
 INTEGER_MODES: Final = ("safe", "exact")
 SIGNED_TEXTS: Final = ("jcs", "json-stringify")
+
+#: What a begin line of an audit log names as its format.
+AUDIT_FORMAT: Final = "sigil-audit/1"
+HKDF_AUDIT_INFO: Final = b"audit"
+HKDF_AUDIT_KEY_ID_INFO: Final = b"audit-key-id"
+#: Longest line of an audit log, its newline included.
+MAX_AUDIT_LINE: Final = 65_536
+#: ``,"chain":"``, 43 characters and ``"}``, which end each line.
+AUDIT_CHAIN_SIZE: Final = 55
+#: Names of members that the chain writes itself.
+AUDIT_RESERVED: Final = ("seq", "chain", "format", "key_id", "previous")

@@ -29,6 +29,7 @@ cdef extern from "sigil_format.h" namespace "sigil" nogil:
     const char* format_problem_name(FormatProblem problem)
     FormatProblem parse_sigil(const uint8_t* data, size_t size, cbool binary_allowed, ParsedSigil& out)
     cbool read_base64url(const uint8_t* text, size_t size, uint8_t* out)
+    cbool has_unused_bits(const uint8_t* text, size_t size)
     size_t base64url_decoded_size(size_t characters)
     uint8_t* write_base64url(const uint8_t* bytes, size_t size, uint8_t* out)
     uint8_t* write_text(const uint8_t* sigil, uint8_t* out)
@@ -206,3 +207,7 @@ cdef uint8_t* spell_strand(const uint8_t* sigil, uint8_t* out) noexcept nogil:
 
 cdef uint8_t* spell_base64url(const uint8_t* data, size_t size, uint8_t* out) noexcept nogil:
     return write_base64url(data, size, out)
+
+
+cdef bint unspell_base64url(const uint8_t* text, size_t size, uint8_t* out) noexcept nogil:
+    return read_base64url(text, size, out) and not has_unused_bits(text, size)

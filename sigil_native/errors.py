@@ -361,3 +361,35 @@ class SigilExpiredError(VerificationError):
 
     code = "expired"
     _text = "expired"
+
+
+# -- audit logs ----------------------------------------------------------------
+
+
+class AuditFormatError(SigilError):
+    """A line is not of an audit log, or cannot become one.
+
+    Attributes:
+        problem: the first thing found wrong; a key of the table below.
+    """
+
+    code = "audit_format"
+
+    _TEXTS: ClassVar[dict[str, str]] = {
+        # The names of the first five are those of csrc/audit_line.h.
+        "too_large": "the line is longer than 64 KiB",
+        "shape": "not a line of an audit log",
+        "sequence": "the sequence number is not one from 1 to 2^53-1",
+        "chain": "the chain is not 32 bytes in base64url",
+        "begin": "a begin line of another format",
+        "reserved": "seq, chain, format, key_id and previous are the chain's own members",
+        "not_begun": "a chain starts with a begin line",
+        "used_up": "all sequence numbers are used up",
+    }
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self._TEXTS[self.problem]

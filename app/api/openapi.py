@@ -139,7 +139,14 @@ def _encode() -> _Schema:
         "Seal a payload and keep its record.",
         "sigil:encode",
         {"201": created},
-        (*_BODY_PROBLEMS, *_KEY_PROBLEMS, *_WITHHELD, *_STORE_PROBLEMS, "no_active_key"),
+        (
+            *_BODY_PROBLEMS,
+            *_KEY_PROBLEMS,
+            *_WITHHELD,
+            *_STORE_PROBLEMS,
+            "audit_unavailable",
+            "no_active_key",
+        ),
         parameters=[_IDEMPOTENCY_PARAMETER],
         body="EncodeRequest",
     )
@@ -151,7 +158,7 @@ def _verify() -> _Schema:
         "Judge a sigil and a payload. A sigil that does not hold is an answer, not an error.",
         "sigil:verify",
         {"200": _answer("The verdict.", "VerifyAnswer")},
-        _BODY_PROBLEMS,
+        (*_BODY_PROBLEMS, "audit_unavailable"),
         body="VerifyRequest",
     )
 
@@ -184,7 +191,7 @@ def _revoke() -> _Schema:
         "Revoke a record. The first reason stays.",
         "sigil:revoke",
         {"200": _answer("The record as it stands.", "SigilRecord")},
-        (*_BODY_PROBLEMS, "not_found", "record_corrupt", *_STORE_PROBLEMS),
+        (*_BODY_PROBLEMS, "not_found", "record_corrupt", *_STORE_PROBLEMS, "audit_unavailable"),
         parameters=[_ID_PARAMETER],
         body="RevokeRequest",
     )

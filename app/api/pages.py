@@ -17,6 +17,7 @@ from app.authentication.bearer import Authenticator
 from app.http.context import Context
 from app.http.problems import ProblemError
 from app.http.replies import Reply, json_reply
+from core.audit import Audit
 from core.engine import Engine
 from core.errors import DomainError
 from sigil_native import SigilError
@@ -27,8 +28,11 @@ _PROBE_SECONDS: Final = 1.0
 class ServiceRoutes:
     """What needs no token: health, readiness and the API's description."""
 
-    def __init__(self, engine: Engine, authenticator: Authenticator, is_stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, engine: Engine, authenticator: Authenticator, audit: Audit, is_stopping: Callable[[], bool]
+    ) -> None:
         self._engine = engine
+        self._audit = audit
         self._authenticator = authenticator
         self._is_stopping = is_stopping
         self._probing = asyncio.Lock()
@@ -58,10 +62,11 @@ class ServiceRoutes:
                 self._probe_again_at = time.monotonic() + _PROBE_SECONDS
         if self._trouble is not None:
             raise ProblemError("not_ready", self._trouble, headers=((b"retry-after", b"2"),))
-        return json_reply(200, Readiness("ready", "ok", "ok"))
+        return json_reply(200, Readiness("ready", "ok", "ok", self._audit.condition))
 
     async def _probe(self) -> str | None:
         try:
+            self._audit.check()
             await self._engine.probe()
             await self._authenticator.check()
         except (DomainError, SigilError) as error:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from core.audit import AuditCondition
 from core.engine import LONGEST_REASON
 from core.records import Record, Status
+from core.timestamps import timestamp
 from core.verdict import KeyAspect, RevocationAspect, SignatureAspect, TimeAspect, Verdict
 from sigil_native import Sigil
 
@@ -114,12 +115,7 @@ class Readiness(msgspec.Struct, frozen=True):
     status: Literal["ready"]
     store: Literal["ok"]
     keys: Literal["ok"]
-
-
-def timestamp(milliseconds: int) -> str:
-    """Milliseconds since the Unix epoch in RFC 3339."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    audit: AuditCondition
 
 
 def _timestamp_or_none(milliseconds: int | None) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -25,7 +27,10 @@ from app.http.context import Context
 from app.http.idempotency import idempotency_key
 from app.http.problems import ProblemError
 from app.http.replies import Reply, json_reply
+from core.audit import Audit, AuditEvent, Member
 from core.engine import Engine, now_ms
+from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifiableError
+from core.idempotency import Claimant
 from core.records import CanonicalJson, Status
 from sigil_native import canonicalize_json
 
@@ -48,9 +53,10 @@ _revoke_request = msgspec.json.Decoder(RevokeRequest)
 class SigilRoutes:
     """The verbs over HTTP."""
 
-    def __init__(self, engine: Engine, access: Access, body_limits: BodyLimits) -> None:
+    def __init__(self, engine: Engine, access: Access, audit: Audit, body_limits: BodyLimits) -> None:
         self._engine = engine
         self._access = access
+        self._audit = audit
         self._body_limits = body_limits
 
     def routes(self) -> list[Route]:
@@ -75,14 +81,27 @@ class SigilRoutes:
         request = await self._body(context, _encode_request)
         payload = _payload(request.data)
         replayed = False
+        self._audit.check()
         if key is None:
             record = await self._engine.encode(
                 caller.tenant, caller.subject, payload, expires_in=request.expires_in
             )
         else:
-            record, replayed = await self._engine.encode_once(
-                caller.tenant, caller.subject, payload, expires_in=request.expires_in, key=key
-            )
+            with self._noting(context, None):
+                record, replayed = await self._engine.encode_once(
+                    caller.tenant,
+                    Claimant(caller.issuer, caller.subject),
+                    payload,
+                    expires_in=request.expires_in,
+                    key=key,
+                )
+        await self._audited(
+            context,
+            "sigil.encoded",
+            sigil_id=record.id,
+            sealing_key=f"{record.key_id:08x}",
+            replayed=replayed or None,
+        )
         location = (b"location", f"{BASE}/{record.id}".encode())
         headers = (location, _REPLAYED) if replayed else (location,)
         return json_reply(201, record_answer(record, now_ms()), headers)
@@ -92,16 +111,28 @@ class SigilRoutes:
         caller = context.caller
         request = await self._body(context, _verify_request)
         payload = None if request.data is msgspec.UNSET else _payload(request.data)
+        self._audit.check()
         verdict = await self._engine.verify(caller.tenant, request.sigil, payload)
+        claimed = verdict.sigil
+        await self._audited(
+            context,
+            "sigil.verified",
+            valid=verdict.valid,
+            reason=verdict.reason,
+            # Where the signature does not hold these are what was claimed.
+            sigil_id=None if claimed is None else claimed.id,
+            sealing_key=None if claimed is None else f"{claimed.key_id:08x}",
+        )
         return json_reply(200, verify_answer(verdict))
 
     async def list(self, context: Context) -> Reply:
         """The tenant's records, newest first."""
         caller = context.caller
         query = _query(context, {"limit", "cursor", "status"})
-        page = await self._engine.list(
-            caller.tenant, limit=_limit(query), cursor=query.get("cursor"), status=_status(query)
-        )
+        with self._noting(context, None):
+            page = await self._engine.list(
+                caller.tenant, limit=_limit(query), cursor=query.get("cursor"), status=_status(query)
+            )
         now = now_ms()
         shown = [record_answer(record, now) for record in page.records]
         return json_reply(200, SigilPage(shown, page.next_cursor))
@@ -110,17 +141,51 @@ class SigilRoutes:
         """One record with its payload."""
         caller = context.caller
         _query(context, set())
-        record, sigil = await self._engine.get(caller.tenant, _record_id(context))
+        with self._noting(context, record_id := _record_id(context)):
+            record, sigil = await self._engine.get(caller.tenant, record_id)
         return json_reply(200, record_with_data(record, sigil, now_ms()))
 
     async def revoke(self, context: Context) -> Reply:
         """Revoke a record; the first time counts."""
         caller = context.caller
         request = await self._body(context, _revoke_request)
-        record = await self._engine.revoke(
-            caller.tenant, caller.subject, _record_id(context), reason=request.reason
+        self._audit.check()
+        with self._noting(context, record_id := _record_id(context)):
+            record = await self._engine.revoke(
+                caller.tenant, caller.subject, record_id, reason=request.reason
+            )
+        shown = record_answer(record, now_ms())
+        await self._audited(
+            context,
+            "sigil.revoked",
+            sigil_id=record.id,
+            # The first time's, as the record has them: a second revocation changes nothing.
+            revoked_at=shown.revoked_at,
+            revoked_by=shown.revoked_by,
         )
-        return json_reply(200, record_answer(record, now_ms()))
+        return json_reply(200, shown)
+
+    async def _audited(self, context: Context, event: AuditEvent, **members: Member) -> None:
+        """Audit what the caller did; an answer that the log does not know of must not be given."""
+        request_id = context.request_id.decode()
+        await self._audit.write(event, request_id=request_id, **context.caller.named(), **members)
+
+    @contextlib.contextmanager
+    def _noting(self, context: Context, asked_for: str | None) -> Iterator[None]:
+        """Audit that the caller's tenant has no such record, or that one is not what was sealed."""
+        who = {**context.caller.named(), "peer": context.peer}
+        request_id = context.request_id.decode()
+        try:
+            yield
+        except RecordNotFoundError:
+            self._audit.note("sigil.not_found", request_id=request_id, sigil_id=asked_for, **who)
+            raise
+        except (RecordCorruptError, RecordUnverifiableError) as error:
+            reason = error.cause.partition(":")[0]  # more is for the operator's log
+            self._audit.note(
+                "sigil.withheld", request_id=request_id, sigil_id=error.record_id, reason=reason, **who
+            )
+            raise
 
     async def _body(self, context: Context, decoder: msgspec.json.Decoder[_T]) -> _T:
         """Read a body through the one strict door.

@@ -32,17 +32,21 @@ class Access:
         try:
             caller = await self._authenticator.authenticate(context.authorization)
         except TokenRefusedError as error:
-            self._audit.note("authentication.refused", request_id=request_id, reason=error.reason)
+            self._audit.note(
+                "authentication.refused", request_id=request_id, peer=context.peer, reason=error.reason
+            )
             raise _unauthenticated(context) from None
         except TenantMissingError as error:
-            self._audit.note("authorization.refused", request_id=request_id, reason=error.reason)
+            self._audit.note(
+                "authorization.refused", request_id=request_id, peer=context.peer, reason=error.reason
+            )
             raise ProblemError("forbidden", str(error)) from None
         if role not in caller.roles:
             self._audit.note(
                 "authorization.refused",
                 request_id=request_id,
-                tenant=caller.tenant,
-                subject=caller.subject,
+                peer=context.peer,
+                **caller.named(),
                 reason="role_missing",
                 role=role,
             )

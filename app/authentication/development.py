@@ -32,7 +32,16 @@ class PrivateFileError(Exception):
 
 def event_secret(data_dir: Path) -> str:
     """The secret that seals in development; made when first asked for."""
-    path = data_dir / "development" / "event-secret"
+    return _secret(data_dir, "event-secret")
+
+
+def audit_secret(data_dir: Path) -> str:
+    """The secret of the audit log in development; made when first asked for."""
+    return _secret(data_dir, "audit-secret")
+
+
+def _secret(data_dir: Path, name: str) -> str:
+    path = data_dir / "development" / name
     kept = _kept(path, lambda: secrets.token_urlsafe(48).encode())
     try:
         secret = kept.decode()

@@ -22,11 +22,20 @@ class ClientGoneError(Exception):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """A verified caller, as its token says."""
+    """A verified caller, as its token says.
 
+    Attributes:
+        issuer: who vouches for it: a subject is somebody only together with its issuer.
+    """
+
+    issuer: str
     tenant: str
     subject: str
     roles: frozenset[str]
+
+    def named(self) -> dict[str, str]:
+        """Who this is, for the audit log."""
+        return {"issuer": self.issuer, "tenant": self.tenant, "subject": self.subject}
 
 
 class Context:
@@ -97,6 +106,12 @@ class Context:
         self.scope["extensions"][ABORT]()
         while (await self.receive())["type"] != "http.disconnect":
             pass
+
+    @property
+    def peer(self) -> str | None:
+        """The address at the other end of the connection, which may be a proxy's."""
+        client = self.scope.get("client")
+        return client[0] if client else None
 
     @property
     def caller(self) -> Caller:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from core.errors import (
+    AuditUnavailableError,
     DomainError,
     KeysUnavailableError,
     RecordCorruptError,
@@ -62,6 +63,7 @@ KINDS: Final[dict[str, Kind]] = {
     "internal": Kind(500, "The service failed"),
     "store_unavailable": Kind(503, "The store is unavailable"),
     "store_overloaded": Kind(503, "The store is overloaded"),
+    "audit_unavailable": Kind(503, "The audit log is unavailable"),
     "keys_unavailable": Kind(503, "The keys that tokens are checked with are unavailable"),
     "no_active_key": Kind(503, "No key may sign now"),
     "not_ready": Kind(503, "The service is not ready"),
@@ -151,7 +153,7 @@ def problem_from(error: Exception) -> ProblemError | None:
         problem.detail = error.problem
         problem.pointer = error.pointer
         problem.offset = error.offset
-    elif isinstance(error, StoreUnavailableError | KeysUnavailableError):
+    elif isinstance(error, StoreUnavailableError | AuditUnavailableError | KeysUnavailableError):
         problem.headers = _retry_after(error.retry_after)
     elif isinstance(error, NoActiveKeyError):
         problem.headers = _retry_after(30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 OK: Final = 0
-#: A seal does not hold, or a document or line is not what it must be.
+#: A seal does not hold, a document or line is not what it must be, or an audit log was changed.
 REFUSED: Final = 1
 USAGE: Final = 2
 #: The numbers of sysexits.h.
@@ -19,7 +19,7 @@ TERMINATED: Final = 143
 HELP: Final = """\
 exit status:
   0    all good
-  1    something was refused: a seal that does not hold, a bad document or line
+  1    something was refused: a seal that does not hold, a bad document or line, a changed log
   2    wrong usage
   74   input or output failed: unreadable file, disk full
   78   configuration: no secret, a bad key ring file

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RING: Final = "SIGIL_KEYRING"
 SECRET: Final = "SPIRAL_EVENT_SECRET"  # noqa: S105 - a variable's name
 PREVIOUS: Final = "SPIRAL_EVENT_SECRET_PREVIOUS"
+AUDIT_SECRET: Final = "SIGIL_AUDIT_SECRET"  # noqa: S105 - likewise
 _LARGEST_FILE: Final = 1 << 20
 
 
@@ -96,6 +97,23 @@ def verifying_secrets(option: str | None) -> list[bytes]:
     return [entry.secret for entry in _usable_now(option, time.time())]
 
 
+def audit_secrets(files: list[str]) -> list[bytes]:
+    """The secrets of an audit log: of the files that the command line names, or the environment's.
+
+    Raises:
+        ConfigurationError: there is none, or a file cannot be read.
+    """
+    if files:
+        # A secret given twice is one: nothing is ambiguous.
+        return list(dict.fromkeys(_read_secret(path, "--secret-file") for path in files))
+    given = _variable(AUDIT_SECRET)
+    if given is None:
+        raise ConfigurationError(
+            f"no secret: give --secret-file FILE, or set {AUDIT_SECRET} or {AUDIT_SECRET}_FILE"
+        )
+    return [given.value]
+
+
 def _usable_now(option: str | None, now: float) -> list[KeyEntry]:
     keys = _configured_keys(option)
     ring_of(keys)  # for its checks
@@ -134,10 +152,7 @@ class _Variable(NamedTuple):
 
 
 def _variable(name: str) -> _Variable | None:
-    """The bytes of a variable, or of the file that ``name_FILE`` names; empty is unset.
-
-    One newline at the end of the file is no part of it: editors put it there.
-    """
+    """The bytes of a variable, or of the file that ``name_FILE`` names; empty is unset."""
     value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
     if value and path:
         raise ConfigurationError(f"{name} and {name}_FILE are both set; keep one")
@@ -145,11 +160,16 @@ def _variable(name: str) -> _Variable | None:
         return _Variable(name, os.fsencode(value))
     if not path:
         return None
+    return _Variable(f"{name}_FILE", _read_secret(path, f"{name}_FILE"))
+
+
+def _read_secret(path: str, origin: str) -> bytes:
+    """What a file holds, without one newline at its end: editors put it there."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
     except OSError as error:
-        raise ConfigurationError(f"{name}_FILE: {printable(path)}: {error.strerror}") from None
+        raise ConfigurationError(f"{origin}: {printable(path)}: {error.strerror}") from None
     if len(content) > _LARGEST_FILE:
-        raise ConfigurationError(f"{name}_FILE: {printable(path)}: larger than 1 MiB")
-    return _Variable(f"{name}_FILE", content.removesuffix(b"\n").removesuffix(b"\r"))
+        raise ConfigurationError(f"{origin}: {printable(path)}: larger than 1 MiB")
+    return content.removesuffix(b"\n").removesuffix(b"\r")

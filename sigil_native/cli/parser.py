@@ -19,6 +19,15 @@ Beside the last two, SPIRAL_EVENT_SECRET_PREVIOUS (or _FILE) holds secrets that 
 verify, a line each.
 """
 
+_AUDIT_SECRETS = """\
+secrets, the first that is given:
+  --secret-file FILE        a file that holds one, without its last newline; once for each
+                            secret that the log was written under
+  SIGIL_AUDIT_SECRET        the secret itself, at least 32 bytes
+  SIGIL_AUDIT_SECRET_FILE   a file that holds it
+"""
+_AUDIT_FAULTS = 100
+
 
 class Parser(argparse.ArgumentParser):
     """Complains in one line, as the rest of the command does."""
@@ -44,19 +53,22 @@ def build_parser() -> Parser:
     """The whole command line."""
     parser = Parser(
         prog="sigil",
-        description="Tamper-evident seals for JSON: encode, verify, decode; canonical JSON; keys.",
+        description="Tamper-evident seals for JSON: encode, verify, decode; canonical JSON; keys; logs.",
         epilog=f"{_SECRETS}\n{exits.HELP}",
     )
     parser.add_argument("--version", action="version", version=f"sigil {__version__} ({backend} backend)")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_keygen, _canon, _encode, _verify, _decode, _sign, _strand):
+    for add in (_keygen, _canon, _encode, _verify, _decode, _sign, _strand, _audit):
         add(commands)
     return parser
 
 
-def _add(commands: Any, name: str, run: str, text: str, *, secrets: bool = False) -> Parser:
+def _add(
+    commands: Any, name: str, run: str, text: str, *, secrets: bool = False, secrets_help: str = ""
+) -> Parser:
     """A command; ``run`` is the function that does it, as module:function."""
-    epilog = f"{_SECRETS}\n{exits.HELP}" if secrets else exits.HELP
+    secrets_help = _SECRETS if secrets else secrets_help
+    epilog = f"{secrets_help}\n{exits.HELP}" if secrets_help else exits.HELP
     command: Parser = commands.add_parser(name, help=text.partition("\n")[0], description=text, epilog=epilog)
     command.set_defaults(run=run)
     if secrets:
@@ -104,6 +116,10 @@ def _stream_options(command: Parser, lines: str) -> None:
         metavar="SIZE",
         help="with --ndjson, refuse longer lines (default 64MiB)",
     )
+    _no_progress(command)
+
+
+def _no_progress(command: Parser) -> None:
     command.add_argument("--no-progress", dest="progress", action="store_false", help="no progress bar")
 
 
@@ -257,3 +273,50 @@ def _sign(commands: Any) -> None:
     _output(command)
     _json(command)
     _json_options(command)
+
+
+def _audit(commands: Any) -> None:
+    text = "check audit logs"
+    group: Parser = commands.add_parser("audit", help=text, description=text, epilog=exits.HELP)
+    actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
+    command = _add(
+        actions,
+        "verify",
+        "sigil_native.cli.audit:verify",
+        "check that nobody changed an audit log\n\n"
+        "The files are parts of one log, the oldest first. Each fault is named with its file, line and\n"
+        "sequence number. A tail that was cut off is found with --last alone.",
+        secrets_help=_AUDIT_SECRETS,
+    )
+    # As complaints name it.
+    command.set_defaults(command="audit verify")
+    command.add_argument("operands", nargs="*", metavar="FILE", help="standard input if absent or -")
+    command.add_argument(
+        "--secret-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a secret of the log; may be repeated",
+    )
+    command.add_argument(
+        "--last",
+        type=values.audit_place,
+        metavar="SEQ:TAG",
+        help="a line that the log must reach, as known from elsewhere",
+    )
+    command.add_argument(
+        "--after",
+        type=values.audit_place,
+        metavar="SEQ:TAG",
+        help="the line that the log must follow: the last of an earlier check",
+    )
+    command.add_argument(
+        "--max-faults",
+        type=values.count,
+        default=_AUDIT_FAULTS,
+        metavar="N",
+        help=f"name so many faults, and count the others (default {_AUDIT_FAULTS})",
+    )
+    _output(command)
+    _json(command)
+    _no_progress(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import math
 import re
 from datetime import datetime
@@ -48,3 +49,21 @@ def size(text: str) -> int:
     if not match or int(match[1]) == 0:
         raise argparse.ArgumentTypeError("not a size such as 65536, 64KiB, 64MiB or 1GiB")
     return int(match[1]) * _BYTES[match[2]]
+
+
+def count(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not re.fullmatch("[0-9]{1,15}", text):
+        raise argparse.ArgumentTypeError("not a whole number")
+    return int(text)
+
+
+def audit_place(text: str) -> tuple[int, bytes]:
+    """Sequence number and tag of a line of an audit log, ``1000:`` and 43 characters of base64url."""
+    match = re.fullmatch("([0-9]{1,16}):([A-Za-z0-9_-]{43})", text)
+    tag = base64.urlsafe_b64decode(f"{match[2]}=") if match else b""
+    if not match or base64.urlsafe_b64encode(tag).decode() != f"{match[2]}=":
+        raise argparse.ArgumentTypeError(
+            "not a line's place such as 1000:TAG, with 43 characters of base64url"
+        )
+    return int(match[1]), tag

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sigil_native import KeyRing, SigilCodec
+from tests.service.audits import faults, lines
 from tests.service.running import SIGILS, Service
 
 SECRET = "a secret that survives every crash of all"
@@ -115,7 +116,7 @@ def test_a_stop_under_load_is_orderly(tmp_path: Path) -> None:
 def check(
     service: Service, token: str, sealed: dict[str, tuple[str, Any]], revoked: set[str], chance: random.Random
 ) -> None:
-    """All that was acknowledged is in the database; a sample through the service as well."""
+    """All that was acknowledged is in database and audit log; a sample through the service as well."""
     path = service.data_dir / "sigils.db"
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -131,6 +132,11 @@ def check(
         assert json.loads(payload) == data
         codec.verify_json(sigil, payload, tenant="acme")
         assert record_id not in revoked or revoked_at is not None
+    log = service.data_dir / "audit.jsonl"
+    assert faults([log], (service.data_dir / "development" / "audit-secret").read_text()) == []
+    audited = {(line["event"], line.get("sigil_id")) for line in lines(log)}
+    assert {("sigil.encoded", record_id) for record_id in sealed} <= audited
+    assert {("sigil.revoked", record_id) for record_id in revoked} <= audited
     for record_id in chance.sample(sorted(sealed), min(20, len(sealed))):
         answer = service.call("GET", f"{SIGILS}/{record_id}", token=token)
         assert answer.json["data"] == sealed[record_id][1]

@@ -77,7 +77,12 @@ def test_paths(service: Service, path: str) -> None:
 def test_health(service: Service) -> None:
     """Health and readiness need no token."""
     assert service.call("GET", "/healthz").json == {"status": "ok"}
-    assert service.call("GET", "/readyz").json == {"status": "ready", "store": "ok", "keys": "ok"}
+    assert service.call("GET", "/readyz").json == {
+        "status": "ready",
+        "store": "ok",
+        "keys": "ok",
+        "audit": "ok",
+    }
     assert service.call("HEAD", "/readyz").status == 200
 
 
@@ -141,7 +146,7 @@ def test_database_deleted(new_service: Callable[..., Service]) -> None:
 
 def test_full_disk(new_service: Callable[..., Service]) -> None:
     """On a full disk encodes get 503 and readiness says so, reads go on; then everything works again."""
-    service = new_service().start()
+    service = new_service(SIGIL_AUDIT_FAILURE="open").start()
     token = service.token()
     kept = service.encode({"a": 1}, token=token)
     unlimited = resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))

@@ -29,7 +29,7 @@ ISSUERS: list[dict[str, object]] = [
         "leeway": 0,
     },
 ]
-WITHOUT_JWT = {"SPIRAL_EVENT_SECRET": SECRET}
+WITHOUT_JWT = {"SPIRAL_EVENT_SECRET": SECRET, "SIGIL_AUDIT_SECRET": "a" * 32}
 
 
 def issuers(**changes: object) -> str:

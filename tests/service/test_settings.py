@@ -12,6 +12,7 @@ import pytest
 from core.descriptors import most_connections
 from core.keys import ring_from
 from core.settings import Settings, SettingsError, load_settings, names
+from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import REPOSITORY, clean_environment
 
 SECRET = "correct horse battery staple, twice over"
@@ -20,6 +21,7 @@ GOOD = {
     "JWT_ISSUER": "https://issuer.example",
     "JWT_AUDIENCE": "sigil",
     "JWT_JWKS_URI": "https://issuer.example/jwks",
+    "SIGIL_AUDIT_SECRET": "another secret, for the audit log alone",
 }
 
 
@@ -52,6 +54,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not settings.is_development
     assert (settings.host, settings.port, settings.max_body_bytes) == ("127.0.0.1", 8080, 1 << 20)
     assert settings.store_url == "sqlite:///data/sigils.db"
+    assert (settings.audit_file, settings.audit_failure) == (Path("data/audit.jsonl"), "closed")
     assert (settings.idempotency_seconds, settings.idempotency_keys) == (86_400, 1_000_000)
     assert len(ring_from(settings)) == 1
 
@@ -74,6 +77,7 @@ def test_all_mistakes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert named == [
         "JWT_AUDIENCE",
         "JWT_JWKS_URI",
+        "SIGIL_AUDIT_SECRET",
         "SIGIL_IDEMPOTENCY_KEYS",
         "SIGIL_IDEMPOTENCY_SECONDS",
         "SIGIL_MAX_BODY_BYTES",
@@ -153,14 +157,16 @@ def test_secret_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_secret_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file that is missing, not text, or too short a secret is a mistake like any other."""
-    binary, short = tmp_path / "binary", tmp_path / "short"
+    binary, short, large = tmp_path / "binary", tmp_path / "short", tmp_path / "large"
     binary.write_bytes(b"\xff" * 40)
     short.write_text("short")
+    large.write_bytes(b"\xc3\xa9" * (1 << 19) + b"\n")
     others = {name: value for name, value in GOOD.items() if name != "SPIRAL_EVENT_SECRET"}
     for path, said in (
         (tmp_path / "none", "No such file"),
         (binary, "not UTF-8"),
         (short, "at least 32 bytes"),
+        (large, "larger than 1048576 bytes"),
     ):
         found = problems(monkeypatch, **others, SPIRAL_EVENT_SECRET_FILE=str(path))
         assert any(said in problem for problem in found), found
@@ -174,6 +180,52 @@ def test_previous_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [key.state for key in keys] == ["active", "verify-only", "verify-only"]
     found = problems(monkeypatch, **GOOD, SPIRAL_EVENT_SECRET_PREVIOUS="a" * 32 + "\nweak")
     assert found == ["SPIRAL_EVENT_SECRET_PREVIOUS: a secret has at least 32 bytes, this one has 4"]
+
+
+def test_audit_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The audit log's secret is as strong as others, may come from a file, and seals nothing."""
+    others = {name: value for name, value in GOOD.items() if name != "SIGIL_AUDIT_SECRET"}
+    assert problems(monkeypatch, **others) == [
+        "SIGIL_AUDIT_SECRET: required (or SIGIL_AUDIT_SECRET_FILE, or SIGIL_AUDIT=off)"
+    ]
+    weak = problems(monkeypatch, **others, SIGIL_AUDIT_SECRET="weak")
+    assert weak == ["SIGIL_AUDIT_SECRET: a secret has at least 32 bytes, this one has 4"]
+    monkeypatch.delenv("SIGIL_AUDIT_SECRET")
+    path = tmp_path / "secret"
+    path.write_text("a" * 32 + "\n")
+    settings = load(monkeypatch, **others, SIGIL_AUDIT_SECRET_FILE=str(path))
+    assert settings.audit_secret is not None
+    assert settings.audit_secret.get_secret_value() == "a" * 32
+    monkeypatch.delenv("SIGIL_AUDIT_SECRET_FILE")
+    assert load(monkeypatch, **others, SIGIL_AUDIT="off").audit_file is None
+
+
+def test_audit_secret_that_seals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever checks the audit log must not be able to make sigils, of any key in use."""
+    others = {name: value for name, value in GOOD.items() if name != "SPIRAL_EVENT_SECRET"}
+    shared = "SIGIL_AUDIT_SECRET: must not be a secret that seals"
+    secret = GOOD["SIGIL_AUDIT_SECRET"]
+    assert problems(monkeypatch, **others, SPIRAL_EVENT_SECRET=secret) == [shared]
+    assert problems(monkeypatch, **GOOD, SPIRAL_EVENT_SECRET_PREVIOUS=f"{'p' * 32}\n{secret}") == [shared]
+    monkeypatch.delenv("SPIRAL_EVENT_SECRET")
+    monkeypatch.delenv("SPIRAL_EVENT_SECRET_PREVIOUS")
+    ring = tmp_path / "ring.json"
+    write_key_ring_file(ring, [KeyEntry(secret.encode(), "verify-only")])
+    assert problems(monkeypatch, **others, SIGIL_KEYRING=str(ring)) == [shared]
+
+
+@pytest.mark.parametrize("place", ["/", "/dev", "/dev/null/audit.jsonl"])
+def test_audit_log_that_cannot_be(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """The audit log's place is one where a file can be."""
+    (problem,) = problems(monkeypatch, **GOOD, SIGIL_AUDIT=place)
+    assert problem.startswith("SIGIL_AUDIT: ")
+
+
+def test_digest_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest tells other settings apart, and nothing of secrets."""
+    digest = load(monkeypatch, **GOOD).digest()
+    assert load(monkeypatch, **GOOD, SPIRAL_EVENT_SECRET_PREVIOUS="p" * 32).digest() == digest
+    assert load(monkeypatch, **GOOD, SIGIL_PORT="1").digest() != digest
 
 
 def test_key_ring_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey
 
 import sigil_native
-from app.authentication.development import DevelopmentIssuer, PrivateFileError, event_secret
+from app.authentication.development import DevelopmentIssuer, PrivateFileError, audit_secret, event_secret
 from app.cli import main
 from tests.service.forge import ISSUER, Forge
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
@@ -58,7 +58,7 @@ def test_secrets_are_kept_and_private(new_service: Callable[..., Service]) -> No
     assert service.stop() == 0
     service.start()
     assert service.verify(record["sigil"], {"a": 1}, token=token)["valid"]
-    for name in ("event-secret", "issuer-key.pem"):
+    for name in ("event-secret", "audit-secret", "issuer-key.pem"):
         path = service.data_dir / "development" / name
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert path.read_text().strip() not in service.log_path.read_text() + service.output_path.read_text()
@@ -76,12 +76,13 @@ def test_open_secret_is_refused(new_service: Callable[..., Service]) -> None:
     assert "chmod 600" in said
 
 
-@pytest.mark.parametrize("name", ["event-secret", "issuer-key.pem"])
+@pytest.mark.parametrize("name", ["event-secret", "audit-secret", "issuer-key.pem"])
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN", b"\xff" * 40])
 def test_damaged_secret(new_service: Callable[..., Service], name: str, content: bytes) -> None:
     """A damaged file of development mode stops the start, and is named in one line."""
     service = new_service()
     event_secret(service.data_dir)
+    audit_secret(service.data_dir)
     DevelopmentIssuer(service.data_dir)
     path = service.data_dir / "development" / name
     path.write_bytes(content)
@@ -202,6 +203,7 @@ def test_production_makes_nothing_up(new_service: Callable[..., Service], forge:
     service = new_service(
         SIGIL_ENVIRONMENT="production",
         SPIRAL_EVENT_SECRET="p" * 32,
+        SIGIL_AUDIT_SECRET="a" * 32,
         JWT_ISSUER=ISSUER,
         JWT_AUDIENCE="sigil",
         JWT_JWKS_URI="https://127.0.0.1:1/jwks",
@@ -248,7 +250,12 @@ def test_stop_finishes_what_runs(half_sent: tuple[Service, socket.socket]) -> No
     assert connection.recv(4096).startswith(b"HTTP/1.1 201 ")
     assert service.wait() == 0
     assert service.logged("stopped")
-    assert {path.name for path in service.data_dir.iterdir()} == {"sigils.db", "development"}
+    assert {path.name for path in service.data_dir.iterdir()} == {
+        "sigils.db",
+        "audit.jsonl",
+        "audit.jsonl.lock",
+        "development",
+    }
 
 
 def test_requests_on_their_way_at_a_stop(half_sent: tuple[Service, socket.socket]) -> None:

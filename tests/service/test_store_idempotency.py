@@ -21,7 +21,7 @@ from core.errors import (
     StoreSchemaError,
     StoreUnavailableError,
 )
-from core.idempotency import Claim, KeyLimits, claim_of
+from core.idempotency import Claim, Claimant, KeyLimits, claim_of
 from core.records import Record
 from core.sql_idempotency import TIDY_EVERY
 from core.sql_schema import SCHEMA_VERSION
@@ -48,7 +48,7 @@ async def store(path: Path) -> AsyncIterator[SqlStore]:
 
 def claim(key: str, *, subject: str = "me", request: int = 0) -> Claim:
     """A claim to a key for one of several requests."""
-    return claim_of(subject, key, canonical_sha256=bytes([request] * 32), expires_in=None)
+    return claim_of(Claimant("i", subject), key, canonical_sha256=bytes([request] * 32), expires_in=None)
 
 
 @contextmanager
@@ -67,18 +67,27 @@ def counts(path: Path) -> tuple[int, int]:
 
 
 def test_claims() -> None:
-    """A claim is told apart by subject, key, payload and lifetime, and by nothing else."""
+    """A claim is told apart by issuer, subject, key, payload and lifetime, and by nothing else."""
     digest = bytes(32)
     claims = [
-        claim_of(subject, key, canonical_sha256=payload, expires_in=lifetime)
-        for subject, key in (("me", "key"), ("me", "yek"), ("m", "ekey"), ("mek", "ey"), ("\u00e9", "key"))
+        claim_of(Claimant(issuer, subject), key, canonical_sha256=payload, expires_in=lifetime)
+        for issuer, subject, key in (
+            ("i", "me", "key"),
+            ("i", "me", "yek"),
+            ("i", "m", "ekey"),
+            ("i", "mek", "ey"),
+            ("i", "\u00e9", "key"),
+            ("im", "e", "key"),
+            ("i2:m", "e", "key"),
+            ("", "ime", "key"),
+        )
         for payload in (digest, bytes([1] * 32))
         for lifetime in (None, 1.0, 1.5)
     ]
-    assert len({one.key_digest for one in claims}) == 5
+    assert len({one.key_digest for one in claims}) == 8
     assert len({(one.key_digest, one.request_digest) for one in claims}) == len(claims)
-    whole = claim_of("me", "key", canonical_sha256=digest, expires_in=1)
-    assert whole == claim_of("me", "key", canonical_sha256=digest, expires_in=1.0)
+    whole = claim_of(Claimant("i", "me"), "key", canonical_sha256=digest, expires_in=1)
+    assert whole == claim_of(Claimant("i", "me"), "key", canonical_sha256=digest, expires_in=1.0)
 
 
 async def test_the_first_record_stays(store: SqlStore, path: Path) -> None:

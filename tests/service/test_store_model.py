@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from core.errors import DuplicateRecordError, IdempotencyKeyReusedError
-from core.idempotency import KeyLimits, claim_of
+from core.idempotency import Claimant, KeyLimits, claim_of
 from core.records import CanonicalJson, Record, Status
 from core.sql_store import SqlStore
 from tests.service.store_records import record_id
@@ -84,7 +84,7 @@ class StoreMachine(RuleBasedStateMachine):
     def put_once(self, tenant: str, subject: str, key: str, number: int, payload: bytes, passed: int) -> None:
         """A key that is held gives its record, or is refused; one that is free takes the new record."""
         self.now += passed
-        claim = claim_of(subject, key, canonical_sha256=payload.ljust(32), expires_in=None)
+        claim = claim_of(Claimant("i", subject), key, canonical_sha256=payload.ljust(32), expires_in=None)
         record = Record(
             tenant, record_id(number), "s", 1, 1, 0, CanonicalJson(payload), bytes(32), self.now, subject
         )

@@ -25,7 +25,7 @@ def keys(forge: Forge) -> tuple[PublicKey, ...]:
 
 def verified(keys: tuple[PublicKey, ...], tenant: str = "acme", expires_at: float = 100.0) -> VerifiedToken:
     """What is remembered of a token."""
-    return VerifiedToken(Caller(tenant, "s", frozenset(ROLES)), expires_at, keys[0], FixedKeys(keys))
+    return VerifiedToken(Caller("i", tenant, "s", frozenset(ROLES)), expires_at, keys[0], FixedKeys(keys))
 
 
 def known(tokens: VerifiedTokens, names: Iterable[str]) -> list[str]:
@@ -95,7 +95,7 @@ def test_memory_is_bounded(keys: tuple[PublicKey, ...]) -> None:
     source = FixedKeys(keys)
     tracemalloc.start()
     for number in range(5000):
-        caller = Caller(f"{number:0128}", f"{number:0255}", frozenset(ROLES))
+        caller = Caller("i", f"{number:0128}", f"{number:0255}", frozenset(ROLES))
         tokens.add(b"%08185d" % number, VerifiedToken(caller, 100.0, keys[0], source))
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import sigil_native
-from sigil_native import KeyRing, SigilCodec
+from sigil_native import AuditChain, KeyRing, SigilCodec
 
 SECRET = "correct horse battery staple, and 7 more words"
 COMMAND = [sys.executable, "-m", "sigil_native.cli"]
@@ -123,6 +123,29 @@ def test_the_sigil_from_standard_input() -> None:
     sigil = run("encode", "--tenant", "acme", "--form", "binary", "d").stdout
     assert run("verify", "--sigil-file", "-", "--tenant", "acme", "d", text=sigil).returncode == 0
     assert run("verify", "--sigil-file", "-", "--tenant", "acme", text=sigil).returncode == 2
+
+
+def test_an_audit_log_through_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of many blocks is verified from a pipe and from a file alike; a bar shows how far it is."""
+    chain = AuditChain(SECRET)
+    log = chain.begin({}) + b"".join(chain.append_many([event] * 500) for event in audit_events(60))
+    Path("log").write_bytes(log)
+    monkeypatch.setenv("SIGIL_AUDIT_SECRET", SECRET)
+    piped = run("audit", "verify", text=log)
+    assert (piped.returncode, piped.stderr) == (0, b"")
+    assert run("audit", "verify", "log").stdout == piped.stdout
+    assert piped.stdout.startswith(b"valid\nfiles  1\nlines  30001\n")
+    shown = on_a_terminal("audit", "verify", "log", text=None)
+    assert re.search(rb"\raudit verify \[#* *\] +\d+%  [\d.]+ [KM]iB", shown)
+    wrong = run("audit", "verify", "-", text=log.replace(b'"n":31,', b'"n":32,', 1)[:-1])
+    assert wrong.returncode == 1
+    assert [line.split(b": ")[2] for line in wrong.stderr.splitlines()[:2]] == [b"changed", b"torn"]
+
+
+def audit_events(count: int) -> Iterator[dict[str, object]]:
+    """What an audit log may hold."""
+    for number in range(count):
+        yield {"event": "sigil.encoded", "n": number, "tenant": "acme", "text": "x" * number}
 
 
 def test_version_needs_no_secret_and_no_command() -> None:
