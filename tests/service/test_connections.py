@@ -17,7 +17,17 @@ from pathlib import Path
 import pytest
 
 from tests.service.running import SIGILS, Service
-from tests.service.wire import LAST, PATIENCE, connected, exchange, read_to_end, request, resident, statuses
+from tests.service.wire import (
+    LAST,
+    PATIENCE,
+    connected,
+    exchange,
+    read_answer,
+    read_to_end,
+    request,
+    resident,
+    statuses,
+)
 
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 MANY = 10_000 if HEAVY else 1_500
@@ -94,7 +104,7 @@ def test_no_place_but_for_the_busy(narrow: Service) -> None:
         assert b"retry-after: 1\r\n" in refused
         for connection in busy:
             connection.sendall(body)
-            assert statuses(connection.recv(4096)) == [201]
+            assert statuses(read_answer(connection)) == [201]
         assert statuses(exchange(narrow.port, LAST)) == [200]
 
 

@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.service.running import SIGILS, Service
-from tests.service.wire import LAST, connected, exchange, read_to_end, request, statuses, wait_until_broken
+from tests.service.wire import (
+    LAST,
+    connected,
+    exchange,
+    read_answer,
+    read_to_end,
+    request,
+    statuses,
+    wait_until_broken,
+)
 
 BODY = b'{"data":{}}'
 
@@ -44,7 +53,7 @@ def test_overloaded(small: Service) -> None:
             assert refused.headers["x-request-id"] == refused.json["request_id"]
         for connection in connections:
             connection.sendall(BODY)
-            assert statuses(connection.recv(4096)) == [201]
+            assert statuses(read_answer(connection)) == [201]
     assert small.call("POST", SIGILS, {"data": {}}, token=small.token()).status == 201
 
 
@@ -86,7 +95,7 @@ def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_deadline(hurried: Service) -> None:
     """A request that takes too long is answered with 503, and the service goes on."""
     with in_progress(hurried, 1) as (connection,):
-        answer = connection.recv(4096)
+        answer = read_answer(connection)
         assert statuses(answer) == [503]
         assert b'"code":"timeout"' in answer
         assert b"retry-after: " in answer

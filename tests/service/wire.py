@@ -29,6 +29,18 @@ def read_to_end(connection: socket.socket) -> bytes:
     return bytes(received)
 
 
+def read_answer(connection: socket.socket) -> bytes:
+    """One whole answer, whose length is announced."""
+    received = b""
+    while not (match := re.search(rb"content-length: (\d+)\r\n(?:.+\r\n)*\r\n", received)) or (
+        len(received) < match.end() + int(match[1])
+    ):
+        piece = connection.recv(1 << 16)
+        assert piece, received
+        received += piece
+    return received
+
+
 def wait_until_broken(connection: socket.socket) -> None:
     """Wait, without reading, until the other side has broken the connection off."""
     poll = select.poll()
