@@ -16,6 +16,7 @@ from app.api.sigils import BASE
 from app.authentication.claims import LONGEST_SUBJECT
 from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
 from app.authentication.roles import ROLES
+from app.key_commands import keys
 from app.server.listening import PortTakenError
 from app.service import run
 from core.errors import AuditUnavailableError, DomainError
@@ -33,6 +34,9 @@ _EVENT: Final = (
 @click.group()
 def main() -> None:
     """Sigil DNA: tamper-evident seals for JSON, as a service."""
+
+
+main.add_command(keys)
 
 
 @main.command()

@@ -30,6 +30,8 @@ from app.server.accepting import Acceptor
 from app.server.connections import ConnectionLimits, Connections
 from app.server.listening import listen
 from app.server.protocol import BoundedProtocol
+from app.server.reloading import Reloader
+from app.server.ring_reloading import RingReloading
 from core.audit import Audit, NoAudit
 from core.audit_log import AuditLog
 from core.descriptors import default_connections, make_room
@@ -49,16 +51,22 @@ def build_app(
     authenticator: Authenticator,
     audit: Audit,
     body_limits: BodyLimits,
+    reloader: Reloader,
     *,
     request_limits: RequestLimits = _DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
-    """The ASGI application. It closes engine, authenticator and audit when the server shuts down."""
+    """The ASGI application.
+
+    While the server runs, so does the reloader. Engine, authenticator and audit are closed when it
+    shuts down.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         authenticator.start()
-        yield
+        async with reloader.at_work():
+            yield
         await engine.close()
         await authenticator.close()
         audit.note("service.stopped", pid=os.getpid())
@@ -169,6 +177,8 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         AuditUnavailableError: the audit log is required and cannot be written.
         DomainError, OSError: the store cannot be opened.
     """
+    # Until the reloader is there to take it: left alone, it would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with listen(settings.host, settings.port) as listener:
         fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
         ring = ring_from(settings, fallback)
@@ -178,7 +188,20 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         try:
             audit = audit_from(settings)
             try:
-                _serve(settings, Engine(ring, store), authenticator, audit, listener, on_started)
+                engine = Engine(ring, store)
+                keys = RingReloading(ring, engine, fallback)
+                reloader = Reloader([keys], audit, interval=settings.reload_seconds)
+                connections = connections_from(settings)
+                app = build_app(
+                    engine,
+                    authenticator,
+                    audit,
+                    BodyLimits(settings.max_body_bytes, settings.body_timeout),
+                    reloader,
+                    request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
+                    is_stopping=lambda: connections.stopping,
+                )
+                _serve(settings, app, connections, listener, on_started)
             finally:
                 asyncio.run(audit.close())  # these do nothing after an orderly shutdown
         finally:
@@ -187,21 +210,11 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
 
 def _serve(
     settings: Settings,
-    engine: Engine,
-    authenticator: Authenticator,
-    audit: Audit,
+    app: ASGIApp,
+    connections: Connections,
     listener: socket.socket,
     on_started: Callable[[str], None],
 ) -> None:
-    connections = connections_from(settings)
-    app = build_app(
-        engine,
-        authenticator,
-        audit,
-        BodyLimits(settings.max_body_bytes, settings.body_timeout),
-        request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
-        is_stopping=lambda: connections.stopping,
-    )
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(

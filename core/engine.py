@@ -6,7 +6,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple, Self, cast
 
 import msgspec
 
@@ -48,6 +48,27 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class _Keys(NamedTuple):
+    """A key ring in use. One reference, so that another ring takes its place in one step.
+
+    Attributes:
+        states: as the ring has them. Times are not among them: a key that is used outside of its times
+            makes the codec refuse, at that moment.
+    """
+
+    codec: SigilCodec
+    states: dict[int, KeyAspect]
+
+    @classmethod
+    def of(cls, ring: KeyRing) -> Self:
+        # Payloads arrive canonical, checked by the strict rules. To canonicalise them again must not
+        # change or refuse anything: 1e17 is fine, its RFC 8785 form 100000000000000000 would be an
+        # integer out of range.
+        codec = SigilCodec(ring, integers="exact")
+        keys = ring.keys()
+        return cls(codec, {key.key_id: cast("KeyAspect", key.state) for key in keys})
+
+
 class Engine:
     """Seals and checks payloads of tenants, and keeps a record of what was sealed.
 
@@ -56,13 +77,16 @@ class Engine:
     """
 
     def __init__(self, ring: KeyRing, store: Store) -> None:
-        # Payloads arrive canonical, checked by the strict rules. To canonicalise them again must not
-        # change or refuse anything: 1e17 is fine, its RFC 8785 form 100000000000000000 would be an
-        # integer out of range.
-        self._codec = SigilCodec(ring, integers="exact")
+        self._keys = _Keys.of(ring)
         self._store = store
-        keys = ring.keys()
-        self._key_states = {key.key_id: cast("KeyAspect", key.state) for key in keys}
+
+    def use_ring(self, ring: KeyRing) -> None:
+        """Seal and check with another ring from now on; from any thread.
+
+        What is being sealed or checked at this moment is so with one ring alone, the earlier one or
+        this one. The ring must not be changed afterwards.
+        """
+        self._keys = _Keys.of(ring)
 
     async def encode(
         self, tenant: str, subject: str, payload: CanonicalJson, *, expires_in: float | None
@@ -100,8 +124,9 @@ class Engine:
         return kept, True
 
     def _sealed(self, tenant: str, subject: str, payload: CanonicalJson, expires_in: float | None) -> Record:
-        text = self._codec.encode_json(payload, tenant=tenant, expires_in=expires_in)
-        sigil = self._codec.decode(text)
+        codec = self._keys.codec
+        text = codec.encode_json(payload, tenant=tenant, expires_in=expires_in)
+        sigil = codec.decode(text)
         return Record(
             tenant=tenant,
             id=sigil.id,
@@ -194,7 +219,7 @@ class Engine:
             NoActiveKeyError: no key may sign.
             StoreUnavailableError: nothing could be kept.
         """
-        self._codec.encode_json(b"{}", tenant="probe")
+        self._keys.codec.encode_json(b"{}", tenant="probe")
         await self._store.probe()
 
     async def close(self) -> None:
@@ -202,15 +227,16 @@ class Engine:
         await self._store.close()
 
     def _examine(self, tenant: str, sigil: str, payload: CanonicalJson) -> Finding:
+        codec, states = self._keys
         try:
-            decoded = self._codec.verify_json(sigil, payload, tenant=tenant)
+            decoded = codec.verify_json(sigil, payload, tenant=tenant)
         except SigilError as error:
-            return finding_from_error(error, self._key_states)
-        return self._good(decoded)
+            return finding_from_error(error, states)
+        return Finding(decoded, None, "valid", "valid", states[decoded.key_id])
 
     def _examine_token(self, tenant: str, token: str) -> tuple[Finding, CanonicalJson | None]:
         try:
-            self._codec.decode(token)
+            self._keys.codec.decode(token)
             text = token.partition(".")[2]
             embedded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             payload = CanonicalJson(canonicalize_json(embedded, integers="exact"))
@@ -218,10 +244,6 @@ class Engine:
             # A token whose payload is no JSON was never issued: format, like any other wrong shape.
             return Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked"), None
         return self._examine(tenant, token, payload), payload
-
-    def _good(self, sigil: Sigil) -> Finding:
-        state = self._key_states.get(sigil.key_id, "unknown")
-        return Finding(sigil, None, "valid", "valid", state)
 
     async def _revocation(self, tenant: str, sigil: Sigil) -> RevocationAspect:
         try:
@@ -236,7 +258,7 @@ class Engine:
         payload = record.payload or b""
         try:
             # As of its creation: a key that has retired since does not make the record corrupt.
-            sigil = self._codec.verify_json(
+            sigil = self._keys.codec.verify_json(
                 record.sigil, payload, tenant=record.tenant, now=record.created_at_ms / 1000
             )
         except (SigilExpiredError, IssuedInFutureError) as error:

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -57,12 +57,8 @@ _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
 #: Of the one issuer that these names describe.
 _JWT_OPTIONS: Final = ("JWT_ALGORITHMS", "JWT_TENANT_CLAIMS", "JWT_ROLE_CLAIMS", "JWT_LEEWAY")
 #: Those that may stand in a file.
-_FILE_NAMES: Final = (
-    "SPIRAL_EVENT_SECRET",
-    "SPIRAL_EVENT_SECRET_PREVIOUS",
-    "SIGIL_AUDIT_SECRET",
-    "JWT_ISSUERS",
-)
+_KEY_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
+_FILE_NAMES: Final = (*_KEY_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS")
 
 
 _KeySets = str | tuple[RemoteIssuer, ...] | None
@@ -80,21 +76,31 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-class Settings(BaseSettings):
-    """What the service runs with. Make it with ``load_settings``."""
+class KeySettings(BaseSettings):
+    """Where the keys come from: the settings that are read again while the service runs."""
 
     model_config = SettingsConfigDict(
         case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    environment: Literal["development", "production"] = Field(
-        default="production", validation_alias="SIGIL_ENVIRONMENT"
-    )
     event_secret: StrongSecret | None = Field(default=None, validation_alias="SPIRAL_EVENT_SECRET")
     previous_secrets: StrongSecrets = Field(
         default=SecretStr(""), validation_alias="SPIRAL_EVENT_SECRET_PREVIOUS"
     )
     key_ring: KeyRingFile | None = Field(default=None, validation_alias="SIGIL_KEYRING")
+
+    @property
+    def secrets_to_verify_with(self) -> list[str]:
+        """The secrets of earlier rotations."""
+        return lines(self.previous_secrets)
+
+
+class Settings(KeySettings):
+    """What the service runs with. Make it with ``load_settings``."""
+
+    environment: Literal["development", "production"] = Field(
+        default="production", validation_alias="SIGIL_ENVIRONMENT"
+    )
     jwt_issuer: Name | None = Field(default=None, validation_alias="JWT_ISSUER")
     jwt_audience: Name | None = Field(default=None, validation_alias="JWT_AUDIENCE")
     jwt_jwks_uri: AbsoluteUrl | None = Field(default=None, validation_alias="JWT_JWKS_URI")
@@ -139,6 +145,9 @@ class Settings(BaseSettings):
     audit: AuditPlace | None = Field(default=None, validation_alias="SIGIL_AUDIT")
     audit_secret: StrongSecret | None = Field(default=None, validation_alias="SIGIL_AUDIT_SECRET")
     audit_failure: Literal["closed", "open"] = Field(default="closed", validation_alias="SIGIL_AUDIT_FAILURE")
+    reload_seconds: float = Field(
+        default=2, ge=0, le=3600, allow_inf_nan=False, validation_alias="SIGIL_RELOAD_SECONDS"
+    )
 
     @field_validator("jwt_jwks_uri", "jwt_issuers")
     @classmethod
@@ -201,11 +210,6 @@ class Settings(BaseSettings):
         public = self.model_dump(mode="json", exclude={"event_secret", "previous_secrets", "audit_secret"})
         return hashlib.sha256(sigil_native.canonicalize(public)).hexdigest()
 
-    @property
-    def secrets_to_verify_with(self) -> list[str]:
-        """The secrets of earlier rotations."""
-        return lines(self.previous_secrets)
-
 
 def names() -> list[str]:
     """The environment variables that the service knows."""
@@ -222,7 +226,7 @@ def load_settings(environment: str | None = None) -> Settings:
     Raises:
         SettingsError: with every mistake that was found.
     """
-    values, problems = _values_from_files(os.environ)
+    values, problems = _values_from_files(os.environ, _FILE_NAMES)
     if environment is not None:
         values["SIGIL_ENVIRONMENT"] = environment
     settings = None
@@ -241,15 +245,39 @@ def load_settings(environment: str | None = None) -> Settings:
     return settings
 
 
+def load_key_settings() -> KeySettings:
+    """Read the settings of the keys again, and the files that they name, as strictly as at the start.
+
+    Raises:
+        SettingsError: with every mistake that was found in them.
+    """
+    values, problems = _values_from_files(os.environ, _KEY_NAMES)
+    try:
+        settings = KeySettings(**values)
+    except ValidationError as error:
+        problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def key_files() -> list[Path]:
+    """The files that the environment names as the keys' places."""
+    named = (os.environ.get(name) for name in ("SIGIL_KEYRING", *(f"{name}_FILE" for name in _KEY_NAMES)))
+    return [Path(path) for path in named if path]
+
+
 def _problem(details: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in details["loc"])
     return f"{place}: {str(details['msg']).removeprefix('Value error, ')}"
 
 
-def _values_from_files(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def _values_from_files(
+    environ: Mapping[str, str], variables: Iterable[str]
+) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     problems = []
-    for name in _FILE_NAMES:
+    for name in variables:
         path = environ.get(f"{name}_FILE")
         if not path:
             continue

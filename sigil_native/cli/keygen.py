@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
-import os
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
-from sigil_native import KeyRing
 from sigil_native._constants import MAX_EXPIRY_MS
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
+from sigil_native._keyfile_changes import (
+    activated,
+    change_key_ring_file,
+    fresh_secret,
+    id_of,
+    with_fresh_key,
+)
 from sigil_native.cli import exits
 from sigil_native.cli.keys import RING, read_ring_file, ring_path
 from sigil_native.cli.output import json_line, open_output, printable
-from sigil_native.errors import DuplicateKeyError
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_SECRET_SIZE: Final = 32
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     if args.raw:
         if args.rotate or args.keyring or args.json:
             raise exits.UsageError("keygen: --raw goes with no other option")
-        secret = base64.urlsafe_b64encode(os.urandom(_SECRET_SIZE)).rstrip(b"=")
+        secret = base64.urlsafe_b64encode(fresh_secret()).rstrip(b"=")
         with open_output(None) as output:
             output.write(secret + b"\n")
         return exits.OK
@@ -51,14 +42,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _create(path: str) -> int:
-    entry = KeyEntry(os.urandom(_SECRET_SIZE))
+    entry = KeyEntry(fresh_secret())
     try:
         write_key_ring_file(path, [entry])
     except FileExistsError:
         raise exits.InputOutputError(
             f"{printable(path)} exists and is left as it is; --rotate adds a key to it"
         ) from None
-    return KeyRing().add(entry.secret)
+    return id_of(entry)
 
 
 def _rotate(path: str, retire_previous_in: float | None) -> int:
@@ -69,47 +60,13 @@ def _rotate(path: str, retire_previous_in: float | None) -> int:
     retire_at = None if retire_previous_in is None else round(time.time() + retire_previous_in, 3)
     if retire_at is not None and retire_at > MAX_EXPIRY_MS // 1000:
         raise exits.UsageError("keygen: --retire-previous-in is out of range: beyond the year 9999")
-    with _locked(path):
-        entries = [_stand_down(entry, retire_at) for entry in read_ring_file(path)]
-        ring = KeyRing()
-        for entry in entries:
-            ring.add(entry.secret, state=entry.state)
-        while True:
-            secret = os.urandom(_SECRET_SIZE)
-            try:
-                key_id = ring.add(secret)
-                break
-            except DuplicateKeyError:  # 32 bits of id can meet by chance
-                continue
-        target = os.path.realpath(path)  # a link stays a link
-        write_key_ring_file(target, [*entries, KeyEntry(secret)], replace=True)
+    key_id = 0
+
+    def rotated(entries: list[KeyEntry]) -> list[KeyEntry]:
+        nonlocal key_id
+        entries, key_id = with_fresh_key(entries)
+        return activated(entries, key_id, retire_previous_at=retire_at)
+
+    read_ring_file(path)  # for its complaints: what goes wrong afterwards is about writing
+    change_key_ring_file(path, rotated)
     return key_id
-
-
-def _stand_down(entry: KeyEntry, retire_at: float | None) -> KeyEntry:
-    if entry.state != "active":
-        return entry
-    if retire_at is None or (entry.retire_at is not None and entry.retire_at < retire_at):
-        retire_at = entry.retire_at
-    return entry._replace(state="verify-only", retire_at=retire_at)
-
-
-@contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Keep two rotations of one file apart; the second starts from the first one's result."""
-    if fcntl is None:
-        yield
-        return
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise exits.ConfigurationError(f"key ring file {printable(path)}: {error.strerror}") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # The file may have been replaced while this waited for its lock.
-            if os.fstat(descriptor).st_ino == Path(path).stat().st_ino:
-                yield
-                return
-        finally:
-            os.close(descriptor)

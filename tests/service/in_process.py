@@ -20,6 +20,7 @@ from app.authentication.bearer import Authenticator
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.http.bodies import BodyLimits
+from app.server.reloading import Reloader
 from app.service import build_app
 from core.audit import NoAudit
 from core.engine import Engine
@@ -83,7 +84,9 @@ class InProcess:
         ring = KeyRing()
         ring.add("s" * 32)
         authenticator = Authenticator([self.issuer.trusted])
-        self.app = build_app(Engine(ring, self.store), authenticator, NoAudit(), BodyLimits(1 << 20, 30))
+        reloader = Reloader([], NoAudit(), interval=0)
+        limits = BodyLimits(1 << 20, 30)
+        self.app = build_app(Engine(ring, self.store), authenticator, NoAudit(), limits, reloader)
 
     def token(self, tenant: str, *roles: str, subject: str = "tester") -> str:
         """A token; every role unless some are named."""

@@ -154,7 +154,8 @@ class Service:
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The log records of this event."""
-        records = [json.loads(line) for line in self.log_path.read_text().splitlines()]
+        whole = self.log_path.read_text().rpartition("\n")[0]  # the last line may be half-written
+        records = [json.loads(line) for line in whole.splitlines()]
         return [record for record in records if record["event"] == event]
 
     def stop(self) -> int:

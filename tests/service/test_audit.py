@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from app.authentication.development import ISSUER
 from tests.service.audits import events, faults, lines
-from tests.service.forge import ISSUER
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 
 NewService = Callable[..., Service]

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from sigil_native import KeyRing
+from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import REPOSITORY, Service, clean_environment
+from tests.sigils import key_id_of
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -19,7 +22,11 @@ _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.fixture
 def run(new_service: Callable[..., Service]) -> Callable[[str], str]:
     """Runs a document's examples, one after the other, against a service; what they print."""
-    service = new_service().start()
+    service = new_service()
+    ring = service.folder / "keys.json"
+    write_key_ring_file(ring, [KeyEntry(b"k" * 32)])
+    service.variables["SIGIL_KEYRING"] = str(ring)
+    service.start()
     service.encode({"made": "before"}, token=service.token("globex"))
     (service.folder / ".venv" / "bin").mkdir(parents=True)
     for name, arguments in (("python", ""), ("sigil", "-m sigil_native.cli")):
@@ -58,8 +65,14 @@ def test_service(run: Callable[[str], str]) -> None:
 
 
 def test_runbook(run: Callable[[str], str], tmp_path: Path) -> None:
-    """The backup of the runbook is whole, and closed to others; the audit log is valid."""
-    assert run("runbook.md").startswith("[('ok',)]\nvalid\n")
+    """The backup is whole and closed to others, the audit log valid, the new key alone after the drill."""
+    integrity, valid, *_, old, new, ring = run("runbook.md").splitlines()
+    assert (integrity, valid) == ("[('ok',)]", "valid")
+    assert old == f"{key_id_of(b'k' * 32):08x}  active         signs"
+    assert ring.startswith("ring ")
+    (key,) = KeyRing.load(tmp_path / "service-0" / "keys.json").keys()
+    assert f"{key.key_id:08x}  verify-only" == new
+    assert key.state == "active"
     (backup,) = tmp_path.glob("service-0/sigils-*.db")
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert b'{"made":"before"}' in backup.read_bytes()

@@ -102,6 +102,7 @@ def test_a_provider_with_an_authority_of_its_own(
         settings = {
             "SIGIL_ENVIRONMENT": "production",
             "SPIRAL_EVENT_SECRET": "p" * 32,
+            "SIGIL_AUDIT_SECRET": "a" * 32,
             "JWT_ISSUER": ISSUER,
             "JWT_AUDIENCE": AUDIENCE,
             "JWT_JWKS_URI": provider.uri,

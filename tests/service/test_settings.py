@@ -11,7 +11,14 @@ import pytest
 
 from core.descriptors import most_connections
 from core.keys import ring_from
-from core.settings import Settings, SettingsError, load_settings, names
+from core.settings import (
+    Settings,
+    SettingsError,
+    key_files,
+    load_key_settings,
+    load_settings,
+    names,
+)
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import REPOSITORY, clean_environment
 
@@ -242,6 +249,39 @@ def test_key_ring_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "hunter2" not in found[0]
     found = problems(monkeypatch, **others, SIGIL_KEYRING=str(tmp_path / "none"))
     assert found == ["SIGIL_KEYRING: the file cannot be read: No such file or directory"]
+
+
+def test_pause_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are looked at every two seconds, or as often as told, up to an hour apart; 0 is never."""
+    assert load(monkeypatch, **GOOD).reload_seconds == 2
+    for good in ("0", "0.5", "3600"):
+        assert load(monkeypatch, **GOOD, SIGIL_RELOAD_SECONDS=good).reload_seconds == float(good)
+    for bad in ("-1", "3601", "nan", "inf", "soon"):
+        found = problems(monkeypatch, **GOOD, SIGIL_RELOAD_SECONDS=bad)
+        assert [problem.partition(":")[0] for problem in found] == ["SIGIL_RELOAD_SECONDS"]
+
+
+def test_keys_are_read_again_as_strictly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Reading the keys' settings again finds their mistakes, and looks at no other setting."""
+    path = tmp_path / "secret"
+    path.write_text(SECRET)
+    others = {name: value for name, value in GOOD.items() if name != "SPIRAL_EVENT_SECRET"}
+    load(monkeypatch, **others, SPIRAL_EVENT_SECRET_FILE=str(path), SPIRAL_EVENT_SECRET_PREVIOUS="p" * 32)
+    assert key_files() == [path]
+    monkeypatch.setenv("SIGIL_PORT", "eighty")
+    monkeypatch.setenv("JWT_ISSUERS_FILE", str(tmp_path / "none"))
+    assert load_key_settings().secrets_to_verify_with == ["p" * 32]
+    path.write_text("short")
+    monkeypatch.setenv("SPIRAL_EVENT_SECRET_PREVIOUS", "weak")
+    with pytest.raises(SettingsError) as caught:
+        load_key_settings()
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "SPIRAL_EVENT_SECRET",
+        "SPIRAL_EVENT_SECRET_PREVIOUS",
+    ]
+    path.unlink()
+    with pytest.raises(SettingsError, match="SPIRAL_EVENT_SECRET_FILE: the file cannot be read"):
+        load_key_settings()
 
 
 @pytest.mark.parametrize(
