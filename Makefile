@@ -72,13 +72,14 @@ bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peer
 
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	# The hooks describe the service; for that they need nothing compiled.
+	SIGIL_NATIVE_PURE=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # -- checks -------------------------------------------------------------------
 
 .PHONY: test
 test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
-	$(call need,node=nodejs curl=curl)
+	$(call need,node=nodejs curl=curl chromium=chromium)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST)
 
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))

@@ -51,6 +51,7 @@ MODULES = {
     "_codec": [],
     "_signature": [],
     "_audit": ["audit_line.cpp"],
+    "_audit_chain": [],
 }
 
 # Plain C methods are quicker to call than Cython's own; "clinic" tells help() and inspect their signatures.

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Any
 
 import structlog
 import uvicorn
@@ -24,8 +24,9 @@ from app.authentication.development import DevelopmentIssuer, audit_secret, even
 from app.authentication.key_download import KeySetDownload
 from app.authentication.key_sources import KeySource
 from app.authentication.remote_keys import Pace, RemoteKeys
+from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
-from app.http.guard import Guard, RequestLimits
+from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.server.accepting import Acceptor
 from app.server.connections import ConnectionLimits, Connections
 from app.server.listening import listen
@@ -43,8 +44,6 @@ from core.settings import Settings
 from core.sql_store import SqlStore
 from sigil_native import __version__
 
-_DEFAULT_LIMITS: Final = RequestLimits()
-
 
 def build_app(
     engine: Engine,
@@ -53,7 +52,7 @@ def build_app(
     body_limits: BodyLimits,
     reloader: Reloader,
     *,
-    request_limits: RequestLimits = _DEFAULT_LIMITS,
+    request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The ASGI application.
@@ -74,10 +73,9 @@ def build_app(
 
     sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
     service = ServiceRoutes(engine, authenticator, audit, is_stopping)
-    router = Router(
-        [*sigils.routes(), *service.routes()], default=not_found, redirect_slashes=False, lifespan=lifespan
-    )
-    return Guard(router, request_limits, max_body_bytes=body_limits.size)
+    routes = [*sigils.routes(), *service.routes(), *DocumentationRoutes().routes()]
+    router = Router(routes, default=not_found, redirect_slashes=False, lifespan=lifespan)
+    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
 
 
 def connections_from(settings: Settings) -> Connections:

@@ -70,7 +70,8 @@ if TYPE_CHECKING or _wants_pure:
     from sigil_native._pure.signature import sign_event, verify_event
 else:
     try:
-        from sigil_native._audit import AuditChain, read_audit_line
+        from sigil_native._audit import read_audit_line
+        from sigil_native._audit_chain import AuditChain
         from sigil_native._canonical_text import canonicalize_json
         from sigil_native._canonical_values import canonicalize
         from sigil_native._codec import SigilCodec

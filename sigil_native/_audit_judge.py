@@ -256,7 +256,8 @@ class Judge:
             " of another log" if line.sequence == self.sequence + 1 else f", and not seq {self.sequence}"
         )
         self._fault("discontinuity", number, line.sequence, offset, problem)
-        self._left = self.sequence, self._seen.top
+        # What follows a file that is out of order is so too; what follows a line put in is not.
+        self._left = None if number == 1 else (self.sequence, self._seen.top)
         if number == 1:
             self._seen.restart(line.sequence)
         self._accept(line)

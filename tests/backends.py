@@ -22,7 +22,7 @@ _HOMES = {
     "SigilCodec": ("_codec", "_pure.codec"),
     "sign_event": ("_signature", "_pure.signature"),
     "verify_event": ("_signature", "_pure.signature"),
-    "AuditChain": ("_audit", "_pure.audit"),
+    "AuditChain": ("_audit_chain", "_pure.audit"),
     "AuditKey": ("_audit", "_pure.audit"),
     "AuditVerifier": ("_audit_native", "_pure.audit"),
     "read_audit_line": ("_audit", "_pure.audit"),

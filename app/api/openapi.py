@@ -1,11 +1,16 @@
-"""The OpenAPI description: schemas from the types, paths written here."""
+"""The OpenAPI description: schemas from the types, paths written here.
+
+The pages under ``/docs`` are not in it: they are for people, and no part of the API.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from app.api.examples import SIGIL, problem_examples
+from app.api.openapi_parts import Schema, answer, header, operation, public
 from app.api.schemas import (
     EncodeRequest,
     Health,
@@ -18,51 +23,74 @@ from app.api.schemas import (
     VerifyRequest,
 )
 from app.http.idempotency import PATTERN as IDEMPOTENCY_KEY
-from app.http.problems import KINDS, MEDIA_TYPE, ProblemDocument
-from sigil_native import __version__
+from app.http.problem_catalogue import KINDS
+from app.http.problems import ProblemDocument
+from sigil_native import KeyRing, SigilCodec, __version__
 
-_Schema = dict[str, Any]
+_BASE: Final = "/api/consciousness/sigils"
 
+#: What the text of any JSON body can have wrong.
 _BODY_PROBLEMS: Final = (
     "syntax",
+    "trailing_data",
+    "invalid_utf8",
+    "byte_order_mark",
+    "lone_surrogate",
+    "duplicate_name",
+    "non_finite_number",
+    "integer_range",
+    "nesting_too_deep",
     "invalid_request",
     "body_timeout",
     "body_too_large",
     "unsupported_media_type",
 )
-#: What can happen to any request; probes are never overloaded.
-_COMMON_PROBLEMS: Final = ("internal", "overloaded", "timeout")
-_AUTH_PROBLEMS: Final = ("unauthenticated", "forbidden", "keys_unavailable")
 _WITHHELD: Final = ("record_corrupt", "record_unverifiable")
 _KEY_PROBLEMS: Final = ("invalid_idempotency_key", "idempotency_key_reused")
 _STORE_PROBLEMS: Final = ("store_unavailable", "store_overloaded")
 
-_ID_PARAMETER: Final[_Schema] = {
+_DESCRIPTION: Final = """\
+**Tokens.** Send a JWT of your issuer as `Authorization: Bearer <token>`. It names your tenant and your
+roles; each call below says which role it needs. Another tenant's records do not exist for you.
+
+**Bodies** are `application/json` in UTF-8, not compressed. Unknown members, duplicate names and integers
+that other readers would round are refused.
+
+**Errors** are `application/problem+json` (RFC 9457). Programs read `code`; `type` leads to
+[a page](docs/problems) about it; `request_id` helps the operator to find the request. Besides what each call
+lists, any path answers 404 [`not_found`](docs/problems/not_found) and 405
+[`method_not_allowed`](docs/problems/method_not_allowed), the second with the header `Allow`.
+
+**Request ids.** A request may choose its `X-Request-Id`: 1 to 128 of `A-Z a-z 0-9 . _ : / + = @ -`. Otherwise
+it gets one. Wherever GET is allowed, HEAD is too."""
+
+_ID_PARAMETER: Final[Schema] = {
     "name": "id",
     "in": "path",
     "required": True,
     "description": "A sigil's id.",
     "schema": {"type": "string", "format": "uuid"},
+    "example": SigilCodec(KeyRing()).decode(SIGIL).id,
 }
-_IDEMPOTENCY_PARAMETER: Final[_Schema] = {
+_IDEMPOTENCY_PARAMETER: Final[Schema] = {
     "name": "Idempotency-Key",
     "in": "header",
+    # No example: the reference would fill it in, and the second thing somebody tries would be refused.
     "description": "Makes it safe to send the request again: the same key and request give the same record. "
-    "In quotes or bare.",
+    "In quotes or bare; a random UUID does well.",
     "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY},
-    "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 }
-_LIST_PARAMETERS: Final[list[_Schema]] = [
+_LIST_PARAMETERS: Final[list[Schema]] = [
     {
         "name": "limit",
         "in": "query",
-        "description": "Records in an answer.",
+        "description": "Records in an answer, at most.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
     },
     {
         "name": "cursor",
         "in": "query",
-        "description": "next_cursor of the answer before.",
+        "description": "`next_cursor` of the answer before.",
         "schema": {"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$"},
     },
     {
@@ -73,13 +101,49 @@ _LIST_PARAMETERS: Final[list[_Schema]] = [
     },
 ]
 
-_REPLY_HEADERS: Final[dict[str, _Schema]] = {
-    "X-Request-Id": {"description": "The request's id.", "schema": {"type": "string"}},
-}
 
-
-def document() -> _Schema:
+def document() -> Schema:
     """The whole description, OpenAPI 3.1."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sigil DNA",
+            "version": __version__,
+            "summary": "Seals JSON payloads, and tells later whether they are still what was sealed.",
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        # Relative to the description, so that it also holds behind a proxy with a prefix.
+        "servers": [{"url": ".", "description": "The service that this description came from"}],
+        "tags": [
+            {"name": "Sigils", "description": "Seal, verify, read and revoke."},
+            {"name": "Service", "description": "How the service is, and what it can do."},
+        ],
+        "paths": {
+            _BASE: {"post": _encode(), "get": _list()},
+            f"{_BASE}/verify": {"post": _verify()},
+            f"{_BASE}/{{id}}": {"get": _get()},
+            f"{_BASE}/{{id}}/revoke": {"post": _revoke()},
+            "/healthz": {"get": _health()},
+            "/readyz": {"get": _readiness()},
+            "/openapi.json": {"get": _openapi()},
+        },
+        "components": {
+            "schemas": _schemas(),
+            "examples": problem_examples(),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A token of your issuer. `python -m app token` makes one for development.",
+                }
+            },
+        },
+    }
+
+
+def _schemas() -> Schema:
     types = (
         EncodeRequest,
         VerifyRequest,
@@ -92,51 +156,38 @@ def document() -> _Schema:
         Readiness,
         ProblemDocument,
     )
-    _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     # Without data only a token, which carries its own, can be verified.
-    components["VerifyRequest"]["anyOf"] = [
+    schemas["VerifyRequest"]["anyOf"] = [
         {"required": ["data"]},
         {"properties": {"sigil": {"type": "string", "pattern": "\\."}}},
     ]
-    components["ProblemDocument"]["properties"]["code"]["enum"] = sorted(KINDS)
-    base = "/api/consciousness/sigils"
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Sigil DNA",
-            "version": __version__,
-            "description": "Tamper-evident seals for JSON payloads.",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "paths": {
-            base: {"get": _list(), "post": _encode()},
-            f"{base}/verify": {"post": _verify()},
-            f"{base}/{{id}}": {"get": _get()},
-            f"{base}/{{id}}/revoke": {"post": _revoke()},
-            "/healthz": {"get": _page("health", "The process runs.", "Health")},
-            "/readyz": {"get": _page("readiness", "An encode would work.", "Readiness", "not_ready")},
-            "/openapi.json": {"get": _page("openapi", "This document.", None)},
-        },
-        "components": {
-            "schemas": components,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-        },
-    }
+    schemas["ProblemDocument"]["properties"]["code"]["enum"] = sorted(KINDS)
+    return schemas
 
 
-def _encode() -> _Schema:
-    created = _answer("Sealed and kept.", "SigilRecord")
-    created["headers"] = {
-        **_REPLY_HEADERS,
-        "Location": {"description": "Where the record is.", "schema": {"type": "string"}},
-        "Idempotency-Replayed": {
-            "description": "An earlier request with this key made the record, which is shown as it stands.",
-            "schema": {"type": "string", "const": "true"},
+def _encode() -> Schema:
+    location = header("The record's path.", pattern=f"^{_BASE}/[0-9a-f-]{{36}}$")
+    replayed = header(
+        "An earlier request with this key made the record, which is shown as it stands.",
+        required=False,
+        const="true",
+    )
+    headers = {"Location": location, "Idempotency-Replayed": replayed}
+    created = answer("encode", "Sealed and kept.", "SigilRecord", headers)
+    created["links"] = {
+        "get": {"operationId": "get", "parameters": {"id": "$response.body#/id"}},
+        "revoke": {"operationId": "revoke", "parameters": {"id": "$response.body#/id"}},
+        "verify": {
+            "operationId": "verify",
+            "requestBody": {"sigil": "$response.body#/sigil", "data": "$request.body#/data"},
         },
     }
-    return _operation(
+    return operation(
         "encode",
         "Seal a payload and keep its record.",
+        "Seals `data` for your tenant. When the answer arrives, the record is on disk. A request without an "
+        "answer, or with a 5xx, may or may not have left a record; with an `Idempotency-Key`, send it again.",
         "sigil:encode",
         {"201": created},
         (
@@ -152,109 +203,84 @@ def _encode() -> _Schema:
     )
 
 
-def _verify() -> _Schema:
-    return _operation(
+def _verify() -> Schema:
+    return operation(
         "verify",
-        "Judge a sigil and a payload. A sigil that does not hold is an answer, not an error.",
+        "Judge a sigil and a payload.",
+        "A sigil that does not hold is an answer, not an error: `valid` is false, and `reason` says why. "
+        "Member order, white space and number format may differ from what was sealed.",
         "sigil:verify",
-        {"200": _answer("The verdict.", "VerifyAnswer")},
-        (*_BODY_PROBLEMS, "audit_unavailable"),
+        {"200": answer("verify", "The verdict.", "VerifyAnswer")},
+        (*_BODY_PROBLEMS, "data_missing", "audit_unavailable"),
         body="VerifyRequest",
     )
 
 
-def _list() -> _Schema:
-    return _operation(
+def _list() -> Schema:
+    piece = answer("list", "A piece of the listing.", "SigilPage")
+    piece["links"] = {
+        "next": {"operationId": "list", "parameters": {"cursor": "$response.body#/next_cursor"}},
+        "get": {"operationId": "get", "parameters": {"id": "$response.body#/sigils/0/id"}},
+    }
+    return operation(
         "list",
         "The tenant's records, newest first.",
+        "Without payloads. A walk along the cursors shows each record once while others are added.",
         "sigil:read",
-        {"200": _answer("A piece of the listing.", "SigilPage")},
-        ("invalid_query", "body_too_large", "record_corrupt", *_STORE_PROBLEMS),
+        {"200": piece},
+        ("invalid_query", "invalid_cursor", "body_too_large", "record_corrupt", *_STORE_PROBLEMS),
         parameters=_LIST_PARAMETERS,
     )
 
 
-def _get() -> _Schema:
-    return _operation(
+def _get() -> Schema:
+    return operation(
         "get",
-        "A record and its payload, the seal checked again.",
+        "A record and its payload.",
+        "The seal is checked again on the way out; a record that is no longer what was sealed is withheld.",
         "sigil:read",
-        {"200": _answer("The record.", "SigilRecordWithData")},
+        {"200": answer("get", "The record.", "SigilRecordWithData")},
         ("invalid_query", "not_found", "body_too_large", *_WITHHELD, *_STORE_PROBLEMS),
         parameters=[_ID_PARAMETER],
     )
 
 
-def _revoke() -> _Schema:
-    return _operation(
+def _revoke() -> Schema:
+    return operation(
         "revoke",
-        "Revoke a record. The first reason stays.",
+        "Revoke a record.",
+        "From now on its sigil is not valid. Revoking twice changes nothing: the first reason stays.",
         "sigil:revoke",
-        {"200": _answer("The record as it stands.", "SigilRecord")},
+        {"200": answer("revoke", "The record as it stands.", "SigilRecord")},
         (*_BODY_PROBLEMS, "not_found", "record_corrupt", *_STORE_PROBLEMS, "audit_unavailable"),
         parameters=[_ID_PARAMETER],
         body="RevokeRequest",
     )
 
 
-def _operation(
-    name: str,
-    summary: str,
-    role: str,
-    answers: _Schema,
-    problems: tuple[str, ...],
-    *,
-    parameters: list[_Schema] | None = None,
-    body: str | None = None,
-) -> _Schema:
-    operation: _Schema = {
-        "operationId": name,
-        "summary": summary,
-        "description": f"Needs the role `{role}`.",
-        "security": [{"bearer": []}],
-        "responses": {**answers, **_problems((*_AUTH_PROBLEMS, *problems, *_COMMON_PROBLEMS))},
-    }
-    if parameters:
-        operation["parameters"] = parameters
-    if body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
-    return operation
+def _health() -> Schema:
+    return public(
+        "health",
+        "The process runs.",
+        "For liveness probes. Looks at nothing else.",
+        {"200": answer("health", "It does.", "Health")},
+    )
 
 
-def _page(name: str, summary: str, answer: str | None, *problems: str) -> _Schema:
-    return {
-        "operationId": name,
-        "summary": summary,
-        "security": [],
-        "responses": {
-            "200": _answer(summary, answer),
-            **_problems(("body_too_large", *_COMMON_PROBLEMS, *problems)),
-        },
-    }
+def _readiness() -> Schema:
+    return public(
+        "readiness",
+        "An encode would work.",
+        "For readiness probes: a key may sign, the store takes writes, tokens can be checked.",
+        {"200": answer("readiness", "It would.", "Readiness")},
+        "not_ready",
+    )
 
 
-def _answer(description: str, schema: str | None) -> _Schema:
-    content = {"schema": _ref(schema) if schema else {"type": "object"}}
-    return {
-        "description": description,
-        "headers": _REPLY_HEADERS,
-        "content": {"application/json": content},
-    }
-
-
-def _problems(codes: tuple[str, ...]) -> _Schema:
-    by_status: dict[int, list[str]] = {}
-    for code in codes:
-        by_status.setdefault(KINDS[code].status, []).append(KINDS[code].title)
-    return {
-        str(status): {
-            "description": "; ".join(titles) + ".",
-            "headers": _REPLY_HEADERS,
-            "content": {MEDIA_TYPE.decode(): {"schema": _ref("ProblemDocument")}},
-        }
-        for status, titles in sorted(by_status.items())
-    }
-
-
-def _ref(name: str) -> _Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
+def _openapi() -> Schema:
+    return public(
+        "openapi",
+        "The description of this API.",
+        "In OpenAPI 3.1. The reference is made from it.",
+        {"200": answer("openapi", "The description.", None)},
+    )

@@ -15,7 +15,7 @@ from app.api.resource import Public, Resource
 from app.api.schemas import Health, Readiness
 from app.authentication.bearer import Authenticator
 from app.http.context import Context
-from app.http.problems import ProblemError
+from app.http.problems import ProblemError, retry_after
 from app.http.replies import Reply, json_reply
 from core.audit import Audit
 from core.engine import Engine
@@ -37,7 +37,7 @@ class ServiceRoutes:
         self._is_stopping = is_stopping
         self._probing = asyncio.Lock()
         self._probe_again_at = 0.0
-        self._trouble: str | None = None
+        self._trouble: DomainError | SigilError | None = None
         self._openapi = msgspec.json.encode(document())
 
     def routes(self) -> list[Route]:
@@ -61,16 +61,18 @@ class ServiceRoutes:
                 self._trouble = await self._probe()
                 self._probe_again_at = time.monotonic() + _PROBE_SECONDS
         if self._trouble is not None:
-            raise ProblemError("not_ready", self._trouble, headers=((b"retry-after", b"2"),))
+            # Everybody may ask, so the answer says what is missing, and only the log why.
+            detail = f"not now: {self._trouble.code}"
+            raise ProblemError("not_ready", detail, headers=retry_after(2)) from self._trouble
         return json_reply(200, Readiness("ready", "ok", "ok", self._audit.condition))
 
-    async def _probe(self) -> str | None:
+    async def _probe(self) -> DomainError | SigilError | None:
         try:
             self._audit.check()
             await self._engine.probe()
             await self._authenticator.check()
         except (DomainError, SigilError) as error:
-            return str(error)
+            return error
         return None
 
     async def openapi(self, _: Context) -> Reply:

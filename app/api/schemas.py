@@ -45,7 +45,7 @@ class EncodeRequest(msgspec.Struct, forbid_unknown_fields=True):
 class VerifyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A sigil in any of its text forms, and the payload; a token carries its own."""
 
-    sigil: str
+    sigil: Annotated[str, Meta(description="As text, strand or token.")]
     data: Data | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -53,7 +53,15 @@ class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Why a sigil shall count no more."""
 
     # The class keeps NUL out, which some databases cannot hold; newlines are allowed anyway.
-    reason: Annotated[str, Meta(min_length=1, max_length=LONGEST_REASON, pattern="^[^\\u0000]+$")]
+    reason: Annotated[
+        str,
+        Meta(
+            description=f"In 1 to {LONGEST_REASON} characters.",
+            min_length=1,
+            max_length=LONGEST_REASON,
+            pattern="^[^\\u0000]+$",
+        ),
+    ]
 
 
 class SigilRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,13 +72,13 @@ class SigilRecord(msgspec.Struct, frozen=True, kw_only=True):
     key_id: KeyId
     issued_at: Timestamp
     expires_at: Timestamp | None
-    status: Status
+    status: Annotated[Status, Meta(description="A revoked record stays revoked after its expiry.")]
     canonical_sha256: Sha256
     created_at: Timestamp
-    created_by: str
+    created_by: Annotated[str, Meta(description="The subject whose token asked for the seal.")]
     revoked_at: Timestamp | None
-    revoked_by: str | None
-    revoked_reason: str | None
+    revoked_by: Annotated[str, Meta(description="The subject whose token asked for the revocation.")] | None
+    revoked_reason: Annotated[str, Meta(description="The first revocation's reason.")] | None
 
 
 class SigilRecordWithData(SigilRecord, frozen=True, kw_only=True):
@@ -83,19 +91,19 @@ class SigilRecordWithData(SigilRecord, frozen=True, kw_only=True):
 class SigilPage(msgspec.Struct, frozen=True):
     """A piece of the listing, newest first."""
 
-    sigils: list[SigilRecord]
+    sigils: Annotated[list[SigilRecord], Meta(description="Without their payloads.")]
     next_cursor: Annotated[str, Meta(description="Give it as cursor for the next piece.")] | None
 
 
 class VerifyAnswer(msgspec.Struct, frozen=True):
     """What a verification found. The sigil's fields are given where the seal proves them."""
 
-    valid: bool
+    valid: Annotated[bool, Meta(description="Whether every aspect holds.")]
     reason: Annotated[str, Meta(description="The first aspect that does not hold.")] | None
-    signature: SignatureAspect
-    time: TimeAspect
-    key_state: KeyAspect
-    revocation: RevocationAspect
+    signature: Annotated[SignatureAspect, Meta(description="Whether the tag is the payload's.")]
+    time: Annotated[TimeAspect, Meta(description="Whether it is in force now.")]
+    key_state: Annotated[KeyAspect, Meta(description="Whether its key may still verify.")]
+    revocation: Annotated[RevocationAspect, Meta(description="What the tenant's records say of it.")]
     canonical_sha256: Sha256 | None
     id: RecordId | None
     key_id: KeyId | None

@@ -32,6 +32,9 @@ class RequestLimits(msgspec.Struct, frozen=True):
     at_once: int = 512
 
 
+DEFAULT_LIMITS: Final = RequestLimits()
+
+
 class Guard:
     """The outermost layer. Whatever happens inside, the client gets one well-formed answer.
 
@@ -41,7 +44,12 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, limits: RequestLimits, *, max_body_bytes: int, more_headers: Headers = ()
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        limits: RequestLimits = DEFAULT_LIMITS,
+        more_headers: Headers = (),
     ) -> None:
         """Guard an application; ``more_headers`` go with every answer."""
         self._app = app
@@ -91,5 +99,6 @@ class Guard:
             _log.exception("request failed", request_id=request_id, path=context.scope["path"])
             return ProblemError("internal", "an unexpected error; it has been logged")
         if problem.status >= _LOGGED and problem.code not in _UNLOGGED:
-            _log.error("request failed", request_id=request_id, code=problem.code, cause=str(error))
+            cause = str(error.__cause__ or error)
+            _log.error("request failed", request_id=request_id, code=problem.code, cause=cause)
         return problem

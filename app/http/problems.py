@@ -3,95 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
-from core.errors import (
-    AuditUnavailableError,
-    DomainError,
-    KeysUnavailableError,
-    RecordCorruptError,
-    RecordNotFoundError,
-    RecordUnverifiableError,
-    StoreUnavailableError,
-)
+from app.http.problem_catalogue import KINDS, problem_type
+from core.errors import AuditUnavailableError, DomainError, KeysUnavailableError, StoreUnavailableError
 from sigil_native.errors import CanonicalizationError, NoActiveKeyError, SigilError
 
 MEDIA_TYPE: Final = b"application/problem+json"
-_TYPE_PREFIX: Final = "urn:sigil-dna:problem:"
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class Kind(NamedTuple):
-    """What all problems of one code have in common."""
-
-    status: int
-    title: str
-
-
-#: Every problem that the service answers with, by its code.
-KINDS: Final[dict[str, Kind]] = {
-    # What the text of a body can have wrong; the codes are the library's.
-    "syntax": Kind(400, "The body is not JSON"),
-    "trailing_data": Kind(400, "Something follows the JSON value"),
-    "invalid_utf8": Kind(400, "The body is not UTF-8"),
-    "byte_order_mark": Kind(400, "The body begins with a byte order mark"),
-    "lone_surrogate": Kind(422, "A string holds half of a surrogate pair"),
-    "duplicate_name": Kind(422, "An object has two members of one name"),
-    "non_finite_number": Kind(422, "A number is too large"),
-    "integer_range": Kind(422, "An integer is outside the safe range"),
-    "nesting_too_deep": Kind(422, "The body is nested too deeply"),
-    # What a request can have wrong.
-    "invalid_request": Kind(422, "The request does not have the expected form"),
-    "data_missing": Kind(422, "The payload is missing"),
-    "invalid_query": Kind(400, "The query does not have the expected form"),
-    "invalid_cursor": Kind(400, "The cursor is not valid"),
-    "invalid_idempotency_key": Kind(400, "The idempotency key is not valid"),
-    "idempotency_key_reused": Kind(422, "The idempotency key was used for another request"),
-    "unauthenticated": Kind(401, "A valid bearer token is required"),
-    "forbidden": Kind(403, "The token does not allow this"),
-    "not_found": Kind(404, "There is nothing here"),
-    "method_not_allowed": Kind(405, "The method is not allowed here"),
-    "body_timeout": Kind(408, "The body did not arrive in time"),
-    "body_too_large": Kind(413, "The body is too large"),
-    "unsupported_media_type": Kind(415, "The body must be application/json"),
-    # What the service can have wrong.
-    "record_corrupt": Kind(500, "A stored record does not verify"),
-    "record_unverifiable": Kind(500, "A stored record cannot be verified"),
-    "internal": Kind(500, "The service failed"),
-    "store_unavailable": Kind(503, "The store is unavailable"),
-    "store_overloaded": Kind(503, "The store is overloaded"),
-    "audit_unavailable": Kind(503, "The audit log is unavailable"),
-    "keys_unavailable": Kind(503, "The keys that tokens are checked with are unavailable"),
-    "no_active_key": Kind(503, "No key may sign now"),
-    "not_ready": Kind(503, "The service is not ready"),
-    "overloaded": Kind(503, "Too many requests are in progress"),
-    "timeout": Kind(503, "The request took too long"),
-}
-
-
 class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True, rename={"kind": "type"}):
-    """An error.
+    """An error, as RFC 9457 has it. Programs read ``code``; the page at ``type`` says what to do."""
 
-    Attributes:
-        kind: names the kind of problem for programs; stable.
-        code: the last part of ``type``.
-        detail: what happened here, for people; may change.
-        request_id: also in the header ``X-Request-Id``.
-        pointer: where in the body, as a JSON Pointer.
-        offset: where in the body, in bytes.
-    """
+    kind: Annotated[
+        str,
+        Meta(
+            description="Where the page about this kind of problem is, relative to the service's address.",
+            extra_json_schema={"format": "uri-reference"},
+        ),
+    ]
+    title: Annotated[str, Meta(description="What is wrong, in a few words; the same for all of its kind.")]
+    status: Annotated[int, Meta(description="The answer's status.", ge=400, le=599)]
+    code: Annotated[str, Meta(description="Names the kind of problem for programs; stable.")]
+    detail: Annotated[str, Meta(description="What happened here, for people; may change.")]
+    request_id: Annotated[str, Meta(description="Names this request; also in the header `X-Request-Id`.")]
+    pointer: Annotated[str, Meta(description="Where in the body, as a JSON Pointer.")] | None = None
+    offset: Annotated[int, Meta(description="Where in the body, in bytes.", ge=0)] | None = None
 
-    kind: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    request_id: str
-    pointer: str | None = None
-    offset: int | None = None
+    @classmethod
+    def of(
+        cls, code: str, *, detail: str, request_id: str, pointer: str | None = None, offset: int | None = None
+    ) -> ProblemDocument:
+        """A document of a kind."""
+        kind = KINDS[code]
+        return cls(problem_type(code), kind.title, kind.status, code, detail, request_id, pointer, offset)
 
 
 class ProblemError(Exception):
@@ -116,11 +66,8 @@ class ProblemError(Exception):
 
     def document(self, request_id: str) -> ProblemDocument:
         """What the caller gets to see."""
-        return ProblemDocument(
-            kind=_TYPE_PREFIX + self.code,
-            title=KINDS[self.code].title,
-            status=self.status,
-            code=self.code,
+        return ProblemDocument.of(
+            self.code,
             detail=self.detail,
             request_id=request_id,
             pointer=self.pointer,
@@ -128,16 +75,22 @@ class ProblemError(Exception):
         )
 
 
-def _retry_after(seconds: int) -> Headers:
+def retry_after(seconds: int) -> Headers:
+    """The header that says when another attempt makes sense."""
     return ((b"retry-after", b"%d" % seconds),)
 
 
-#: What callers are told where the error's own text is for the operator.
-_DETAILS: Final[dict[type[Exception], str]] = {
-    RecordNotFoundError: "no record with this id",
-    RecordCorruptError: "the stored record is not what was sealed; it is withheld",
-    RecordUnverifiableError: "the key ring has no usable key for the record; it is withheld",
-    KeysUnavailableError: "tokens cannot be checked now",
+#: What callers are told of a domain's error; its own text is for the operator, in log and audit.
+_DETAILS: Final[dict[str, str]] = {
+    "not_found": "no record with this id",
+    "record_corrupt": "the stored record is not what was sealed; it is withheld",
+    "record_unverifiable": "the key ring has no usable key for the record; it is withheld",
+    "store_unavailable": "the store cannot do this now",
+    "store_overloaded": "too many writes wait",
+    "keys_unavailable": "tokens cannot be checked now",
+    "no_active_key": "no key may sign now",
+    "invalid_cursor": "no listing has given out this cursor",
+    "data_missing": "a sigil without its payload can only be verified as a token",
 }
 
 
@@ -148,13 +101,12 @@ def problem_from(error: Exception) -> ProblemError | None:
     code = getattr(error, "code", None)
     if not isinstance(error, DomainError | SigilError) or code not in KINDS:
         return None
-    problem = ProblemError(code, _DETAILS.get(type(error), str(error)))
     if isinstance(error, CanonicalizationError):
-        problem.detail = error.problem
-        problem.pointer = error.pointer
-        problem.offset = error.offset
-    elif isinstance(error, StoreUnavailableError | AuditUnavailableError | KeysUnavailableError):
-        problem.headers = _retry_after(error.retry_after)
+        return ProblemError(code, error.problem, pointer=error.pointer, offset=error.offset)
+    # Without a text for callers, they get to know no more than the kind.
+    problem = ProblemError(code, _DETAILS.get(code, KINDS[code].title))
+    if isinstance(error, StoreUnavailableError | AuditUnavailableError | KeysUnavailableError):
+        problem.headers = retry_after(error.retry_after)
     elif isinstance(error, NoActiveKeyError):
-        problem.headers = _retry_after(30)
+        problem.headers = retry_after(30)
     return problem

@@ -13,7 +13,9 @@ from app.http.problems import MEDIA_TYPE, Headers, ProblemError
 _encode = msgspec.json.Encoder().encode
 
 _JSON: Final = b"application/json"
-#: For every answer. They keep browsers from doing anything with it but showing it to who asked.
+_NOT_MODIFIED: Final = 304
+#: What an answer says unless it says something else under the same name. These keep browsers from doing
+#: anything with it but showing it to who asked.
 SAFETY: Final = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -45,12 +47,12 @@ async def send_reply(send: Send, context: Context, reply: Reply) -> None:
         own = {name for name, _ in reply.headers}
         common = [header for header in common if header[0] not in own]
     headers = [
-        (b"content-type", reply.media_type),
-        (b"content-length", b"%d" % len(body)),
         (b"x-request-id", context.request_id),
         *common,
         *reply.headers,
     ]
+    if reply.status != _NOT_MODIFIED:  # it has no body of its own, whose type and length it could tell
+        headers += ((b"content-type", reply.media_type), (b"content-length", b"%d" % len(body)))
     context.answering = True
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

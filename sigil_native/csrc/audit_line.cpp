@@ -1,18 +1,11 @@
 #include "audit_line.h"
 
-#include <charconv>
-#include <cstring>
-#include <string_view>
-
 namespace sigil {
 namespace {
 
-constexpr std::string_view kBefore = "{\"seq\":";
-constexpr std::string_view kChain = ",\"chain\":\"";
-constexpr std::string_view kAfter = "\"}";
+using namespace audit;
+
 constexpr std::string_view kFormat = ",\"format\":";
-constexpr std::string_view kBegin = ",\"format\":\"sigil-audit/1\",\"key_id\":\"";
-constexpr std::string_view kPrevious = "\",\"previous\":\"";
 constexpr std::size_t kKeyIdSize = 8;
 constexpr std::size_t kMostDigits = 16;
 
@@ -23,11 +16,6 @@ static_assert(kBefore.size() + kMostDigits + kBegin.size() + kKeyIdSize + kPrevi
 bool starts_with(const std::uint8_t* text, const std::uint8_t* end, std::string_view wanted) noexcept {
     return static_cast<std::size_t>(end - text) >= wanted.size() &&
            std::memcmp(text, wanted.data(), wanted.size()) == 0;
-}
-
-std::uint8_t* write(std::string_view text, std::uint8_t* out) noexcept {
-    std::memcpy(out, text.data(), text.size());
-    return out + text.size();
 }
 
 // Lower-case hexadecimal digits only; false: another character.
@@ -94,19 +82,5 @@ AuditProblem read_audit_line(const std::uint8_t* line, std::size_t size, AuditLi
     if (position != end && !starts_with(position, end, ",\"")) return AuditProblem::shape;
     return AuditProblem::none;
 }
-
-std::uint8_t* write_audit_sequence(std::uint64_t sequence, std::uint8_t* out) noexcept {
-    char digits[20];
-    const auto written = std::to_chars(digits, digits + sizeof digits, sequence);
-    return write({digits, static_cast<std::size_t>(written.ptr - digits)}, write(kBefore, out));
-}
-
-std::uint8_t* write_audit_begin(std::uint32_t key_id, std::uint8_t* out) noexcept {
-    out = write(kBegin, out);
-    for (int shift = 28; shift >= 0; shift -= 4) *out++ = "0123456789abcdef"[key_id >> shift & 15];
-    return write(kPrevious, out);
-}
-
-std::uint8_t* write_audit_chain(std::uint8_t* out) noexcept { return write(kChain, out); }
 
 }  // namespace sigil

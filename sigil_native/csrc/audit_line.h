@@ -6,8 +6,11 @@
 // T is a tag, 32 bytes in base64url: 43 characters.
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <string_view>
 
 namespace sigil {
 
@@ -33,12 +36,36 @@ struct AuditLine {
 // Reads a line without its newline.
 AuditProblem read_audit_line(const std::uint8_t* line, std::size_t size, AuditLine& out) noexcept;
 
-// Writes `{"seq":N`, and for a begin line its own members up to where the spelled tag
-// goes; `out` has room for kLongestAuditHead bytes. Returns the end.
-std::uint8_t* write_audit_sequence(std::uint64_t sequence, std::uint8_t* out) noexcept;
-std::uint8_t* write_audit_begin(std::uint32_t key_id, std::uint8_t* out) noexcept;
+// What stands around the fields.
+namespace audit {
+inline constexpr std::string_view kBefore = "{\"seq\":";
+inline constexpr std::string_view kBegin = ",\"format\":\"sigil-audit/1\",\"key_id\":\"";
+inline constexpr std::string_view kPrevious = "\",\"previous\":\"";
+inline constexpr std::string_view kChain = ",\"chain\":\"";
+inline constexpr std::string_view kAfter = "\"}";
+
+inline std::uint8_t* write(std::string_view text, std::uint8_t* out) noexcept {
+    std::memcpy(out, text.data(), text.size());
+    return out + text.size();
+}
+}  // namespace audit
+
+// Write `{"seq":N`, and a begin line's own members up to where the spelled tag goes.
+// Both together need kLongestAuditHead bytes with that tag and its quotation mark. Return the end.
+inline std::uint8_t* write_audit_sequence(std::uint64_t sequence, std::uint8_t* out) noexcept {
+    char digits[20];
+    const auto written = std::to_chars(digits, digits + sizeof digits, sequence);
+    return audit::write({digits, static_cast<std::size_t>(written.ptr - digits)}, audit::write(audit::kBefore, out));
+}
+inline std::uint8_t* write_audit_begin(std::uint32_t key_id, std::uint8_t* out) noexcept {
+    out = audit::write(audit::kBegin, out);
+    for (int shift = 28; shift >= 0; shift -= 4) {
+        *out++ = static_cast<std::uint8_t>("0123456789abcdef"[key_id >> shift & 15]);
+    }
+    return audit::write(audit::kPrevious, out);
+}
 
 // Writes `,"chain":"`; the spelled tag and `"}` follow. Returns the end.
-std::uint8_t* write_audit_chain(std::uint8_t* out) noexcept;
+inline std::uint8_t* write_audit_chain(std::uint8_t* out) noexcept { return audit::write(audit::kChain, out); }
 
 }  // namespace sigil

@@ -45,6 +45,11 @@ alone/bin/python use.py
 export SPIRAL_EVENT_SECRET='correct horse battery staple, thrice'
 echo '{"b":1,"a":2}' | alone/bin/sigil encode --tenant acme - >sigil.txt
 echo '{"a":2,"b":1}' | alone/bin/sigil verify --tenant acme --sigil-file sigil.txt -
+# An auditor needs nothing but the wheel.
+alone/bin/python -c 'import os, sigil_native, sys
+chain = sigil_native.AuditChain(os.environ["SPIRAL_EVENT_SECRET"])
+sys.stdout.buffer.write(chain.begin({}) + chain.append({"event": "sigil.encoded"}))' >audit.log
+SIGIL_AUDIT_SECRET=$SPIRAL_EVENT_SECRET alone/bin/sigil audit verify audit.log
 
 # Other people's Cython code calls the functions that the wheel's .pxd files declare.
 mkdir other

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from app.api.openapi import document
 from app.api.resource import Public, Resource, Secured
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
@@ -26,8 +27,16 @@ REQUIRED: Final = {
     ("HEAD", f"{SIGILS}/{{id}}"): "sigil:read",
     ("POST", f"{SIGILS}/{{id}}/revoke"): "sigil:revoke",
 }
-#: Paths that are open to everybody.
-OPEN: Final = {"/healthz", "/readyz", "/openapi.json"}
+#: Paths that are open to everybody, each with one that fits it.
+OPEN: Final = {
+    "/healthz": "/healthz",
+    "/readyz": "/readyz",
+    "/openapi.json": "/openapi.json",
+    "/docs": "/docs",
+    "/docs/{name}": "/docs/page.css",
+    "/docs/problems": "/docs/problems",
+    "/docs/problems/{name}": "/docs/problems/not_found",
+}
 #: What a caller with the role gets; 404 where the path names a record that is not the tenant's own.
 SUCCESS: Final = {("POST", SIGILS): 201}
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -116,8 +125,18 @@ def test_every_endpoint_has_an_expectation(resources: dict[str, Resource]) -> No
     secured = {key: method.role for key, method in found.items() if isinstance(method, Secured)}
     assert secured == REQUIRED
     assert set(REQUIRED.values()) == set(ROLES)
-    assert {path for (_, path), method in found.items() if isinstance(method, Public)} == OPEN
+    assert {path for (_, path), method in found.items() if isinstance(method, Public)} == set(OPEN)
     assert all(isinstance(method, Secured | Public) for method in found.values())
+
+
+def test_what_is_not_described_is_for_people(resources: dict[str, Resource]) -> None:
+    """The API's description has every path with every method, but for the pages."""
+    described = {
+        path: {method.upper() for method in methods} | ({"HEAD"} if "get" in methods else set())
+        for path, methods in document()["paths"].items()
+    }
+    served = {path: set(resource.methods) for path, resource in resources.items()}
+    assert described == {path: methods for path, methods in served.items() if not path.startswith("/docs")}
 
 
 def calls(resources: dict[str, Resource], targets: list[Target]) -> Iterator[tuple[str, str, Target]]:
@@ -171,8 +190,8 @@ def test_other_methods(service: Service, tenant: str, resources: dict[str, Resou
 def test_open_pages(service: Service, tenant: str, resources: dict[str, Resource]) -> None:
     """What is open answers everybody alike, even those with a token that proves nothing."""
     with closing(service.connection()) as connection:
-        for path in OPEN:
-            for method in resources[path].methods:
+        for pattern, path in OPEN.items():
+            for method in resources[pattern].methods:
                 statuses = {
                     service.call(method, path, token=token, connection=connection).status
                     for token in (None, service.token(tenant), service.token(tenant, "admin"), "nonsense")

@@ -64,13 +64,13 @@ def test_methods(service: Service, method: str, path: str, allow: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", SIGILS + "/", SIGILS + "/a/b", "/healthz/", "/docs", "//healthz", "/%00"]
+    "path", ["/", "/api", SIGILS + "/", SIGILS + "/a/b", "/healthz/", "/docs/", "//healthz", "/%00"]
 )
 def test_paths(service: Service, path: str) -> None:
     """Paths that do not exist are problems, and nothing is redirected."""
     answer = service.call("GET", path, token=service.token())
     assert (answer.status, answer.json["code"]) == (404, "not_found")
-    assert answer.json["type"] == "urn:sigil-dna:problem:not_found"
+    assert answer.json["type"] == "/docs/problems/not_found"
     assert answer.json["status"] == 404
 
 
@@ -140,7 +140,8 @@ def test_database_deleted(new_service: Callable[..., Service]) -> None:
     assert (refused.status, refused.json["code"]) == (503, "store_unavailable")
     ready = service.call("GET", "/readyz")
     assert (ready.status, ready.json["code"]) == (503, "not_ready")
-    assert "replaced" in ready.json["detail"]
+    assert "store_unavailable" in ready.json["detail"]
+    assert "replaced" in service.logged("request failed")[-1]["cause"]
     assert service.verify(kept["sigil"], {"a": 1}, token=token)["reason"] == "revocation_unknown"
 
 

@@ -197,7 +197,7 @@ def test_without_its_audit_log(new_service: NewService) -> None:
     assert len(shown) == 2  # the one with which it came out is not acknowledged, but kept
     assert {record["status"] for record in shown} == {"active"}
     ready = service.call("GET", "/readyz")
-    assert (ready.status, ready.json["detail"]) == (503, "the audit log is unavailable: io")
+    assert (ready.status, ready.json["detail"]) == (503, "not now: audit_unavailable")
     assert service.call("GET", "/healthz").status == 200
     assert service.call("GET", f"{SIGILS}/{kept['id']}", token=token).status == 200
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
@@ -62,6 +63,14 @@ def test_service(run: Callable[[str], str]) -> None:
         "idempotency-replayed: true",
     ):
         assert expected in printed
+
+
+def test_api(run: Callable[[str], str], tmp_path: Path) -> None:
+    """The description and a problem's page are where the reference's document fetches them."""
+    run("api.md")
+    (folder,) = tmp_path.glob("service-0")
+    assert json.loads((folder / "openapi.json").read_bytes())["openapi"].startswith("3.1")
+    assert "Send each name once" in (folder / "duplicate_name.html").read_text()
 
 
 def test_runbook(run: Callable[[str], str], tmp_path: Path) -> None:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 
+from app.api.examples import ANSWERS, REQUESTS, SIGIL, TENANT
 from app.api.openapi import document
-from app.http.problems import KINDS
+from app.http.problem_catalogue import KINDS
+from sigil_native import KeyRing, SigilCodec
 from tests.service.running import SIGILS, Service
 
 if TYPE_CHECKING:
     import schemathesis
 
-EXAMPLES = 300 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 25
+HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
+EXAMPLES = 300 if HEAVY else 25
 
 BEYOND_THE_SCHEMA = {
     "not_found",
@@ -81,6 +88,106 @@ def test_as_described(service: Service, api: schemathesis.BaseSchema, method: st
         if path.startswith(SIGILS):
             try_all(operation, positive=False, session=session)
     assert not service.logged("request failed")
+
+
+def run_schemathesis(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Its command, with every check but one: what JSON Schema cannot say, the test above knows better."""
+    command = [sys.executable, "-m", "schemathesis.cli", "run", *arguments, "--checks=all", "--no-color"]
+    command += ["--exclude-checks=positive_data_acceptance", "--generation-database=none"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_whole_api(service: Service, tmp_path: Path) -> None:
+    """No check of schemathesis finds anything: examples, edge cases, random requests, chains of calls.
+
+    Among others: only described statuses, types, headers and schemas, wrong data refused, other methods
+    refused with Allow, nothing served without its token, revoked and read back along the links.
+    """
+    token = service.token("schemathesis-run")
+    done = run_schemathesis(
+        tmp_path,
+        f"{service.url}/openapi.json",
+        f"--header=Authorization: Bearer {token}",
+        "--max-time=300" if HEAVY else "--max-examples=8",
+    )
+    print(done.stdout)  # the figures, and on failure the cases
+    assert done.returncode == 0, done.stderr
+    for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
+        assert re.search(rf"✅ {phase}\b", done.stdout), phase
+    assert not service.logged("request failed")
+
+
+def test_lies_are_found(service: Service, tmp_path: Path) -> None:
+    """Schemathesis sees it when an operation does without the token that it is said to need."""
+    lying = document()
+    lying["paths"] = {"/healthz": lying["paths"]["/healthz"]}
+    lying["paths"]["/healthz"]["get"]["security"] = [{"bearer": []}]
+    (tmp_path / "openapi.json").write_text(json.dumps(lying))
+    done = run_schemathesis(
+        tmp_path,
+        "openapi.json",
+        f"--url={service.url}",
+        f"--header=Authorization: Bearer {service.token()}",
+        "--max-examples=2",
+        "--phases=fuzzing",
+    )
+    assert done.returncode == 1, done.stdout
+    assert "API accepts requests without authentication" in done.stdout
+
+
+def test_examples_hold(service: Service) -> None:
+    """The examples work when they are sent, and the answers look like those that are shown."""
+    token = service.token(TENANT, subject="order-service")
+    known = SigilCodec(KeyRing())
+    answers = {}
+    for example in reversed(REQUESTS["encode"].values()):
+        answers["encode"] = service.call("POST", SIGILS, example["value"], token=token)
+        assert answers["encode"].status == 201
+    record = answers["encode"].json
+    path = f"{SIGILS}/{record['id']}"
+    answers["get"] = service.call("GET", path, token=token)
+    answers["list"] = service.call("GET", f"{SIGILS}?limit=1", token=token)
+    (revocation,) = REQUESTS["revoke"].values()
+    answers["revoke"] = service.call("POST", f"{path}/revoke", revocation["value"], token=token)
+    answers["health"] = service.call("GET", "/healthz")
+    answers["readiness"] = service.call("GET", "/readyz")
+    for name, answer in answers.items():
+        shown = next(iter(ANSWERS[name].values()))["value"]
+        assert forms(answer.json) == forms(shown), name
+    # The verdicts are those of the seal that is shown, to the last digit.
+    for name, example in REQUESTS["verify"].items():
+        verdict = service.call("POST", f"{SIGILS}/verify", example["value"], token=token).json
+        assert verdict == ANSWERS["verify"]["changed" if name == "changed" else "valid"]["value"], name
+    assert known.decode(REQUESTS["verify"]["strand"]["value"]["sigil"]) == known.decode(SIGIL)
+
+
+def forms(value: object) -> object:
+    """A value without what differs from call to call: times, and what is made from them."""
+    if isinstance(value, dict):
+        return {name: forms(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [forms(inner) for inner in value]
+    if isinstance(value, str):
+        return re.sub(r"[0-9A-Za-z_-]{8,}(?:[-:.][0-9A-Za-z]+)*", "…", value)
+    return value
+
+
+def test_every_operation_is_documented() -> None:
+    """Each operation has a summary, a description and a tag; each answer an example and its headers."""
+    described = document()
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            assert {"summary", "description", "tags", "operationId"} <= operation.keys(), path
+            if "requestBody" in operation:
+                assert operation["requestBody"]["content"]["application/json"]["examples"]
+            for status, answer in operation["responses"].items():
+                assert "X-Request-Id" in answer["headers"]
+                (content,) = answer["content"].values()
+                assert content.get("examples") or path == "/openapi.json", (path, status)
+                if status == "401":
+                    assert "WWW-Authenticate" in answer["headers"], path
+                if status == "503":
+                    assert "Retry-After" in answer["headers"], path
 
 
 def test_every_problem_is_described() -> None:

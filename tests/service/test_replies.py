@@ -7,7 +7,7 @@ from collections import Counter
 from starlette.types import Message, Receive, Scope, Send
 
 from app.http.context import Context
-from app.http.guard import Guard, RequestLimits
+from app.http.guard import Guard
 from app.http.replies import SAFETY, Reply, send_reply
 
 
@@ -25,7 +25,7 @@ async def answer_headers(reply: Reply, **more: bytes) -> Counter[tuple[bytes, by
         sent.append(message)
 
     headers = tuple((name.encode(), value) for name, value in more.items())
-    guard = Guard(application, RequestLimits(), max_body_bytes=1024, more_headers=headers)
+    guard = Guard(application, max_body_bytes=1024, more_headers=headers)
     await guard({"type": "http", "path": "/", "headers": []}, receive, send)
     return Counter(sent[0]["headers"])
 

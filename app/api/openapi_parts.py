@@ -1,0 +1,115 @@
+"""What the operations of the description have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from app.api.examples import ANSWERS, REQUESTS
+from app.http.problem_catalogue import KINDS, problem_type
+from app.http.problems import MEDIA_TYPE
+
+Schema = dict[str, Any]
+
+#: What can happen to any request.
+_COMMON_PROBLEMS: Final = ("internal", "overloaded", "timeout")
+_AUTH_PROBLEMS: Final = ("unauthenticated", "forbidden", "keys_unavailable")
+
+
+def header(description: str, *, required: bool = True, **schema: Any) -> Schema:
+    """A header of an answer."""
+    return {"description": description, "required": required, "schema": {"type": "string", **schema}}
+
+
+_REQUEST_ID: Final[Schema] = {
+    "X-Request-Id": header(
+        "Names this request in problems, log and audit. The request's own, if it sent one.",
+        pattern="^[A-Za-z0-9._:/+=@-]{1,128}$",
+    )
+}
+#: What problems of a status bring along.
+_STATUS_HEADERS: Final[dict[int, Schema]] = {
+    401: {"WWW-Authenticate": header("How to authenticate (RFC 6750).", pattern="^Bearer ")},
+    403: {"WWW-Authenticate": header("Names the role that is missing.", required=False, pattern="^Bearer ")},
+    503: {
+        "Retry-After": {
+            "description": "Seconds after which another attempt makes sense.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
+}
+
+
+def operation(
+    name: str,
+    summary: str,
+    description: str,
+    role: str,
+    answers: Schema,
+    problems: Sequence[str],
+    *,
+    parameters: Sequence[Schema] = (),
+    body: str | None = None,
+) -> Schema:
+    """A call that needs a token with a role."""
+    described: Schema = {
+        "operationId": name,
+        "tags": ["Sigils"],
+        "summary": summary,
+        "description": f"{description}\n\nNeeds the role `{role}`.",
+        "security": [{"bearer": []}],
+        "responses": {**answers, **_problems((*_AUTH_PROBLEMS, *problems, *_COMMON_PROBLEMS))},
+    }
+    if parameters:
+        described["parameters"] = list(parameters)
+    if body:
+        content = {"schema": ref(body), "examples": REQUESTS[name]}
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return described
+
+
+def public(name: str, summary: str, description: str, answers: Schema, *problems: str) -> Schema:
+    """A call that needs no token."""
+    return {
+        "operationId": name,
+        "tags": ["Service"],
+        "summary": summary,
+        "description": description,
+        "security": [],
+        "responses": {**answers, **_problems((*problems, "body_too_large", *_COMMON_PROBLEMS))},
+    }
+
+
+def answer(name: str, description: str, schema: str | None, headers: Schema | None = None) -> Schema:
+    """A good answer of the operation ``name``."""
+    content: Schema = {"schema": ref(schema) if schema else {"type": "object"}}
+    if name in ANSWERS:
+        content["examples"] = ANSWERS[name]
+    return {
+        "description": description,
+        "headers": {**_REQUEST_ID, **(headers or {})},
+        "content": {"application/json": content},
+    }
+
+
+def ref(name: str) -> Schema:
+    """A type, by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _problems(codes: Sequence[str]) -> Schema:
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        by_status.setdefault(KINDS[code].status, []).append(code)
+    return {str(status): _problem(status, kinds) for status, kinds in sorted(by_status.items())}
+
+
+def _problem(status: int, codes: list[str]) -> Schema:
+    lines = [f"[`{code}`]({problem_type(code).removeprefix('/')}): {KINDS[code].title}." for code in codes]
+    examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
+    return {
+        "description": "  \n".join(lines),
+        "headers": {**_REQUEST_ID, **_STATUS_HEADERS.get(status, {})},
+        "content": {MEDIA_TYPE.decode(): {"schema": ref("ProblemDocument"), "examples": examples}},
+    }

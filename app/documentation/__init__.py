@@ -1,0 +1,1 @@
+"""Pages for people: the API's reference, and what each problem means."""
