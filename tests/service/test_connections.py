@@ -88,7 +88,7 @@ def test_half_a_head_keeps_no_place(narrow: Service) -> None:
             connection.sendall(b"GET /heal")
         assert statuses(exchange(narrow.port, LAST)) == [200]
         gone, _, _ = select.select(held, [], [], 5)  # sooner than the head's time is over
-        assert [read_to_end(connection) for connection in gone] == [b""]
+        assert {read_to_end(connection) for connection in gone} == {b""}
 
 
 def test_no_place_but_for_the_busy(narrow: Service) -> None:
@@ -158,7 +158,8 @@ def _cpu_ticks(pid: int) -> int:
 def probe(port: int, pipe: Connection) -> None:
     """Ask for the service's health on a new connection, again and again, until told to stop."""
     seconds, failures = [], []
-    while not pipe.poll(0.002):
+    pipe.send(exchange(port, LAST))
+    while not seconds or not pipe.poll(0.002):
         begun = time.perf_counter()
         try:
             received = exchange(port, LAST)
@@ -179,6 +180,7 @@ def probing(service: Service) -> Iterator[tuple[list[float], list[str]]]:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("forkserver").Process(target=probe, args=(service.port, theirs))
     process.start()
+    assert statuses(ours.recv()) == [200]  # it has begun
     try:
         yield seconds, failures
     finally:
