@@ -70,6 +70,11 @@ serve: $(VENV)/.native $(VENV)/.group-service ## Start the service on loopback, 
 bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peers
 	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)
 
+.PHONY: bench-service
+bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an empty Starlette beside it
+	$(call need,wrk=wrk taskset=util-linux)
+	$(BIN)/python -m benchmarks.service --json reports/bench-service.json $(BENCH)
+
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
 	# The hooks describe the service; for that they need nothing compiled.
