@@ -157,7 +157,8 @@ def _cpu_ticks(pid: int) -> int:
 
 def probe(port: int, pipe: Connection) -> None:
     """Ask for the service's health on a new connection, again and again, until told to stop."""
-    seconds, failures = [], []
+    seconds: list[float] = []
+    failures: list[str] = []
     pipe.send(exchange(port, LAST))
     while not seconds or not pipe.poll(0.002):
         begun = time.perf_counter()
