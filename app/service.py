@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from starlette.routing import Router
 from starlette.types import ASGIApp
@@ -21,7 +21,7 @@ from app.authentication.key_sources import KeySource
 from app.authentication.remote_keys import Pace, RemoteKeys
 from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
-from app.http.guard import Guard
+from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
 from core.audit import Audit, NoAudit
@@ -36,7 +36,14 @@ from sigil_native import __version__
 
 
 def build_app(
-    engine: Engine, authenticator: Authenticator, audit: Audit, body_limits: BodyLimits, reloader: Reloader
+    engine: Engine,
+    authenticator: Authenticator,
+    audit: Audit,
+    body_limits: BodyLimits,
+    reloader: Reloader,
+    *,
+    request_limits: RequestLimits = DEFAULT_LIMITS,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The ASGI application.
 
@@ -55,10 +62,10 @@ def build_app(
         await audit.close()
 
     sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
-    service = ServiceRoutes(engine, authenticator, audit)
+    service = ServiceRoutes(engine, authenticator, audit, is_stopping)
     routes = [*sigils.routes(), *service.routes(), *DocumentationRoutes().routes()]
     router = Router(routes, default=not_found, redirect_slashes=False, lifespan=lifespan)
-    return Guard(router, max_body_bytes=body_limits.size)
+    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
 
 
 def authenticator_from(settings: Settings) -> Authenticator:
@@ -104,12 +111,17 @@ def audit_from(settings: Settings) -> Audit:
 
 
 @contextlib.contextmanager
-def service_from(settings: Settings, reloadables: Sequence[Reloadable] = ()) -> Iterator[ASGIApp]:
+def service_from(
+    settings: Settings,
+    reloadables: Sequence[Reloadable] = (),
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
 
     Args:
         settings: complete and checked.
         reloadables: what else is read again when its files change.
+        is_stopping: whether the server has begun to stop.
 
     Raises:
         SettingsError, SigilError: the keys cannot be used.
@@ -129,7 +141,15 @@ def service_from(settings: Settings, reloadables: Sequence[Reloadable] = ()) -> 
             keys = RingReloading(ring, engine, fallback)
             reloader = Reloader([keys, *reloadables], audit, interval=settings.reload_seconds)
             limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
-            yield build_app(engine, authenticator, audit, limits, reloader)
+            yield build_app(
+                engine,
+                authenticator,
+                audit,
+                limits,
+                reloader,
+                request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
+                is_stopping=is_stopping,
+            )
         finally:
             asyncio.run(audit.close())  # these do nothing after an orderly shutdown
     finally:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from core.descriptors import most_connections
 from core.sqlite import database_path
 from core.tls import read_authorities, read_certificate, read_key
 from sigil_native import HmacKey, KeyRing
@@ -122,6 +123,13 @@ def _absolute_url(url: str) -> str:
     return url
 
 
+def _connection_count(count: int) -> int:
+    most = most_connections()
+    if count > most:
+        raise ValueError(f"the limit of open files (ulimit -Hn) leaves room for {max(most, 0)}")
+    return count
+
+
 def _certificates(path: Path) -> Path:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
@@ -163,6 +171,7 @@ SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
 Folder = Annotated[Path, AfterValidator(_folder)]
 AuditPlace = Annotated[str, AfterValidator(_audit_place)]
 AbsoluteUrl = Annotated[str, AfterValidator(_absolute_url)]
+ConnectionCount = Annotated[int, AfterValidator(_connection_count)]
 CertificateBundle = Annotated[Path, AfterValidator(_certificates)]
 #: Beside the type of a collection: its text has its elements between commas.
 COMMA_SEPARATED = (NoDecode, BeforeValidator(_between_commas))

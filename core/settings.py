@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 import sigil_native
+from core.descriptors import most_connections
 from core.idempotency import KeyLimits
 from core.issuers import (
     ALGORITHMS,
@@ -33,6 +34,7 @@ from core.setting_types import (
     AbsoluteUrl,
     AuditPlace,
     CertificateBundle,
+    ConnectionCount,
     Folder,
     KeyRingFile,
     SqliteUrl,
@@ -126,6 +128,14 @@ class Settings(KeySettings, TlsSettings):
         default=1 << 20, ge=1 << 10, le=64 << 20, validation_alias="SIGIL_MAX_BODY_BYTES"
     )
     body_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_BODY_TIMEOUT")
+    head_timeout: int = Field(default=15, ge=1, le=3600, validation_alias="SIGIL_HEAD_TIMEOUT")
+    write_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_WRITE_TIMEOUT")
+    request_timeout: int = Field(default=60, ge=1, le=3600, validation_alias="SIGIL_REQUEST_TIMEOUT")
+    keep_alive: int = Field(default=75, ge=1, le=3600, validation_alias="SIGIL_KEEP_ALIVE")
+    max_requests: int = Field(default=512, ge=1, le=1 << 16, validation_alias="SIGIL_MAX_REQUESTS")
+    max_connections: ConnectionCount | None = Field(
+        default=None, ge=1, validation_alias="SIGIL_MAX_CONNECTIONS"
+    )
     idempotency_seconds: int = Field(
         default=KeyLimits().seconds, ge=1, le=2_678_400, validation_alias="SIGIL_IDEMPOTENCY_SECONDS"
     )
@@ -315,6 +325,8 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
             problems.append("SIGIL_NATIVE_PURE: the pure backend is not for production; unset this")
     if development and not is_loopback(given.get("SIGIL_HOST", "127.0.0.1")):
         problems.append("SIGIL_HOST: must be loopback in development, where everybody gets a token")
+    if "SIGIL_MAX_CONNECTIONS" not in given and most_connections() < 1:
+        problems.append("SIGIL_MAX_CONNECTIONS: the limit of open files (ulimit -Hn) leaves room for none")
     return problems
 
 

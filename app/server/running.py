@@ -14,7 +14,7 @@ import structlog
 from app.server.certificates import Certificates
 from app.server.failures import explained
 from app.server.listening import listen
-from app.server.serving import Server, configuration
+from app.server.serving import Server, configuration, connections_from
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from app.service import service_from
@@ -81,8 +81,9 @@ def _serve(
         with explained():
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)
-            app = stack.enter_context(service_from(settings, reloadables))
-        Server(configuration(settings, app), certificates, on_started, parent).run([listener])
+            connections = connections_from(settings)
+            app = stack.enter_context(service_from(settings, reloadables, lambda: connections.stopping))
+        Server(configuration(settings, app), connections, certificates, on_started, parent).run([listener])
 
 
 def _certificates(settings: Settings) -> Certificates | None:

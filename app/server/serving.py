@@ -11,14 +11,14 @@ from typing import Final, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.server.accepting import Acceptor
 from app.server.certificates import Certificates
+from app.server.connections import ConnectionLimits, Connections
 from app.server.farewell import hang_up
 from app.server.protocol import BoundedProtocol
-from app.server.tls_listener import TlsListener
+from core.descriptors import default_connections, make_room
 from core.settings import Settings
 
-#: Also for a request's head, from its first byte or the connection's beginning.
-_KEEP_ALIVE_SECONDS: Final = 75
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -28,6 +28,7 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
+        connections: Connections,
         certificates: Certificates | None,
         on_started: Callable[[], None],
         parent: socket.socket | None,
@@ -36,11 +37,13 @@ class Server(uvicorn.Server):
 
         Args:
             config: uvicorn's, without TLS.
+            connections: what connections are held to.
             certificates: TLS; None: plain HTTP.
             on_started: called when connections are accepted.
             parent: is closed by the parent's end, whatever its cause; None: there is no parent.
         """
         super().__init__(config)
+        self._connections = connections
         self._certificates = certificates
         self._on_started = on_started
         self._parent = parent
@@ -57,20 +60,19 @@ class Server(uvicorn.Server):
         """Begin to accept."""
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._parent_ended, self._parent)
-        if self._certificates is None:
-            await super().startup(sockets)
-        else:
-            await super().startup([])  # all but the listening
-            certificates = self._certificates
-            listeners = [
-                TlsListener(one, self._make_protocol, lambda: certificates.context) for one in sockets or []
-            ]
-            self.servers.extend(cast("list[asyncio.Server]", listeners))
+        await super().startup([])  # all but the listening
+        certificates = self._certificates
+        tls = None if certificates is None else lambda: certificates.context
+        make_room = self._connections.make_room
+        acceptors = [Acceptor(one, self._make_protocol, make_room, tls=tls) for one in sockets or ()]
+        # uvicorn calls no more of them than an acceptor has.
+        self.servers = cast("list[asyncio.Server]", acceptors)
         if self.started:
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, finish what runs."""
+        self._connections.stopping = True
         hanging_up = asyncio.create_task(hang_up(self._tls_transports))
         try:
             await super().shutdown(sockets)
@@ -78,7 +80,7 @@ class Server(uvicorn.Server):
             hanging_up.cancel()
 
     def _make_protocol(self) -> asyncio.Protocol:
-        return BoundedProtocol(self.config, self.server_state, self.lifespan.state)
+        return BoundedProtocol(self._connections, self.config, self.server_state, self.lifespan.state)
 
     def _tls_transports(self) -> Iterator[asyncio.Transport]:
         for connection in self.server_state.connections:
@@ -99,7 +101,6 @@ def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
@@ -107,6 +108,20 @@ def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         headers=headers,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+
+
+def connections_from(settings: Settings) -> Connections:
+    """What the process's connections are held to."""
+    most = settings.max_connections or default_connections()
+    make_room(most)
+    return Connections(
+        ConnectionLimits(
+            connections=most,
+            keep_alive_seconds=settings.keep_alive,
+            head_seconds=settings.head_timeout,
+            drain_seconds=settings.body_timeout,
+            write_seconds=settings.write_timeout,
+        )
     )

@@ -35,6 +35,7 @@ class Client(threading.Thread):
         self.sealed: dict[str, tuple[str, Any]] = {}
         self.revoked: set[str] = set()
         self.busy = threading.Event()
+        self.ended_by: Exception | None = None
 
     def post(self, path: str, body: object) -> Any:
         """One request; the answer's JSON if it was acknowledged whole."""
@@ -57,7 +58,8 @@ class Client(threading.Thread):
                     self.post(f"{SIGILS}/{record['id']}/revoke", {"reason": "test"})
                     self.revoked.add(record["id"])
                     self.busy.set()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            self.ended_by = error
             self.connection.close()
 
 
@@ -106,6 +108,8 @@ def test_a_stop_under_load_is_orderly(tmp_path: Path, workers: int) -> None:
         assert service.stop() == 0
         for client in clients:
             client.join()
+            # Its last answer closed the connection, and there was no other to be had: no request was lost.
+            assert isinstance(client.ended_by, ConnectionRefusedError)
         assert not service.logged("request failed")
         service.start()
         for client in clients:

@@ -15,8 +15,8 @@ from typing import ParamSpec
 import pytest
 import uvloop
 
+from app.server.accepting import Acceptor
 from app.server.listening import listen
-from app.server.tls_listener import TlsListener
 from core.tls import Identity, ServerFiles, server_context
 from tests.service.tls_files import Authority, client
 
@@ -54,16 +54,17 @@ def in_the_services_loop(test: Callable[_P, Awaitable[None]]) -> Callable[_P, No
 @contextlib.asynccontextmanager
 async def listening(
     authority: Authority, *, handshake_seconds: float = 60, most_handshakes: int = 10
-) -> AsyncIterator[tuple[int, TlsListener]]:
+) -> AsyncIterator[tuple[int, Acceptor]]:
     """A listener and its port."""
     context = server_context(ServerFiles(Identity(*authority.issue("greeter"))))
     with listen("127.0.0.1", 0) as accepting:
-        listener = TlsListener(
+        listener = Acceptor(
             accepting,
             Greeter,
-            lambda: context,
+            lambda: False,
+            tls=lambda: context,
             handshake_seconds=handshake_seconds,
-            most_handshakes=most_handshakes,
+            most_connecting=most_handshakes,
         )
         try:
             yield accepting.getsockname()[1], listener
@@ -163,7 +164,7 @@ async def test_contexts_change(authority: Authority, tmp_path: Path) -> None:
     other = Authority(tmp_path)
     contexts = [server_context(ServerFiles(Identity(*one.issue("x")))) for one in (authority, other)]
     with listen("127.0.0.1", 0) as accepting:
-        listener = TlsListener(accepting, Greeter, lambda: contexts[0])
+        listener = Acceptor(accepting, Greeter, lambda: False, tls=lambda: contexts[0])
         port = accepting.getsockname()[1]
         assert await greeting(port, client(authority)) == b"hello"
         contexts.reverse()
