@@ -23,7 +23,8 @@ from rich.progress import track
 from rich.table import Table
 
 from app.api.sigils import BASE
-from app.authentication.development import ROLES, DevelopmentIssuer
+from app.authentication.development import DevelopmentIssuer
+from app.authentication.roles import ROLES
 from benchmarks.events import varied_events
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
@@ -95,11 +96,11 @@ def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("SIGIL_", "JWT_"))
     }
+    environment |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port)}
     if side.name == "with-store-and-audit":
         # The service as it is, which opens its own socket.
         listener.close()
         command = ["-m", "app", "serve", "--development"]
-        environment |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port)}
     descriptors = () if listener.fileno() < 0 else (listener.fileno(),)
     with (folder / f"{side.name}.log").open("wb") as log, listener:
         server = subprocess.Popen(
