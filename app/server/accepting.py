@@ -19,6 +19,8 @@ _AT_ONCE: Final = 64
 _MOST_CONNECTING: Final = 256
 #: How long to wait when there is no descriptor left, and none to be had.
 _PAUSE_SECONDS: Final = 0.1
+#: What a closed TLS connection may take to send what waits: ``Connections`` ends it long before.
+_GOODBYE_SECONDS: Final = 86400.0
 _COMPLAINT_SECONDS: Final = 60.0
 
 
@@ -54,7 +56,11 @@ class Acceptor:
         self._make_protocol = make_protocol
         self._make_room = make_room
         self._tls = tls
-        self._handshake_seconds = handshake_seconds if tls is not None else None
+        self._timeouts = (
+            {}
+            if tls is None
+            else {"ssl_handshake_timeout": handshake_seconds, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
+        )
         self._most_connecting = most_connecting
         self._connecting: dict[asyncio.Task[None], socket.socket] = {}  # oldest first
         self._resumption: asyncio.TimerHandle | None = None
@@ -108,7 +114,7 @@ class Acceptor:
             self._make_protocol,
             connection,
             ssl=None if self._tls is None else self._tls(),
-            ssl_handshake_timeout=self._handshake_seconds,
+            **self._timeouts,
         )
 
     def _connected(self, connecting: asyncio.Task[None]) -> None:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from app.server.delivery import bytes_taken, has_arrived
 from app.server.memory import give_back
 
 _SWEEP_SECONDS: Final = 1.0
+#: A stop waits for those that leave, so it looks more often.
+_STOPPING_SWEEP_SECONDS: Final = 0.05
 #: What a client must take of an answer within the write timeout, unless it has taken all.
 _LEAST_TAKEN: Final = 64 << 10
 #: An answer that was written this short a time ago may not have left the process yet.
 _FRESH_SECONDS: Final = 1.0
 #: After so many have gone, what they took is worth giving back.
 _FLOOD: Final = 1000
-#: Where Linux has tcpi_bytes_acked in struct tcp_info.
-_BYTES_ACKNOWLEDGED: Final = slice(120, 128)
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True):
@@ -49,7 +48,10 @@ class Connection(Protocol):
     line: Line | None
 
     def give_up(self) -> None:
-        """End the connection, which has no request in progress."""
+        """Close the connection, which has no request in progress; what was written may still be read."""
+
+    def hang_up(self) -> None:
+        """Close the connection, and wait for nothing: its place and its descriptor are needed."""
 
     def abort(self) -> None:
         """End the connection at once, whatever waits in it."""
@@ -98,7 +100,8 @@ class Connections:
     """Counts and watches the connections of one event loop.
 
     A connection without a request in progress stands in a line: it may be closed to make room. One
-    clock for all looks once a second at who has waited too long, and at who does not read.
+    clock for all looks once a second at who has waited too long, at who does not read, and at who is
+    closed but not gone: TLS waits for the other side's goodbye, which many never say.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -112,6 +115,8 @@ class Connections:
         #: As many as there have been since memory was last given back.
         self._highest = 0
         self._unread: dict[Connection, _Taken] = {}
+        #: Closed, and everything had arrived at the last look.
+        self._leaving: set[Connection] = set()
         self._clock: asyncio.TimerHandle | None = None
 
     def admit(self, connection: Connection) -> bool:
@@ -130,6 +135,7 @@ class Connections:
             connection.line.leave(connection)
         self._all.discard(connection)
         self._unread.pop(connection, None)
+        self._leaving.discard(connection)
 
     def make_room(self) -> bool:
         """Close the connection that is idle longest; False if all have requests in progress."""
@@ -137,10 +143,12 @@ class Connections:
         if not oldest:
             return False
         since, connection = min(oldest, key=lambda one: one[0])
-        now = asyncio.get_running_loop().time()
-        if now - since < _FRESH_SECONDS and connection.transport.get_write_buffer_size():
+        if not connection.transport.get_write_buffer_size():
+            connection.hang_up()
+        elif asyncio.get_running_loop().time() - since >= _FRESH_SECONDS:
+            connection.abort()  # its client has had its time to read, and its place is needed now
+        else:
             return False
-        connection.give_up()
         return True
 
     def _sweep(self) -> None:
@@ -150,29 +158,33 @@ class Connections:
             for connection in line.overdue(now):
                 connection.give_up()
         for connection in list(self._all):
-            if connection.transport.get_write_buffer_size():
+            transport = connection.transport
+            is_closing = transport.is_closing()
+            if transport.get_write_buffer_size() or (is_closing and not has_arrived(transport)):
                 self._watch_reader(connection, now)
-            else:
-                self._unread.pop(connection, None)
+                continue
+            self._unread.pop(connection, None)
+            if is_closing:
+                self._see_off(connection)
         if self._highest - len(self._all) >= _FLOOD:
             give_back()
             self._highest = len(self._all)
-        self._clock = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._all else None
+        pause = _STOPPING_SWEEP_SECONDS if self.stopping else _SWEEP_SECONDS
+        self._clock = loop.call_later(pause, self._sweep) if self._all else None
 
     def _watch_reader(self, connection: Connection, now: float) -> None:
         """Abort a connection, closing ones too, whose client takes too little of what waits for it."""
-        taken = _bytes_taken(connection.transport)
+        self._leaving.discard(connection)
+        taken = bytes_taken(connection.transport)
         before = self._unread.get(connection)
         if before is None or taken - before.size >= _LEAST_TAKEN:
             self._unread[connection] = _Taken(taken, now)
         elif now - before.at >= self._limits.write_seconds:
             connection.abort()
 
-
-def _bytes_taken(transport: asyncio.Transport) -> int:
-    """What the other side has acknowledged since the connection began."""
-    try:
-        info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)
-    except OSError:  # the connection is broken, as will be heard soon
-        return 0
-    return int.from_bytes(info[_BYTES_ACKNOWLEDGED], sys.byteorder)
+    def _see_off(self, connection: Connection) -> None:
+        """End a closed connection at the second look: by then, what TLS still had has left as well."""
+        if connection in self._leaving:
+            connection.transport.abort()
+        else:
+            self._leaving.add(connection)

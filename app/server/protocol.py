@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 from app.http.context import ABORT
 from app.server.answer_transport import AnswerTransport
 from app.server.connections import Connections, Line
+from app.server.delivery import has_arrived
 from app.server.refusals import HEAD_TOO_LARGE, MALFORMED, TOO_MANY_CONNECTIONS
 
 #: Bytes of a request's line and headers, or of what stands between two pieces of its body.
@@ -94,7 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport = transport
             transport.write(TOO_MANY_CONNECTIONS)
-            transport.close()
+            self.hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end of the connection."""
@@ -111,13 +112,18 @@ class BoundedProtocol(HttpToolsProtocol):
             self.loop.call_later(_FAREWELL_SECONDS, self._close_unless_busy)
 
     def give_up(self) -> None:
-        """End the connection, which has no request in progress."""
-        if self.line is not None:
-            self.line.leave(self)
-        if self.transport.get_write_buffer_size():
-            self.abort()  # the client has had all the time to read, and did not
+        """Close the connection, which has no request in progress; what was written may still be read."""
+        if has_arrived(self.transport):
+            self.hang_up()
         else:
+            self._leave_line()
             self.transport.close()
+
+    def hang_up(self) -> None:
+        """Close, and do not wait for the other side's goodbye: place and descriptor are free at once."""
+        self._leave_line()
+        self.transport.close()
+        self.loop.call_soon(self.transport.abort)  # what was written now leaves before
 
     def abort(self) -> None:
         """End the connection at once, whatever waits in it."""
@@ -145,8 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stand in the line for what the connection waits for now."""
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
-            if self.line is not None:
-                self.line.leave(self)
+            self._leave_line()
         elif not self.transport.is_closing():
             line = (
                 self._among.waiting
@@ -156,6 +161,10 @@ class BoundedProtocol(HttpToolsProtocol):
                 else self._among.draining
             )
             line.join(self, self.loop.time())
+
+    def _leave_line(self) -> None:
+        if self.line is not None:
+            self.line.leave(self)
 
     # -- bytes in --------------------------------------------------------------------------------
 

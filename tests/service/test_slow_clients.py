@@ -80,7 +80,7 @@ def body_after_the_answer(service: Service) -> bytes:
     return drip(service, head.encode(), b"4000\r\n" + b"a" * 0x4000 + b"\r\n")
 
 
-def read_large(service: Service, size: int, pause: float, *, after: float = 0) -> bytes | None:
+def read_large(service: Service, size: int, pause: float, *headers: str, after: float = 0) -> bytes | None:
     """Ask for a large answer and read it piecemeal; None when the connection was broken off."""
     token = service.token("large")
     record_id = service.call("GET", f"{SIGILS}?limit=1", token=token).json["sigils"][0]["id"]
@@ -88,7 +88,7 @@ def read_large(service: Service, size: int, pause: float, *, after: float = 0) -
         connection.settimeout(PATIENCE)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
         connection.connect(("127.0.0.1", service.port))
-        connection.sendall(request(f"{SIGILS}/{record_id}", "Connection: close", token=token))
+        connection.sendall(request(f"{SIGILS}/{record_id}", *headers, token=token))
         received = bytearray(connection.recv(1))
         time.sleep(after)
         end = time.monotonic() + PATIENCE
@@ -115,7 +115,12 @@ def trickling_reader(service: Service) -> bytes | None:
 
 def unhurried_reader(service: Service) -> bytes | None:
     """Read slowly, but read."""
-    return read_large(service, 1 << 16, 0.005)
+    return read_large(service, 1 << 16, 0.003, "Connection: close")
+
+
+def unhurried_reader_that_stays(service: Service) -> bytes | None:
+    """Read slowly, and keep the connection: longer than it may be silent between requests."""
+    return read_large(service, 1 << 16, 0.003)
 
 
 KINDS: list[Callable[[Service], bytes | None]] = [
@@ -129,6 +134,7 @@ KINDS: list[Callable[[Service], bytes | None]] = [
     reader_that_stops,
     trickling_reader,
     unhurried_reader,
+    unhurried_reader_that_stays,
 ]
 
 
@@ -177,6 +183,7 @@ def test_reader_that_does_not_read(said: dict[str, bytes | None], kind: str) -> 
     assert said[kind] is None
 
 
-def test_unhurried_reader(said: dict[str, bytes | None]) -> None:
+@pytest.mark.parametrize("kind", ["unhurried_reader", "unhurried_reader_that_stays"])
+def test_unhurried_reader(said: dict[str, bytes | None], kind: str) -> None:
     """Who takes the answer slowly gets all of it."""
-    assert len(said["unhurried_reader"] or b"") > _LARGE
+    assert len(said[kind] or b"") > _LARGE

@@ -18,6 +18,7 @@ import pytest
 import sigil_native
 from tests.service.running import SIGILS, Service
 from tests.service.tls_files import DAY, NOW, Authority, client, trusting, variables
+from tests.service.wire import request
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +177,40 @@ def test_stalled_handshakes(encrypted: Service) -> None:
     finally:
         for connection in stalled:
             connection.close()
+
+
+def test_places_of_clients_that_say_no_goodbye(
+    new_service: Callable[..., Service], authority: Authority
+) -> None:
+    """Whom the service has closed has neither place nor descriptor, said goodbye or not; all hear why."""
+    settings = variables(authority.issue("narrow")) | {"SIGIL_MAX_CONNECTIONS": "10"}
+    service = trusting(new_service(**settings).start(), client(authority))
+    service.token()
+    before = len(os.listdir(f"/proc/{service.pid}/fd"))  # noqa: PTH208
+
+    def most() -> bool:
+        # One may be on its way in, and one on its way out.
+        return len(os.listdir(f"/proc/{service.pid}/fd")) <= before + 12  # noqa: PTH208
+
+    with contextlib.ExitStack() as stack:
+
+        def connected(sent: bytes = b"") -> ssl.SSLSocket:
+            plain = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+            assert service.tls is not None
+            connection = stack.enter_context(service.tls.wrap_socket(plain, server_hostname="127.0.0.1"))
+            connection.sendall(sent)
+            return connection
+
+        silent = [connected() for _ in range(40)]
+        wait_for(most)
+        assert silent[0].recv(100) == b""
+        assert [connected(b"nonsense\r\n\r\n").recv(12) for _ in range(40)] == [b"HTTP/1.1 400"] * 40
+        wait_for(most)
+        head = request(SIGILS, "Expect: 100-continue", method="POST", body=b"{}", token=service.token())
+        busy = [connected(head.removesuffix(b"{}")) for _ in range(10)]
+        assert {one.recv(12) for one in busy} == {b"HTTP/1.1 100"}
+        assert [connected().recv(12) for _ in range(40)] == [b"HTTP/1.1 503"] * 40
+        wait_for(most)
 
 
 def test_stop_waits_for_nobody(new_service: Callable[..., Service], authority: Authority) -> None:
