@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -14,7 +15,7 @@ import structlog
 from app.server.certificates import Certificates
 from app.server.failures import explained
 from app.server.listening import listen
-from app.server.serving import Server, configuration, connections_from
+from app.server.serving import STOPPING, Server, configuration, connections_from
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from app.service import service_from
@@ -39,8 +40,11 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
     Raises:
         StartFailedError: saying why not.
     """
-    # Until somebody listens to it; its default would be the end.
+    # Until somebody listens to them. SIGHUP's default would be the end; that of the others would not be, for
+    # the first process of a container.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in STOPPING:
+        signal.signal(number, _stop_early)
     with contextlib.ExitStack() as stack:
         with explained():
             listener = stack.enter_context(listen(settings.host, settings.port))
@@ -57,6 +61,11 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
             )
             supervisor.run(lambda: on_started(url))
     _log.info("stopped")
+
+
+def _stop_early(_number: int, _frame: object) -> None:
+    """End the process: there is nothing to finish yet. What is open is closed on the way out."""
+    sys.exit(0)
 
 
 def _work(settings: Settings, listener: socket.socket, end: WorkerEnd) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, cast
 
 import uvicorn
@@ -14,12 +14,12 @@ from starlette.types import ASGIApp
 from app.server.accepting import Acceptor
 from app.server.certificates import Certificates
 from app.server.connections import ConnectionLimits, Connections
-from app.server.farewell import hang_up
 from app.server.protocol import BoundedProtocol
 from core.descriptors import default_connections, make_room
 from core.settings import Settings
 
-_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+#: Signals that end the service.
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Server(uvicorn.Server):
@@ -52,7 +52,7 @@ class Server(uvicorn.Server):
         """Serve until told to stop, and return."""
         # uvicorn raises the signal that stopped it again once it is done: it must not kill us then. And
         # one that comes before uvicorn listens to signals must not be lost.
-        for number in _STOPPING:
+        for number in STOPPING:
             signal.signal(number, self.handle_exit)
         super().run(sockets)
 
@@ -73,20 +73,10 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, finish what runs."""
         self._connections.stopping = True
-        hanging_up = asyncio.create_task(hang_up(self._tls_transports))
-        try:
-            await super().shutdown(sockets)
-        finally:
-            hanging_up.cancel()
+        await super().shutdown(sockets)
 
     def _make_protocol(self) -> asyncio.Protocol:
         return BoundedProtocol(self._connections, self.config, self.server_state, self.lifespan.state)
-
-    def _tls_transports(self) -> Iterator[asyncio.Transport]:
-        for connection in self.server_state.connections:
-            transport = connection.transport
-            if transport.get_extra_info("sslcontext"):
-                yield transport
 
     def _parent_ended(self, parent: socket.socket) -> None:
         asyncio.get_running_loop().remove_reader(parent)

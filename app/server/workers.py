@@ -122,8 +122,9 @@ class Supervisor:
             wakeup.setblocking(False)
             waker.setblocking(False)
             self._selector.register(wakeup, selectors.EVENT_READ)
-            previous = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+            # First this: a signal that comes before the handlers is not lost, nor one that comes after.
             signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+            previous = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
             try:
                 yield wakeup
             finally:

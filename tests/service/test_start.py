@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -215,6 +216,28 @@ def test_production_makes_nothing_up(new_service: Callable[..., Service], forge:
     assert service.call("GET", SIGILS).status == 401
     assert service.call("GET", "/readyz").json["code"] == "not_ready"
     assert service.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_during_the_start(
+    new_service: Callable[..., Service], workers: str, number: signal.Signals
+) -> None:
+    """A stop that is asked for before the service serves is obeyed, and is a good one, in containers too.
+
+    The first process of a container gets no signal that it does not handle: the exit code shows who did.
+    """
+    service = new_service(SIGIL_WORKERS=workers)
+    service.data_dir.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(service.data_dir / "sigils.db", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")
+        service.begin()
+        while not (service.data_dir / "development" / "event-secret").exists():
+            time.sleep(0.01)
+        os.kill(service.pid, number)
+    assert service.wait() == 0
+    assert not service.logged("listening")
 
 
 @pytest.fixture
