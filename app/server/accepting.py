@@ -19,6 +19,8 @@ _AT_ONCE: Final = 64
 _MOST_CONNECTING: Final = 256
 #: How long to wait when there is no descriptor left, and none to be had.
 _PAUSE_SECONDS: Final = 0.1
+#: For handshakes that are under way when the server begins to stop: a request may follow.
+_FAREWELL_SECONDS: Final = 1.0
 #: What a closed TLS connection may take to send what waits: ``Connections`` ends it long before.
 _GOODBYE_SECONDS: Final = 86400.0
 _COMPLAINT_SECONDS: Final = 60.0
@@ -68,16 +70,20 @@ class Acceptor:
         self._loop.add_reader(listener, self._accept)
 
     def close(self) -> None:
-        """Accept no more, and give up handshakes: a stop does not wait for them."""
+        """Accept no more."""
         self._loop.remove_reader(self._listener)
         if self._resumption is not None:
             self._resumption.cancel()
-        if self._tls is not None:
-            for connecting in self._connecting:
-                connecting.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait until the handshakes are given up. Connections look after themselves."""
+        """Wait for those who are about to be connected, for a moment: a stop waits for no stalled handshake.
+
+        Connections look after themselves.
+        """
+        if self._connecting:
+            await asyncio.wait(self._connecting, timeout=_FAREWELL_SECONDS)
+        for connecting in self._connecting:
+            connecting.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
 
     def _accept(self) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+#: Bytes of a body that are copied to stand behind their head. Large ones are better not: thousands of clients
+#: may wait for the same page.
+_MOST_JOINED: Final = 16 << 10
 
 
 class AnswerTransport:
@@ -14,18 +19,25 @@ class AnswerTransport:
     expensive part of a short answer.
     """
 
-    __slots__ = ("_cycle", "_head", "_transport")
+    __slots__ = ("_cycle", "_head", "_transport", "large")
 
     def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
         self._transport = transport
         self._cycle = cycle
+        #: The size of a body that was too large to be copied, or 0.
+        self.large = 0
         #: None until there is one, empty when it was written.
         self._head: bytes | None = None
 
     def write(self, data: bytes) -> None:
         """Write, or keep what must be the head."""
         if self._head:
-            data, self._head = self._head + data, b""
+            head, self._head = self._head, b""
+            if len(data) <= _MOST_JOINED:
+                data = head + data
+            else:
+                self._transport.write(head)
+                self.large = len(data)
         elif self._head is None and self._cycle.response_started:
             self._head = data
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
@@ -18,6 +19,10 @@ _STOPPING_SWEEP_SECONDS: Final = 0.05
 _LEAST_TAKEN: Final = 64 << 10
 #: An answer that was written this short a time ago may not have left the process yet.
 _FRESH_SECONDS: Final = 1.0
+#: Bytes of answers that may wait in the process until clients read them, in all.
+_MOST_UNREAD: Final = 256 << 20
+#: When they are more, as many may stay.
+_KEPT_UNREAD: Final = _MOST_UNREAD * 3 // 4
 #: After so many have gone, what they took is worth giving back.
 _FLOOD: Final = 1000
 
@@ -115,6 +120,9 @@ class Connections:
         #: As many as there have been since memory was last given back.
         self._highest = 0
         self._unread: dict[Connection, _Taken] = {}
+        #: How long the large answers are that clients may still be reading. The oldest first.
+        self._unread_answers: dict[Connection, int] = {}
+        self._unread_size = 0
         #: Closed, and everything had arrived at the last look.
         self._leaving: set[Connection] = set()
         self._clock: asyncio.TimerHandle | None = None
@@ -136,6 +144,32 @@ class Connections:
         self._all.discard(connection)
         self._unread.pop(connection, None)
         self._leaving.discard(connection)
+        self._note_read(connection)
+
+    def answered_at_length(self, connection: Connection, size: int) -> None:
+        """Note a large answer, which may wait for its client to read it.
+
+        When too much waits for all clients, those who have been at it for longest are cut off.
+        """
+        self._note_read(connection)
+        self._unread_answers[connection] = size
+        self._unread_size += size
+        if self._unread_size <= _MOST_UNREAD:
+            return
+        for one in list(self._unread_answers):
+            if has_arrived(one.transport):
+                self._note_read(one)
+        if self._unread_size <= _MOST_UNREAD:
+            return
+        for one in list(self._unread_answers):
+            if self._unread_size <= _KEPT_UNREAD:
+                break
+            self._note_read(one)
+            one.abort()
+        self._highest = sys.maxsize  # so much is worth giving back
+
+    def _note_read(self, connection: Connection) -> None:
+        self._unread_size -= self._unread_answers.pop(connection, 0)
 
     def make_room(self) -> bool:
         """Close the connection that is idle longest; False if all have requests in progress."""
@@ -160,10 +194,13 @@ class Connections:
         for connection in list(self._all):
             transport = connection.transport
             is_closing = transport.is_closing()
-            if transport.get_write_buffer_size() or (is_closing and not has_arrived(transport)):
+            # The buffer's size leaves out what TLS has encrypted.
+            may_wait = is_closing or connection in self._unread_answers
+            if transport.get_write_buffer_size() or (may_wait and not has_arrived(transport)):
                 self._watch_reader(connection, now)
                 continue
             self._unread.pop(connection, None)
+            self._note_read(connection)
             if is_closing:
                 self._see_off(connection)
         if self._highest - len(self._all) >= _FLOOD:

@@ -26,7 +26,7 @@ def bytes_taken(transport: asyncio.Transport) -> int:
 def has_arrived(transport: asyncio.Transport) -> bool:
     """Whether the other side's system has acknowledged every byte that was sent.
 
-    With TLS, up to 64 KiB more may be on their way from the encryption to the system.
+    With TLS, more may be about to go from the encryption to the system: look twice.
     """
     if transport.get_write_buffer_size():
         return False

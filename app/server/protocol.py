@@ -44,6 +44,9 @@ class _RefusedError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """A connection whose requests are read one at a time, and not before the one before is answered.
 
+    Nor is one begun while the client is behind with reading answers: it would be in progress, one of as
+    many as there may be, for as long as the client likes.
+
     The parser by itself keeps a head until it is whole, whatever its size, and takes any number of
     requests ahead; it reports trailers as if they were headers, which a proxy has not looked at (they
     are dropped: RFC 9110 §6.5.1); and it takes what two parties could understand differently.
@@ -65,7 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
     #: Received since the head, or the last piece of a body, began: at most a piece more than belongs to it.
     _pending = 0
     _unpaid = 0
-    #: What arrived behind a request that is not answered yet. Reading is paused meanwhile.
+    #: What arrived behind a request that is not answered yet, or whose answer is not read. Reading is
+    #: paused meanwhile.
     _held = b""
     #: Written after the answer, before the connection is closed.
     _last_word = b""
@@ -182,11 +186,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """The answer is written: on with the next request."""
         self.server_state.total_requests += 1
         self._answer.flush()
+        if self._answer.large:
+            self._among.answered_at_length(self, self._answer.large)
         if self.transport.is_closing():
             return
         if self._last_word:
             self._say(self._last_word)
             return
+        self._go_on()
+
+    def resume_writing(self) -> None:
+        """The client has read: on with what it has sent meanwhile."""
+        super().resume_writing()
+        if self._held and not self._is_owing() and not self.transport.is_closing():
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read what was held back, and what comes."""
         self.flow.resume_reading()
         if self._held:
             data, self._held = self._held, b""
@@ -200,7 +216,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _read(self, data: bytes) -> None:
         begin = 0
         while begin < len(data) and not self._deaf:
-            if self._is_owing():
+            if self._is_owing() or (self._at_rest and self.flow.write_paused):
                 self._hold(data[begin:])
                 return
             end = self._end_of_piece(data, begin)

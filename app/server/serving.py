@@ -73,6 +73,14 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, finish what runs."""
         self._connections.stopping = True
+        acceptors, self.servers = self.servers, []
+        for acceptor in acceptors:
+            acceptor.close()
+        for listener in sockets or ():
+            listener.close()
+        # First these: what they make are connections to wait for.
+        for acceptor in acceptors:
+            await acceptor.wait_closed()
         await super().shutdown(sockets)
 
     def _make_protocol(self) -> asyncio.Protocol:
