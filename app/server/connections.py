@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
@@ -23,6 +22,8 @@ _FRESH_SECONDS: Final = 1.0
 _MOST_UNREAD: Final = 256 << 20
 #: When they are more, as many may stay.
 _KEPT_UNREAD: Final = _MOST_UNREAD * 3 // 4
+#: When so much less waits than before, what it took is worth giving back.
+_MUCH_READ: Final = 64 << 20
 #: After so many have gone, what they took is worth giving back.
 _FLOOD: Final = 1000
 
@@ -123,6 +124,8 @@ class Connections:
         #: How long the large answers are that clients may still be reading. The oldest first.
         self._unread_answers: dict[Connection, int] = {}
         self._unread_size = 0
+        #: As much as there has been since memory was last given back.
+        self._most_unread = 0
         #: Closed, and everything had arrived at the last look.
         self._leaving: set[Connection] = set()
         self._clock: asyncio.TimerHandle | None = None
@@ -154,6 +157,7 @@ class Connections:
         self._note_read(connection)
         self._unread_answers[connection] = size
         self._unread_size += size
+        self._most_unread = max(self._most_unread, self._unread_size)
         if self._unread_size <= _MOST_UNREAD:
             return
         for one in list(self._unread_answers):
@@ -166,7 +170,6 @@ class Connections:
                 break
             self._note_read(one)
             one.abort()
-        self._highest = sys.maxsize  # so much is worth giving back
 
     def _note_read(self, connection: Connection) -> None:
         self._unread_size -= self._unread_answers.pop(connection, 0)
@@ -203,9 +206,10 @@ class Connections:
             self._note_read(connection)
             if is_closing:
                 self._see_off(connection)
-        if self._highest - len(self._all) >= _FLOOD:
+        gone, read = self._highest - len(self._all), self._most_unread - self._unread_size
+        if gone >= _FLOOD or read >= _MUCH_READ:
             give_back()
-            self._highest = len(self._all)
+            self._highest, self._most_unread = len(self._all), self._unread_size
         pause = _STOPPING_SWEEP_SECONDS if self.stopping else _SWEEP_SECONDS
         self._clock = loop.call_later(pause, self._sweep) if self._all else None
 
