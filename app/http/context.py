@@ -13,6 +13,8 @@ from app.http.problems import Headers
 
 #: The extension of an ASGI scope with a function that ends the request's connection at once.
 ABORT: Final = "sigil.abort"
+#: The extension with a function that sends a whole answer: of its status, headers and body.
+ANSWER: Final = "sigil.answer"
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
