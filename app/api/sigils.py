@@ -22,7 +22,7 @@ from app.api.schemas import (
     verify_answer,
 )
 from app.authentication.access import Access
-from app.http.bodies import BodyLimits, read_json_text
+from app.http.bodies import BodyLimits, BodyReader
 from app.http.context import Context
 from app.http.idempotency import idempotency_key
 from app.http.problems import ProblemError
@@ -57,7 +57,7 @@ class SigilRoutes:
         self._engine = engine
         self._access = access
         self._audit = audit
-        self._body_limits = body_limits
+        self._bodies = BodyReader(body_limits)
 
     def routes(self) -> list[Route]:
         """Where each verb lives."""
@@ -193,7 +193,7 @@ class SigilRoutes:
         The whole body is canonicalised, envelope included: msgspec would take duplicate members
         and malformed UTF-8. What it then cuts out of the canonical text is canonical itself.
         """
-        text = await read_json_text(context, self._body_limits)
+        text = await self._bodies.json_text(context)
         canonical = canonicalize_json(text, max_depth=_MAX_DEPTH)
         try:
             return decoder.decode(canonical)
