@@ -7,7 +7,6 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from app.api.pages import ServiceRoutes
@@ -22,6 +21,7 @@ from app.authentication.remote_keys import Pace, RemoteKeys
 from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
+from app.http.routing import Paths
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
 from core.audit import Audit, NoAudit
@@ -64,7 +64,7 @@ def build_app(
     sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
     service = ServiceRoutes(engine, authenticator, audit, is_stopping)
     routes = [*sigils.routes(), *service.routes(), *DocumentationRoutes().routes()]
-    router = Router(routes, default=not_found, redirect_slashes=False, lifespan=lifespan)
+    router = Paths(routes, default=not_found, lifespan=lifespan)
     return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
 
 
