@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -23,7 +23,7 @@ from core.idempotency import Claim, KeyLimits
 from core.records import Record, Status
 from core.sql_idempotency import KeyBook
 from core.sql_schema import create_or_check, probe, sigils
-from core.sql_writer import GroupCommitWriter, unavailable
+from core.sql_writer import GroupCommitWriter, Write, unavailable
 
 _T = TypeVar("_T")
 
@@ -94,7 +94,7 @@ def _of(tenant: str, record_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(sigils.c.tenant == tenant, sigils.c.id == _stored_id(record_id))
 
 
-class _Insert:
+class _Insert(Write):
     __slots__ = ("rows", "size")
 
     def __init__(self, records: Sequence[Record]) -> None:
@@ -104,8 +104,13 @@ class _Insert:
     def apply(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql(_INSERT, self.rows)
 
+    @classmethod
+    def apply_all(cls, connection: sa.Connection, writes: Sequence[Self]) -> Sequence[None]:
+        connection.exec_driver_sql(_INSERT, [row for write in writes for row in write.rows])
+        return [None] * len(writes)
 
-class _PutOnce:
+
+class _PutOnce(Write):
     """Its result is None, or of the key's earlier use the request's digest, then the record."""
 
     __slots__ = ("claim", "keys", "record", "size")
@@ -132,7 +137,7 @@ class _PutOnce:
         return connection.exec_driver_sql(_GET_CLAIMED, (record.tenant, self.claim.key_digest)).one()
 
 
-class _Revoke:
+class _Revoke(Write):
     __slots__ = ("now_ms", "reason", "record_id", "revoked_by", "size", "tenant")
 
     def __init__(self, tenant: str, record_id: str, reason: str, revoked_by: str, now_ms: int) -> None:
@@ -154,7 +159,7 @@ class _Revoke:
         return None if row is None else _record(row)
 
 
-class _Probe:
+class _Probe(Write):
     __slots__ = ("size",)
 
     def __init__(self) -> None:
