@@ -120,6 +120,11 @@ class AuditQueue:
                 self._idle = False
             self._add_counts(float("inf"))
 
+    @property
+    def lost(self) -> int:
+        """How many found no room since ``drop``."""
+        return self._lost
+
     def head(self) -> tuple[Sequence[Entry], int]:
         """The oldest entries, a group of them, which stay; and how many were lost since ``drop``."""
         with self._changed:
