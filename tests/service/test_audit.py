@@ -116,6 +116,10 @@ def test_what_is_refused_is_audited(service: Service, tenant: str) -> None:
     assert service.call("POST", SIGILS, {"data": {}}, token=reader).status == 403
     line = audited(service, event="authorization.refused", tenant=tenant)
     assert (line["subject"], line["role"], line["reason"]) == ("reader", "sigil:encode", "role_missing")
+    nobodys = service.token("", subject=f"nobody's, not {tenant}'s")
+    assert service.call("GET", SIGILS, token=nobodys).status == 403
+    line = audited(service, event="authorization.refused", subject=f"nobody's, not {tenant}'s")
+    assert (line["issuer"], line["reason"], line["peer"]) == (ISSUER, "tenant_invalid", "127.0.0.1")
 
 
 def test_asking_for_anothers_record_is_audited(service: Service, tenant: str) -> None:
