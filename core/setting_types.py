@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from core.descriptors import most_connections
 from core.sqlite import database_path
+from core.tls import read_authorities, read_certificate, read_key
 from sigil_native import HmacKey, KeyRing
 
 #: Takes the place of the audit log's path where there shall be none.
@@ -67,6 +69,21 @@ def _readable_key_ring(path: Path) -> Path:
     return path
 
 
+def _certificate(path: Path) -> Path:
+    read_certificate(path)
+    return path
+
+
+def _private_key(path: Path) -> Path:
+    read_key(path)
+    return path
+
+
+def _authorities(path: Path) -> Path:
+    read_authorities(path)
+    return path
+
+
 def _sqlite_url(url: str) -> str:
     try:
         parsed = sa.make_url(url)
@@ -106,6 +123,13 @@ def _absolute_url(url: str) -> str:
     return url
 
 
+def _connection_count(count: int) -> int:
+    most = most_connections()
+    if count > most:
+        raise ValueError(f"the limit of open files (ulimit -Hn) leaves room for {max(most, 0)}")
+    return count
+
+
 def _certificates(path: Path) -> Path:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
@@ -140,10 +164,14 @@ def is_loopback(host: str | None) -> bool:
 StrongSecret = Annotated[SecretStr, AfterValidator(_strong)]
 StrongSecrets = Annotated[SecretStr, AfterValidator(_all_strong)]
 KeyRingFile = Annotated[Path, AfterValidator(_readable_key_ring)]
+CertificateFile = Annotated[Path, AfterValidator(_certificate)]
+PrivateKeyFile = Annotated[Path, AfterValidator(_private_key)]
+AuthoritiesFile = Annotated[Path, AfterValidator(_authorities)]
 SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
 Folder = Annotated[Path, AfterValidator(_folder)]
 AuditPlace = Annotated[str, AfterValidator(_audit_place)]
 AbsoluteUrl = Annotated[str, AfterValidator(_absolute_url)]
+ConnectionCount = Annotated[int, AfterValidator(_connection_count)]
 CertificateBundle = Annotated[Path, AfterValidator(_certificates)]
 #: Beside the type of a collection: its text has its elements between commas.
 COMMA_SEPARATED = (NoDecode, BeforeValidator(_between_commas))

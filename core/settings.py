@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 import sigil_native
+from core.descriptors import most_connections
 from core.idempotency import KeyLimits
 from core.issuers import (
     ALGORITHMS,
@@ -33,6 +34,7 @@ from core.setting_types import (
     AbsoluteUrl,
     AuditPlace,
     CertificateBundle,
+    ConnectionCount,
     Folder,
     KeyRingFile,
     SqliteUrl,
@@ -43,6 +45,7 @@ from core.setting_types import (
     lines,
     secret_from_file,
 )
+from core.tls_settings import HSTS_SECONDS, TlsSettings, tls_contradictions
 from sigil_native import KeyRing, SigilError
 
 #: sysexits.h: EX_CONFIG.
@@ -93,7 +96,7 @@ class KeySettings(BaseSettings):
         return lines(self.previous_secrets)
 
 
-class Settings(KeySettings):
+class Settings(KeySettings, TlsSettings):
     """What the service runs with. Make it with ``load_settings``."""
 
     environment: Literal["development", "production"] = Field(
@@ -125,12 +128,21 @@ class Settings(KeySettings):
         default=1 << 20, ge=1 << 10, le=64 << 20, validation_alias="SIGIL_MAX_BODY_BYTES"
     )
     body_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_BODY_TIMEOUT")
+    head_timeout: int = Field(default=15, ge=1, le=3600, validation_alias="SIGIL_HEAD_TIMEOUT")
+    write_timeout: int = Field(default=30, ge=1, le=3600, validation_alias="SIGIL_WRITE_TIMEOUT")
+    request_timeout: int = Field(default=60, ge=1, le=3600, validation_alias="SIGIL_REQUEST_TIMEOUT")
+    keep_alive: int = Field(default=75, ge=1, le=3600, validation_alias="SIGIL_KEEP_ALIVE")
+    max_requests: int = Field(default=512, ge=1, le=1 << 16, validation_alias="SIGIL_MAX_REQUESTS")
+    max_connections: ConnectionCount | None = Field(
+        default=None, ge=1, validation_alias="SIGIL_MAX_CONNECTIONS"
+    )
     idempotency_seconds: int = Field(
         default=KeyLimits().seconds, ge=1, le=2_678_400, validation_alias="SIGIL_IDEMPOTENCY_SECONDS"
     )
     idempotency_keys: int = Field(
         default=KeyLimits().per_tenant, ge=1000, le=100_000_000, validation_alias="SIGIL_IDEMPOTENCY_KEYS"
     )
+    workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
     audit: AuditPlace | None = Field(default=None, validation_alias="SIGIL_AUDIT")
     audit_secret: StrongSecret | None = Field(default=None, validation_alias="SIGIL_AUDIT_SECRET")
@@ -189,6 +201,17 @@ class Settings(KeySettings):
         )
 
     @property
+    def hsts_seconds(self) -> int | None:
+        """How long browsers are told to insist on https; None: they are told nothing.
+
+        Not in development unless it is asked for: a browser would insist for every service on
+        this machine.
+        """
+        if self.tls is None or (self.is_development and self.hsts_setting is None):
+            return None
+        return HSTS_SECONDS if self.hsts_setting is None else self.hsts_setting
+
+    @property
     def audit_file(self) -> Path | None:
         """Where the audit log is, by default a file of the data folder; None where it is switched off."""
         if self.audit == AUDIT_OFF:
@@ -229,6 +252,8 @@ def load_settings(environment: str | None = None) -> Settings:
     problems += _jwt_contradictions(given)
     if settings is not None:
         problems += _shared_secrets(settings)
+    # A file's own mistakes have been found twice then: by its field, and on the way to what fits together.
+    problems += [problem for problem in tls_contradictions(given) if problem not in problems]
     problems += _unknown_names(os.environ)
     if problems or settings is None:
         raise SettingsError(problems)
@@ -300,6 +325,8 @@ def _contradictions(given: Mapping[str, str]) -> list[str]:
             problems.append("SIGIL_NATIVE_PURE: the pure backend is not for production; unset this")
     if development and not is_loopback(given.get("SIGIL_HOST", "127.0.0.1")):
         problems.append("SIGIL_HOST: must be loopback in development, where everybody gets a token")
+    if "SIGIL_MAX_CONNECTIONS" not in given and most_connections() < 1:
+        problems.append("SIGIL_MAX_CONNECTIONS: the limit of open files (ulimit -Hn) leaves room for none")
     return problems
 
 

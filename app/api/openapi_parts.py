@@ -11,6 +11,8 @@ from app.http.problems import MEDIA_TYPE
 
 Schema = dict[str, Any]
 
+#: What can happen to any request.
+_COMMON_PROBLEMS: Final = ("internal", "overloaded", "timeout")
 _AUTH_PROBLEMS: Final = ("unauthenticated", "forbidden", "keys_unavailable")
 
 
@@ -57,7 +59,7 @@ def operation(
         "summary": summary,
         "description": f"{description}\n\nNeeds the role `{role}`.",
         "security": [{"bearer": []}],
-        "responses": {**answers, **_problems((*_AUTH_PROBLEMS, *problems, "internal"))},
+        "responses": {**answers, **_problems((*_AUTH_PROBLEMS, *problems, *_COMMON_PROBLEMS))},
     }
     if parameters:
         described["parameters"] = list(parameters)
@@ -75,7 +77,7 @@ def public(name: str, summary: str, description: str, answers: Schema, *problems
         "summary": summary,
         "description": description,
         "security": [],
-        "responses": {**answers, **_problems((*problems, "body_too_large", "internal"))},
+        "responses": {**answers, **_problems((*problems, "body_too_large", *_COMMON_PROBLEMS))},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -27,10 +28,13 @@ _PROBE_SECONDS: Final = 1.0
 class ServiceRoutes:
     """What needs no token: health, readiness and the API's description."""
 
-    def __init__(self, engine: Engine, authenticator: Authenticator, audit: Audit) -> None:
+    def __init__(
+        self, engine: Engine, authenticator: Authenticator, audit: Audit, is_stopping: Callable[[], bool]
+    ) -> None:
         self._engine = engine
         self._audit = audit
         self._authenticator = authenticator
+        self._is_stopping = is_stopping
         self._probing = asyncio.Lock()
         self._probe_again_at = 0.0
         self._trouble: DomainError | SigilError | None = None
@@ -50,6 +54,8 @@ class ServiceRoutes:
 
     async def readiness(self, _: Context) -> Reply:
         """An encode would work. Probes the store at most once a second, whoever asks how often."""
+        if self._is_stopping():
+            raise ProblemError("not_ready", "the service is stopping")
         async with self._probing:
             if time.monotonic() >= self._probe_again_at:
                 self._trouble = await self._probe()

@@ -9,6 +9,11 @@ from typing import Final
 import msgspec
 from starlette.types import Receive, Scope
 
+from app.http.problems import Headers
+
+#: The extension of an ASGI scope with a function that ends the request's connection at once.
+ABORT: Final = "sigil.abort"
+
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -38,11 +43,15 @@ class Context:
 
     Attributes:
         request_id: the client's if it is well-formed, otherwise made here.
+        common_headers: what every answer has.
+        answering: whether the answer has begun, so that there can be no other.
     """
 
     __slots__ = (
         "_caller",
+        "answering",
         "authorization",
+        "common_headers",
         "content_encoding",
         "content_length",
         "content_type",
@@ -52,9 +61,11 @@ class Context:
         "scope",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, common_headers: Headers = ()) -> None:
         self.scope = scope
         self.receive = receive
+        self.common_headers = common_headers
+        self.answering = False
         self.request_id = b""
         self.authorization: list[bytes] = []
         self.content_type = b""
@@ -85,6 +96,16 @@ class Context:
         """The context that was made for this request."""
         context: Context = scope["sigil"]
         return context
+
+    def release(self) -> None:
+        """Part with the scope at the request's end. They lead to each other: neither would go by itself."""
+        del self.scope["sigil"]
+
+    async def abort(self) -> None:
+        """End the connection, whatever of an answer was sent, and wait until it has ended."""
+        self.scope["extensions"][ABORT]()
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     @property
     def peer(self) -> str | None:

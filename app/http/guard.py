@@ -1,62 +1,104 @@
-"""The outermost layer: request ids, announced sizes, and errors as problems."""
+"""The outermost layer: what a request may take of the service, and errors as problems."""
 
 from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.http.admission import Admission
 from app.http.bodies import body_too_large
 from app.http.context import ClientGoneError, Context
-from app.http.problems import ProblemError, problem_from
-from app.http.replies import send_problem
+from app.http.deadlines import DeadlinePassedError, Deadlines
+from app.http.problems import Headers, ProblemError, problem_from
+from app.http.replies import SAFETY, send_problem
 
 _log = structlog.get_logger("app")
 #: Errors that the operator must hear of although the caller gets an ordinary answer.
 _LOGGED: Final = 500
+#: Of these admission tells itself, once for many.
+_UNLOGGED: Final = frozenset({"overloaded"})
+#: Let in however many requests there are: a service that is busy is not dead.
+_PROBES: Final = frozenset({"/healthz", "/readyz"})
+_RETRY_SOON: Final = ((b"retry-after", b"1"),)
+
+
+class RequestLimits(msgspec.Struct, frozen=True):
+    """What requests may take: seconds each, and how many there may be at once."""
+
+    seconds: float = 60
+    at_once: int = 512
+
+
+DEFAULT_LIMITS: Final = RequestLimits()
 
 
 class Guard:
     """The outermost layer. Whatever happens inside, the client gets one well-formed answer.
 
-    Bodies whose announced length is beyond the limit are refused before anything else is looked
-    at; handlers count what arrives unannounced.
+    In this order, and before anything else is looked at: there must be room for one more request; a
+    body whose announced length is beyond the limit is refused (handlers count what arrives
+    unannounced); and the rest must be done in time.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        limits: RequestLimits = DEFAULT_LIMITS,
+        more_headers: Headers = (),
+    ) -> None:
+        """Guard an application; ``more_headers`` go with every answer."""
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._limits = limits
+        self._common_headers = (*SAFETY, *more_headers)
+        self._admission = Admission(limits.at_once)
+        self._deadlines = Deadlines(limits.seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes go through as they are."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = Context(scope, receive)
+        context = Context(scope, receive, self._common_headers)
         try:
-            if context.content_length > self._max_body_bytes:
-                raise body_too_large(self._max_body_bytes)
-            await self._app(scope, receive, send)
+            if scope["path"] in _PROBES:
+                await self._serve(context, send)
+            else:
+                with self._admission:
+                    await self._serve(context, send)
         except ClientGoneError:
             return
         except Exception as error:
             # The last line of defence: a defect of ours must not become a broken connection.
-            await send_problem(send, context, _problem(error, context, scope))
+            problem = self._problem(error, context)
+            if context.answering:
+                await context.abort()
+            else:
+                await send_problem(send, context, problem)
+        finally:
+            context.release()
 
+    async def _serve(self, context: Context, send: Send) -> None:
+        if context.content_length > self._max_body_bytes:
+            raise body_too_large(self._max_body_bytes)
+        with self._deadlines.watch():
+            await self._app(context.scope, context.receive, send)
 
-def _problem(error: Exception, context: Context, scope: Scope) -> ProblemError:
-    problem = problem_from(error)
-    request_id = context.request_id.decode()
-    if problem is None:
-        _log.exception("request failed", request_id=request_id, path=scope["path"])
-        return ProblemError("internal", "an unexpected error; it has been logged")
-    if problem.status >= _LOGGED:
-        cause = str(error.__cause__ or error)
-        _log.error("request failed", request_id=request_id, code=problem.code, cause=cause)
-    return problem
-
-
-async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """The endpoint of paths that do not exist."""
-    raise ProblemError("not_found", "no such path")
+    def _problem(self, error: Exception, context: Context) -> ProblemError:
+        request_id = context.request_id.decode()
+        if isinstance(error, DeadlinePassedError):
+            detail = f"the request was not done within {self._limits.seconds:g} seconds"
+            error = ProblemError("timeout", detail, headers=_RETRY_SOON)
+        problem = problem_from(error)
+        if problem is None:
+            _log.exception("request failed", request_id=request_id, path=context.scope["path"])
+            return ProblemError("internal", "an unexpected error; it has been logged")
+        if problem.status >= _LOGGED and problem.code not in _UNLOGGED:
+            cause = str(error.__cause__ or error)
+            _log.error("request failed", request_id=request_id, code=problem.code, cause=cause)
+        return problem

@@ -234,8 +234,21 @@ _SERVICE: Final = {
         503,
         "The service is not ready",
         "An encode would not work now: the store takes no writes, or no key may sign, or tokens cannot be "
-        "checked, or the audit log cannot be written. `detail` says which.",
+        "checked, or the audit log cannot be written; or it is stopping. `detail` says which.",
         "Send requests to another instance until `/readyz` answers 200.",
+    ),
+    "overloaded": Kind(
+        503,
+        "Too many requests are in progress",
+        "The service works on as many requests at once as it is allowed to. This one was not looked at.",
+        f"{_SAME_AGAIN} Wait longer each time.",
+    ),
+    "timeout": Kind(
+        503,
+        "The request took too long",
+        "The request was not done within the time that the service gives it. What was asked for may or may "
+        "not have been done.",
+        f"{_SAME_AGAIN} To seal once only, send an `Idempotency-Key`.",
     ),
 }
 

@@ -14,12 +14,19 @@ _encode = msgspec.json.Encoder().encode
 
 _JSON: Final = b"application/json"
 _NOT_MODIFIED: Final = 304
-#: What an answer says unless it says something else under the same name.
-_SAFETY: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+#: What an answer says unless it says something else under the same name. These keep browsers from doing
+#: anything with it but showing it to who asked.
+SAFETY: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A whole answer."""
+    """A whole answer. Its headers replace those of the same name that all answers have."""
 
     status: int
     body: bytes
@@ -35,14 +42,18 @@ def json_reply(status: int, value: object, headers: Headers = ()) -> Reply:
 async def send_reply(send: Send, context: Context, reply: Reply) -> None:
     """Send an answer."""
     body = reply.body
-    own = {name for name, _ in reply.headers}
+    common = context.common_headers
+    if reply.headers:
+        own = {name for name, _ in reply.headers}
+        common = [header for header in common if header[0] not in own]
     headers = [
         (b"x-request-id", context.request_id),
-        *(header for header in _SAFETY if header[0] not in own),
+        *common,
         *reply.headers,
     ]
     if reply.status != _NOT_MODIFIED:  # it has no body of its own, whose type and length it could tell
         headers += ((b"content-type", reply.media_type), (b"content-length", b"%d" % len(body)))
+    context.answering = True
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

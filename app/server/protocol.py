@@ -1,93 +1,291 @@
-"""HTTP/1.1 connections whose requests are bounded in everything, not only in their bodies."""
+"""HTTP/1.1 connections that are bounded in everything: heads, bodies, time, and what waits in them."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import contextlib
+import socket
+import struct
+from typing import Any, Final
 
+import httptools
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
-#: Bytes of a request's line and headers, or of what follows its last chunk.
+from app.http.context import ABORT
+from app.server.connections import Connections, Line
+from app.server.refusals import HEAD_TOO_LARGE, MALFORMED, TOO_MANY_CONNECTIONS
+
+#: Bytes of a request's line and headers, or of what stands between two pieces of its body.
 _LARGEST_HEAD: Final = 64 << 10
-_REFUSAL: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-)
+_MOST_HEADERS: Final = 128
+#: A chunk costs as much to handle as these bytes of a body; so many more are tolerated than paid for.
+_PIECE_COST: Final = 16
+_UNPAID_PIECES: Final = 4096
+#: Every request has this in its first line, which is how one is told from the next before it is parsed.
+_VERSION: Final = b"HTTP/1."
+#: For requests that are on their way when the server begins to stop: closed connections would lose them.
+_FAREWELL_SECONDS: Final = 1.0
+#: struct linger: on, for no time.
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+
+
+class _RefusedError(Exception):
+    """The parser takes what the service does not."""
+
+    def __init__(self, answer: bytes = MALFORMED) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Ends a connection whose request never comes to its body, or never ends after it.
+    """A connection whose requests are read one at a time, and not before the one before is answered.
 
-    A head that is not whole when the keep-alive time has passed is given up, as a connection without
-    one is.
+    The parser by itself keeps a head until it is whole, whatever its size, and takes any number of
+    requests ahead; it reports trailers as if they were headers, which a proxy has not looked at (they
+    are dropped: RFC 9110 §6.5.1); and it takes what two parties could understand differently.
 
-    The parser keeps a head until it is whole, whatever its size. And it reports trailers as if they
-    were headers, which a proxy has not looked at: they are dropped (RFC 9110 §6.5.1).
+    Whatever a connection waits for, without a request in progress, it stands in one of the lines of
+    ``Connections``, which ends it when it takes too long or its place is needed.
     """
 
+    line: Line | None = None
+    #: No request has begun that is not read to its end.
+    _at_rest = True
     _in_head = False
-    _in_trailers = False
-    #: Received since the head, or what may be trailers, began: at most a piece more than belongs to it.
+    #: Nothing of what arrives is looked at any more.
+    _deaf = False
+    _hosts = 0
+    #: Of a body whose length was announced.
+    _body_left = 0
+    #: Received since the head, or the last piece of a body, began: at most a piece more than belongs to it.
     _pending = 0
-    _head_deadline: asyncio.TimerHandle | None = None
+    _unpaid = 0
+    #: What arrived behind a request that is not answered yet. Reading is paused meanwhile.
+    _held = b""
+    #: Written after the answer, before the connection is closed.
+    _last_word = b""
+
+    def __init__(
+        self,
+        connections: Connections,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Make what uvicorn makes, with the connections among which this is one."""
+        super().__init__(config, server_state, app_state, _loop)
+        self._among = connections
+        self._extensions = {ABORT: self.abort}
+
+    # -- the connection --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection, which owes us a head."""
-        super().connection_made(transport)
-        self._watch_head(expected=True)
+        """A connection, if there is room for it."""
+        if self._among.admit(self):
+            super().connection_made(transport)
+            self._settle()
+            if self._among.stopping:
+                self.shutdown()
+        else:
+            self.transport = transport
+            transport.write(TOO_MANY_CONNECTIONS)
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end of the connection."""
-        self._watch_head(expected=False)
+        self._among.forget(self)
         super().connection_lost(exc)
+        # Each leads back to here: thousands of them would wait for the garbage collector.
+        self.scope = self.cycle = self._extensions = None  # type: ignore[assignment]
+
+    def shutdown(self) -> None:
+        """Called when the server begins to stop: what runs is answered, what is on its way as well."""
+        if self._is_busy():
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(_FAREWELL_SECONDS, self._close_unless_busy)
+
+    def give_up(self) -> None:
+        """End the connection, which has no request in progress."""
+        if self.line is not None:
+            self.line.leave(self)
+        if self.transport.get_write_buffer_size():
+            self.abort()  # the client has had all the time to read, and did not
+        else:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """End the connection at once, whatever waits in it."""
+        with contextlib.suppress(OSError):
+            # Or the system would keep what the client does not read, and the connection with it.
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER
+            )
+        self.transport.abort()
+
+    def _close_unless_busy(self) -> None:
+        if not self._is_busy() and not self.transport.is_closing():
+            self.transport.close()
+
+    def _is_busy(self) -> bool:
+        """A request is in progress: its head was read, and its answer not written."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _is_owing(self) -> bool:
+        """A request was read to its end, and not answered."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
+
+    def _settle(self) -> None:
+        """Stand in the line for what the connection waits for now."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if self.line is not None:
+                self.line.leave(self)
+        elif not self.transport.is_closing():
+            line = (
+                self._among.waiting
+                if self._at_rest
+                else self._among.heads
+                if self._in_head
+                else self._among.draining
+            )
+            line.join(self, self.loop.time())
+
+    # -- bytes in --------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived."""
-        self._pending += len(data)
-        super().data_received(data)
-        too_large = (self._in_head or self._in_trailers) and self._pending > _LARGEST_HEAD
-        if too_large and not self.transport.is_closing():
-            self.transport.write(_REFUSAL)
-            self.transport.close()
-        self._watch_head(expected=self._in_head)
+        """Read on, up to the end of a request; what follows that waits for the answer."""
+        if self._deaf:
+            return
+        if self._held:
+            self._hold(data)
+        else:
+            self._read(data)
+            self._settle()
 
-    def _watch_head(self, *, expected: bool) -> None:
-        """Give a head its time, once; most arrive whole and need no clock."""
-        if not expected and self._head_deadline is not None:
-            self._head_deadline.cancel()
-            self._head_deadline = None
-        elif expected and self._head_deadline is None:
-            self._head_deadline = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+    def on_response_complete(self) -> None:
+        """The answer is written: on with the next request."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self._last_word:
+            self._say(self._last_word)
+            return
+        self.flow.resume_reading()
+        if self._held:
+            data, self._held = self._held, b""
+            self._read(data)
+        self._settle()
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: whoever offers another protocol is answered in this one."""
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        self.flow.pause_reading()
+
+    def _read(self, data: bytes) -> None:
+        begin = 0
+        while begin < len(data) and not self._deaf:
+            if self._is_owing():
+                self._hold(data[begin:])
+                return
+            end = self._end_of_piece(data, begin)
+            self._parse(data[begin:end])
+            begin = end
+
+    def _end_of_piece(self, data: bytes, begin: int) -> int:
+        """Where to stop parsing, so that no more than one request's head ends before."""
+        if self._body_left > 0 and not self._in_head:
+            return min(begin + self._body_left, len(data))
+        first = data.find(_VERSION, begin) if self._at_rest else begin
+        end = data.find(_VERSION, first + 1) if first >= 0 else -1
+        return end if end >= 0 else len(data)
+
+    def _parse(self, piece: bytes) -> None:
+        self._pending += len(piece)
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            return  # its request is answered in HTTP/1.1, as any other
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause.answer if isinstance(cause, _RefusedError) else MALFORMED)
+            return
+        if self._pending > _LARGEST_HEAD and not self._at_rest:
+            self._refuse(HEAD_TOO_LARGE)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Read no more; say why, where that can be taken for nothing but the answer to it."""
+        self._deaf = True
+        if self._is_owing():
+            self._last_word = answer
+        elif self._is_busy() and self.cycle.response_started:
+            self.abort()
+        elif self._is_busy() or self._at_rest or self._in_head:
+            self._say(answer)
+        else:
+            self.transport.close()  # the request was answered already
+
+    def _say(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        self.transport.close()
+
+    # -- the parser's findings -------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
-        self._in_head, self._in_trailers, self._pending = True, False, 0
+        self._at_rest, self._in_head = False, True
+        self._hosts = self._body_left = self._pending = self._unpaid = 0
         super().on_message_begin()
+        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer."""
-        if self._in_head:
-            super().on_header(name, value)
+        if not self._in_head:
+            return
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"content-length":
+            self._body_left = int(value)
+        elif name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise _RefusedError
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The end of the head."""
-        self._in_head = False
+        version = self.parser.get_http_version()
+        if version == "1.1":
+            good = self._hosts == 1
+        else:
+            good = version == "1.0" and not any(name == b"transfer-encoding" for name, _ in self.headers)
+        if not good or b"#" in self.url or self._is_busy():
+            raise _RefusedError
+        if len(self.headers) > _MOST_HEADERS:
+            raise _RefusedError(HEAD_TOO_LARGE)
         super().on_headers_complete()
-
-    def on_chunk_header(self) -> None:
-        """A chunk's size; trailers follow the one that is empty."""
-        self._in_trailers, self._pending = True, 0
+        self._in_head = False
+        if self._among.stopping:
+            self.cycle.keep_alive = False
+        if self.parser.should_upgrade():
+            # The parser takes what follows for the other protocol; it may as well be this request's body.
+            self.cycle.keep_alive = False
+            self._deaf = True
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
-        self._in_trailers = False
+        """A piece of the body; each chunk has at least one."""
+        self._pending = 0
+        self._body_left -= len(body)
+        self._unpaid += _PIECE_COST - len(body)
+        if self._unpaid > _PIECE_COST * _UNPAID_PIECES:
+            raise _RefusedError
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request's last byte."""
-        self._in_trailers = False
+        self._at_rest = True
         super().on_message_complete()

@@ -173,11 +173,11 @@ class _Watch:
         try:
             done = await asyncio.to_thread(self._reloadable.reload)
         except ReloadRefusedError as error:
-            self._refuse(seen, error.reason, str(error), again=if_unchanged is not None)
+            await self._refuse(seen, error.reason, str(error), again=if_unchanged is not None)
             return
         except Exception as error:
             # A defect: its message may hold what the files hold.
-            self._refuse(seen, "internal", type(error).__name__, again=if_unchanged is not None)
+            await self._refuse(seen, "internal", type(error).__name__, again=if_unchanged is not None)
             return
         was_refused, self._refused, self._complaint = self._refused, False, None
         if done.changed:
@@ -188,8 +188,10 @@ class _Watch:
         elif if_unchanged is not None:
             _log.info(f"{name} {if_unchanged}", pid=os.getpid(), **done.facts)
 
-    def _refuse(self, seen: bytes, reason: str, cause: str, *, again: bool) -> None:
+    async def _refuse(self, seen: bytes, reason: str, cause: str, *, again: bool) -> None:
         self._refused = True
+        if not again and await asyncio.to_thread(self._reloadable.fingerprint) != seen:
+            return  # changed meanwhile, and this may be about what it is now: the next look tells, once
         complaint = (seen, cause)
         is_new = complaint != self._complaint
         self._complaint = complaint

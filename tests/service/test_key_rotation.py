@@ -18,7 +18,7 @@ from tests.service.running import SIGILS, Service
 from tests.sigils import base64url, key_id_of
 
 #: Processes of the service; the drill is the same for any number.
-WORKERS = 1
+WORKERS = 2
 FIRST = b"1" * 32
 #: Of each client, at least, between two steps.
 TURNS = 500 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 10
@@ -36,8 +36,7 @@ def with_ring(new_service: Callable[..., Service], tmp_path: Path) -> Callable[.
     def start(**variables: str) -> tuple[Service, Operator]:
         path = tmp_path / "keys.json"
         write_key_ring_file(path, [KeyEntry(FIRST)])
-        if WORKERS > 1:
-            variables["SIGIL_WORKERS"] = str(WORKERS)
+        variables["SIGIL_WORKERS"] = str(WORKERS)
         service = new_service(SIGIL_KEYRING=str(path), **variables).start()
         return service, Operator(path, WORKERS)
 

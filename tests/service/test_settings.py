@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from core.descriptors import most_connections
 from core.keys import ring_from
 from core.settings import (
     Settings,
@@ -15,7 +17,6 @@ from core.settings import (
     key_files,
     load_key_settings,
     load_settings,
-    names,
 )
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import REPOSITORY, clean_environment
@@ -350,5 +351,40 @@ def test_exit_code() -> None:
     )
     assert done.returncode == 78
     assert done.stdout == ""
-    for name in ("SIGIL_PORT", "SIGIL_TYPO", "SPIRAL_EVENT_SECRET", *names()[4:7]):
+    for name in ("SIGIL_PORT", "SIGIL_TYPO", *GOOD):
         assert f"\n  {name}: " in done.stderr
+
+
+def test_connections_and_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More connections than there can be open files, or a limit that leaves room for none, stop the start."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = most_connections()
+    assert load(monkeypatch, **GOOD, SIGIL_MAX_CONNECTIONS=str(most)).max_connections == most
+    if hard != resource.RLIM_INFINITY:
+        (problem,) = problems(monkeypatch, **GOOD, SIGIL_MAX_CONNECTIONS=str(most + 1))
+        assert (
+            problem == f"SIGIL_MAX_CONNECTIONS: the limit of open files (ulimit -Hn) leaves room for {most}"
+        )
+    monkeypatch.delenv("SIGIL_MAX_CONNECTIONS")
+    monkeypatch.setattr("core.descriptors.RESERVED", 1 << 40)
+    if hard != resource.RLIM_INFINITY:
+        (problem,) = problems(monkeypatch, **GOOD)
+        assert problem.startswith("SIGIL_MAX_CONNECTIONS: the limit of open files")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SIGIL_HEAD_TIMEOUT",
+        "SIGIL_BODY_TIMEOUT",
+        "SIGIL_WRITE_TIMEOUT",
+        "SIGIL_REQUEST_TIMEOUT",
+        "SIGIL_KEEP_ALIVE",
+        "SIGIL_MAX_REQUESTS",
+        "SIGIL_MAX_CONNECTIONS",
+    ],
+)
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", str(1 << 40)])
+def test_limits_that_limit_nothing(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A limit is a number that can work; there is no way to switch one off."""
+    assert [problem.partition(":")[0] for problem in problems(monkeypatch, **GOOD, **{name: value})] == [name]

@@ -23,6 +23,7 @@ from app.authentication.development import DevelopmentIssuer, PrivateFileError, 
 from app.cli import main
 from tests.service.forge import ISSUER, Forge
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
+from tests.service.wire import read_to_end, request, statuses
 
 
 def command(*arguments: str, **variables: str) -> Result:
@@ -255,6 +256,36 @@ def test_stop_finishes_what_runs(half_sent: tuple[Service, socket.socket]) -> No
         "audit.jsonl.lock",
         "development",
     }
+
+
+def test_requests_on_their_way_at_a_stop(half_sent: tuple[Service, socket.socket]) -> None:
+    """Open connections are told that the service is stopping, in their last answer."""
+    service, busy = half_sent
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as idle:
+        idle.sendall(request("/healthz", method="HEAD"))
+        assert statuses(idle.recv(4096)) == [200]
+        os.kill(service.pid, signal.SIGTERM)
+        wait_until_deaf(service.port)
+        idle.sendall(request("/readyz"))
+        answer = read_to_end(idle)
+    assert statuses(answer) == [503]
+    assert b"connection: close" in answer
+    assert b'"detail":"the service is stopping"' in answer
+    busy.sendall(b'{"data":{}}')
+    assert b"connection: close" in read_to_end(busy)
+    assert service.wait() == 0
+
+
+def test_stop_does_not_wait_for_ever(new_service: Callable[..., Service]) -> None:
+    """A request that does not come to its end holds a stop up for SIGIL_SHUTDOWN_SECONDS and no longer."""
+    service = new_service(SIGIL_SHUTDOWN_SECONDS="1").start()
+    body = b'{"data":{}}'
+    post = request(SIGILS, "Expect: 100-continue", method="POST", body=body, token=service.token())
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(post.removesuffix(body))
+        assert statuses(connection.recv(4096)) == [100]
+        assert service.stop() == 0
+    assert service.logged("stopped")
 
 
 def test_second_interrupt_does_not_wait(half_sent: tuple[Service, socket.socket]) -> None:

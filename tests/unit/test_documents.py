@@ -26,3 +26,18 @@ def test_links_lead_somewhere() -> None:
     for document in [_ROOT / "README.md", *(_ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_threats_name_tests_that_exist() -> None:
+    """Every row of the threat model that claims a defence names tests, and each of them is there."""
+    text = (_ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
+    cells = [row.split(" | ") for row in re.findall(r"^\| (.*) \|$", text, re.MULTILINE)]
+    threats = [row for row in cells if len(row) == 3 and row[0] != "threat"]
+    assert len(threats) > 40
+    for threat, defence, tests in threats:
+        names = re.findall(r"`([^`]+)`", tests)
+        assert names or "not covered" in defence, threat
+        for name in names:
+            file, _, function = name.partition("::")
+            (path,) = [_ROOT / file] if "/" in file else (_ROOT / "tests").glob(f"**/{file}")
+            assert f"def {function}" in path.read_text(encoding="utf-8") if function else path.exists(), name

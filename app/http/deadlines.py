@@ -1,0 +1,78 @@
+"""How long a request may take."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Final
+
+_SWEEP_SECONDS: Final = 1.0
+
+
+class DeadlinePassedError(Exception):
+    """The request has taken too long."""
+
+
+class Deadlines:
+    """Ends what takes too long, with one clock for all: a timer for each request costs too much.
+
+    It looks once a second, so what it ends may have taken a second longer.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun: dict[_Watched, float] = {}  # the oldest first
+        self._clock: asyncio.TimerHandle | None = None
+
+    def watch(self) -> _Watched:
+        """A context for the running task. It raises DeadlinePassedError when its time is over."""
+        if self._clock is None:
+            self._clock = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+        return _Watched(self._begun)
+
+    def _sweep(self) -> None:
+        latest = time.monotonic() - self._seconds
+        overdue = []
+        for watched, begun in self._begun.items():
+            if begun > latest:
+                break
+            overdue.append(watched)
+        for watched in overdue:
+            watched.expire()
+        loop = asyncio.get_running_loop()
+        self._clock = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._begun else None
+
+
+class _Watched:
+    """A task, which is cancelled when its time is over; as ``asyncio.timeout`` does it."""
+
+    __slots__ = ("_begun", "_cancelled_before", "_task")
+
+    _task: asyncio.Task[object] | None
+
+    def __init__(self, begun: dict[_Watched, float]) -> None:
+        self._begun = begun
+        #: How often others had cancelled the task when its time was over; -1 if it is not.
+        self._cancelled_before = -1
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._begun[self] = time.monotonic()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._begun.pop(self, None)
+        task, self._task = self._task, None
+        if self._cancelled_before < 0 or task is None:
+            return
+        # Another cancellation, of whoever stops the server, counts for more.
+        if task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
+            raise DeadlinePassedError from error
+
+    def expire(self) -> None:
+        del self._begun[self]
+        if self._task is not None:
+            self._cancelled_before = self._task.cancelling()
+            self._task.cancel()

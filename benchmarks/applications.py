@@ -1,0 +1,98 @@
+"""The servers that are loaded: the service in two shapes, and the framework doing nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from app.api.sigils import BASE
+from app.authentication.bearer import Authenticator
+from app.authentication.development import DevelopmentIssuer
+from app.http.bodies import BodyLimits
+from app.server.reloading import Reloader
+from app.server.serving import Server, configuration, connections_from
+from app.service import build_app
+from core.audit import NoAudit
+from core.engine import Engine
+from core.idempotency import Claim
+from core.records import Record, Status
+from core.settings import Settings, load_settings
+from sigil_native import KeyRing
+
+
+class NoStore:
+    """Keeps nothing: what is left is the work on a request."""
+
+    async def put(self, records: Sequence[Record]) -> None:
+        """See Store.put."""
+
+    async def put_once(self, record: Record, claim: Claim) -> Record:
+        """See Store.put_once."""
+        return record
+
+    async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
+        """See Store.get."""
+        return None
+
+    async def list(
+        self, tenant: str, *, limit: int, before: str | None, status: Status | None, now_ms: int
+    ) -> Sequence[Record]:
+        """See Store.list."""
+        return ()
+
+    async def revoke(
+        self, tenant: str, record_id: str, *, reason: str, revoked_by: str, now_ms: int
+    ) -> Record | None:
+        """See Store.revoke."""
+        return None
+
+    async def probe(self) -> None:
+        """See Store.probe."""
+
+    async def close(self) -> None:
+        """See Store.close."""
+
+
+async def _echo(request: Request) -> JSONResponse:
+    return JSONResponse(await request.json())
+
+
+def echo() -> ASGIApp:
+    """Starlette reading JSON and writing it back."""
+    return Starlette(routes=[Route(BASE, _echo, methods=["POST"])])
+
+
+def without_store(settings: Settings) -> ASGIApp:
+    """The whole way of an encode except for what is kept: store and audit log."""
+    ring = KeyRing()
+    ring.add(os.urandom(32))
+    authenticator = Authenticator([DevelopmentIssuer(settings.data_dir).trusted])
+    limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
+    reloader = Reloader([], NoAudit(), interval=0)
+    return build_app(Engine(ring, NoStore()), authenticator, NoAudit(), limits, reloader)
+
+
+def main() -> None:
+    """Serve ``echo`` or ``without-store`` on an inherited socket: NAME DESCRIPTOR."""
+    name, descriptor = sys.argv[1:]
+    settings = load_settings("development")
+    listener = socket.socket(fileno=int(descriptor))
+    listener.setblocking(False)
+    if name == "echo":
+        uvicorn.Server(uvicorn.Config(echo(), loop="uvloop", access_log=False)).run([listener])
+    else:
+        configured = configuration(settings, without_store(settings))
+        Server(configured, connections_from(settings), None, lambda: None, None).run([listener])
+
+
+if __name__ == "__main__":
+    main()
