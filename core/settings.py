@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -207,8 +208,10 @@ class Settings(KeySettings):
 
     def digest(self) -> str:
         """SHA-256 of all settings that are no secrets: another digest, other settings."""
-        public = self.model_dump(mode="json", exclude={"event_secret", "previous_secrets", "audit_secret"})
-        return hashlib.sha256(sigil_native.canonicalize(public)).hexdigest()
+        public = self.model_dump(exclude={"event_secret", "previous_secrets", "audit_secret"})
+        # Sets have another order in each process.
+        text = msgspec.json.encode(public, order="deterministic", enc_hook=str)
+        return hashlib.sha256(text).hexdigest()
 
 
 def names() -> list[str]:

@@ -235,6 +235,28 @@ def test_digest_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(monkeypatch, **GOOD, SIGIL_PORT="1").digest() != digest
 
 
+def test_digest_is_the_same_in_every_process() -> None:
+    """A restart with the same settings gives the same digest, whatever the seed of the hashes."""
+    issuers = (
+        '[{"issuer":"i","audience":"a","jwks_uri":"https://i/","tenants":["a","b","c","d"],'
+        '"algorithms":["ES256","ES384","PS256","EdDSA"]}]'
+    )
+    program = "from core.settings import load_settings; print(load_settings().digest())"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=REPOSITORY,
+            env=clean_environment(
+                SIGIL_ENVIRONMENT="development", JWT_ISSUERS=issuers, PYTHONHASHSEED=str(seed)
+            ),
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in (1, 2)
+    }
+    assert len(digests) == 1
+
+
 def test_key_ring_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A key ring file takes the secret's place, must be well formed, and excludes the secret."""
     path = tmp_path / "ring.json"
