@@ -134,6 +134,21 @@ def test_file_written_slowly(with_ring: Callable[..., tuple[Service, Operator]])
     assert not any("removed" in change for change in changes)
 
 
+def test_file_that_hangs(with_ring: Callable[..., tuple[Service, Operator]]) -> None:
+    """A ring that cannot be read to its end stops neither the answers nor a stop."""
+    service, operator = with_ring(SIGIL_RELOAD_SECONDS="0.05")
+    operator.path.unlink()
+    os.mkfifo(operator.path)
+    silent = os.open(operator.path, os.O_RDWR)
+    open_files = Path(f"/proc/{service.pid}/fd")
+    try:
+        wait_until(lambda: any(file.resolve() == operator.path for file in open_files.iterdir()))
+        service.encode({}, token=service.token())
+        assert service.stop() == 0
+    finally:
+        os.close(silent)
+
+
 def test_secret_files(new_service: Callable[..., Service], tmp_path: Path) -> None:
     """A secret of a file changes without a restart: first among those to verify with, then in its place."""
     current, previous = tmp_path / "current", tmp_path / "previous"
