@@ -392,6 +392,15 @@ async def test_files_that_hang_hold_up_no_others(tmp_path: Path, notes: Notes) -
     await asyncio.to_thread(hangs.path.write_text, "two.")
 
 
+def test_fingerprint_in_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path leads nowhere when the working folder was deleted: that is a fingerprint too."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert fingerprint([Path("keys.json")]) == fingerprint([Path("keys.json")])
+
+
 async def test_several_are_kept_apart(tmp_path: Path, notes: Notes) -> None:
     """One reloadable whose file is bad keeps no other from changing."""
     words = []
