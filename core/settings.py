@@ -162,9 +162,9 @@ class Settings(KeySettings):
 
     @field_validator("jwks_max_stale")
     @classmethod
-    def _outlasts_a_refresh(cls, seconds: int, info: ValidationInfo) -> int:
-        if seconds <= info.data.get("jwks_refresh", 0):
-            raise ValueError("must be more than JWT_JWKS_REFRESH")
+    def _outlasts_the_next_fetch(cls, seconds: int, info: ValidationInfo) -> int:
+        if seconds <= max(info.data.get("jwks_refresh", 0), info.data.get("jwks_cooldown", 0)):
+            raise ValueError("must be more than JWT_JWKS_REFRESH and JWT_JWKS_COOLDOWN")
         return seconds
 
     @property

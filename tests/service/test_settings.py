@@ -307,12 +307,27 @@ def test_keys_are_read_again_as_strictly(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "uri", ["ftp://h/k", "/jwks", "https://", "https://u:p@h/k", "https://h/k#f", "https://[", "http://h/k"]
+    "uri",
+    [
+        "ftp://h/k",
+        "/jwks",
+        "https://",
+        "https://u:p@h/k",
+        "https://h/k#f",
+        "https://[",
+        "http://h/k",
+        "https://h:hunter2/k",
+        "https://h:65536/k",
+        "https://h:0/k",
+        "https://h h/k",
+        "https://h/k\n",
+    ],
 )
 def test_key_set_uri(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     """Keys come from an https URL without credentials, or not at all."""
     found = problems(monkeypatch, **{**GOOD, "JWT_JWKS_URI": uri})
     assert all(problem.startswith("JWT_JWKS_URI: ") for problem in found)
+    assert "hunter2" not in found[0]
 
 
 def test_plain_http_only_on_loopback_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
