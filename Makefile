@@ -84,7 +84,7 @@ docs: $(VENV)/.group-docs ## Build the documentation into site/
 
 .PHONY: test
 test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
-	$(call need,node=nodejs curl=curl chromium=chromium)
+	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST)
 
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
@@ -109,7 +109,7 @@ SANITIZED := build/sanitized
 
 .PHONY: sanitize
 sanitize: $(VENV)/.native $(VENV)/.group-test ## Run the tests of native code under ASan and UBSan
-	$(call need,node=nodejs curl=curl)
+	$(call need,node=nodejs curl=curl openssl=openssl)
 	tests/isolated/sanitize.sh $(abspath $(BIN)/python) $(SANITIZED)
 
 FUZZ_SECONDS ?= 600

@@ -17,14 +17,11 @@ from app.authentication.claims import LONGEST_SUBJECT
 from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
 from app.authentication.roles import ROLES
 from app.key_commands import keys
-from app.server.listening import PortTakenError
-from app.service import run
-from core.errors import AuditUnavailableError, DomainError
+from app.server.failures import StartFailedError, settings_failure
+from app.server.running import run
 from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
 from core.tenants import is_tenant
 
-#: sysexits.h: EX_UNAVAILABLE. The port or the store.
-_UNAVAILABLE: Final = 69
 _EVENT: Final = (
     '{"id":"evt_01HZX3","type":"order.paid","tenant":"acme","amount":1299.5,"currency":"EUR",'
     '"items":[{"sku":"A-1","qty":2},{"sku":"B-7","qty":1}],"at":"2026-11-22T10:00:00Z","ok":true,"note":null}'
@@ -51,17 +48,8 @@ def serve(*, development: bool) -> None:
     logs.configure()
     try:
         run(settings, lambda url: _announce(settings, url))
-    except SettingsError as error:
-        _refuse(error)
-    except PrivateFileError as error:
-        _fail(str(error), EXIT_CODE)
-    except PortTakenError as error:
-        _fail(str(error))
-    except AuditUnavailableError as error:
-        cause = error.__cause__
-        _fail(f"SIGIL_AUDIT: {error}" + (f": {cause}" if cause else ""))
-    except (DomainError, OSError) as error:
-        _fail(f"the store cannot be opened: {error}")
+    except StartFailedError as error:
+        _fail(str(error), error.exit_code)
 
 
 def _tenant_name(_context: object, _parameter: object, name: str) -> str:
@@ -115,12 +103,15 @@ def _settings(environment: str | None) -> Settings:
     try:
         return load_settings(environment)
     except SettingsError as error:
-        _refuse(error)
+        failure = settings_failure(error)
+        _fail(str(failure), failure.exit_code)
 
 
 def _announce(settings: Settings, url: str) -> None:
     log = structlog.get_logger("app")
-    log.info("listening", url=url, environment=settings.environment, pid=os.getpid())
+    log.info(
+        "listening", url=url, environment=settings.environment, pid=os.getpid(), workers=settings.workers
+    )
     if settings.is_development:
         click.echo(f"\nSigil DNA in development mode: {url} (Ctrl-C stops it)")
         click.echo(f"Records: {settings.store_url}")
@@ -146,13 +137,6 @@ def _curl(url: str, bearer: str, body: str) -> str:
     return f"curl -sS {url} {headers} -d {shlex.quote(body)}"
 
 
-def _refuse(error: SettingsError) -> NoReturn:
-    click.echo("the settings cannot work:", err=True)
-    for problem in error.problems:
-        click.echo(f"  {problem}", err=True)
-    sys.exit(EXIT_CODE)
-
-
-def _fail(message: str, code: int = _UNAVAILABLE) -> NoReturn:
+def _fail(message: str, code: int) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(code)

@@ -1,17 +1,12 @@
-"""Putting the service together, and running it."""
+"""Putting the service together."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import signal
-import socket
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-import structlog
-import uvicorn
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
@@ -27,15 +22,10 @@ from app.authentication.remote_keys import Pace, RemoteKeys
 from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
-from app.server.accepting import Acceptor
-from app.server.connections import ConnectionLimits, Connections
-from app.server.listening import listen
-from app.server.protocol import BoundedProtocol
-from app.server.reloading import Reloader
+from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
 from core.audit import Audit, NoAudit
 from core.audit_log import AuditLog
-from core.descriptors import default_connections, make_room
 from core.engine import Engine
 from core.idempotency import KeyLimits
 from core.issuers import RemoteIssuer
@@ -76,21 +66,6 @@ def build_app(
     routes = [*sigils.routes(), *service.routes(), *DocumentationRoutes().routes()]
     router = Router(routes, default=not_found, redirect_slashes=False, lifespan=lifespan)
     return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
-
-
-def connections_from(settings: Settings) -> Connections:
-    """What the process's connections are held to."""
-    most = settings.max_connections or default_connections()
-    make_room(most)
-    return Connections(
-        ConnectionLimits(
-            connections=most,
-            keep_alive_seconds=settings.keep_alive,
-            head_seconds=settings.head_timeout,
-            drain_seconds=settings.body_timeout,
-            write_seconds=settings.write_timeout,
-        )
-    )
 
 
 def authenticator_from(settings: Settings) -> Authenticator:
@@ -135,100 +110,47 @@ def audit_from(settings: Settings) -> Audit:
     return audit
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that accepts by itself, and says when it does."""
-
-    def __init__(
-        self, config: uvicorn.Config, connections: Connections, on_started: Callable[[], None]
-    ) -> None:
-        super().__init__(config)
-        self._connections = connections
-        self._on_started = on_started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=[])
-        # uvicorn calls no more of them than an acceptor has.
-        acceptors: list[Any] = [
-            Acceptor(one, self._protocol, self._connections.make_room) for one in sockets or ()
-        ]
-        self.servers = acceptors
-        if self.started:
-            self._on_started()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._connections.stopping = True
-        await super().shutdown(sockets)
-
-    def _protocol(self) -> BoundedProtocol:
-        return BoundedProtocol(self._connections, self.config, self.server_state, self.lifespan.state)
-
-
-def run(settings: Settings, on_started: Callable[[str], None]) -> None:
-    """Serve until told to stop by SIGINT or SIGTERM; then finish what runs, and return.
+@contextlib.contextmanager
+def service_from(
+    settings: Settings,
+    reloadables: Sequence[Reloadable] = (),
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[ASGIApp]:
+    """The application that the settings describe, with all that it needs open.
 
     Args:
         settings: complete and checked.
-        on_started: called with the service's URL when it accepts connections.
+        reloadables: what else is read again when its files change.
+        is_stopping: whether the server has begun to stop.
 
     Raises:
-        PortTakenError: the port is in use, or the host not ours.
+        SettingsError, SigilError: the keys cannot be used.
         AuditUnavailableError: the audit log is required and cannot be written.
+        PrivateFileError: a file of development mode is damaged, or open to others.
         DomainError, OSError: the store cannot be opened.
     """
-    # Until the reloader is there to take it: left alone, it would end the process.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with listen(settings.host, settings.port) as listener:
-        fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
-        ring = ring_from(settings, fallback)
-        authenticator = authenticator_from(settings)
-        key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
-        store = SqlStore.open(settings.store_url, key_limits=key_limits)
+    fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
+    ring = ring_from(settings, fallback)
+    authenticator = authenticator_from(settings)
+    key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
+    store = SqlStore.open(settings.store_url, key_limits=key_limits)
+    try:
+        audit = audit_from(settings)
         try:
-            audit = audit_from(settings)
-            try:
-                engine = Engine(ring, store)
-                keys = RingReloading(ring, engine, fallback)
-                reloader = Reloader([keys], audit, interval=settings.reload_seconds)
-                connections = connections_from(settings)
-                app = build_app(
-                    engine,
-                    authenticator,
-                    audit,
-                    BodyLimits(settings.max_body_bytes, settings.body_timeout),
-                    reloader,
-                    request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
-                    is_stopping=lambda: connections.stopping,
-                )
-                _serve(settings, app, connections, listener, on_started)
-            finally:
-                asyncio.run(audit.close())  # these do nothing after an orderly shutdown
+            engine = Engine(ring, store)
+            keys = RingReloading(ring, engine, fallback)
+            reloader = Reloader([keys, *reloadables], audit, interval=settings.reload_seconds)
+            limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
+            yield build_app(
+                engine,
+                authenticator,
+                audit,
+                limits,
+                reloader,
+                request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
+                is_stopping=is_stopping,
+            )
         finally:
-            asyncio.run(store.close())
-
-
-def _serve(
-    settings: Settings,
-    app: ASGIApp,
-    connections: Connections,
-    listener: socket.socket,
-    on_started: Callable[[str], None],
-) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{listener.getsockname()[1]}"
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-    )
-    server = _Server(config, connections, lambda: on_started(url))
-    # uvicorn raises the signal that stopped it again once it is done: it must not kill us then.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    server.run(sockets=[listener])
-    structlog.get_logger("app").info("stopped")
+            asyncio.run(audit.close())  # these do nothing after an orderly shutdown
+    finally:
+        asyncio.run(store.close())

@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -17,14 +16,16 @@ from starlette.types import ASGIApp
 
 from app.api.sigils import BASE
 from app.authentication.bearer import Authenticator
-from app.authentication.development import AUDIENCE, ISSUER, DevelopmentIssuer
-from app.authentication.key_sources import FixedKeys
+from app.authentication.development import DevelopmentIssuer
 from app.http.bodies import BodyLimits
-from app.server.protocol import BoundedProtocol
+from app.server.reloading import Reloader
+from app.server.serving import Server, configuration, connections_from
 from app.service import build_app
 from core.audit import NoAudit
 from core.engine import Engine
+from core.idempotency import Claim
 from core.records import Record, Status
+from core.settings import Settings, load_settings
 from sigil_native import KeyRing
 
 
@@ -33,6 +34,10 @@ class NoStore:
 
     async def put(self, records: Sequence[Record]) -> None:
         """See Store.put."""
+
+    async def put_once(self, record: Record, claim: Claim) -> Record:
+        """See Store.put_once."""
+        return record
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """See Store.get."""
@@ -66,22 +71,27 @@ def echo() -> ASGIApp:
     return Starlette(routes=[Route(BASE, _echo, methods=["POST"])])
 
 
-def without_store(data_dir: Path) -> ASGIApp:
+def without_store(settings: Settings) -> ASGIApp:
     """The whole way of an encode except for what is kept: store and audit log."""
     ring = KeyRing()
     ring.add(os.urandom(32))
-    issuer = DevelopmentIssuer(data_dir)
-    authenticator = Authenticator(FixedKeys([issuer.public_key]), issuer=ISSUER, audience=AUDIENCE)
-    return build_app(Engine(ring, NoStore()), authenticator, NoAudit(), BodyLimits(1 << 20, 30.0))
+    authenticator = Authenticator([DevelopmentIssuer(settings.data_dir).trusted])
+    limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
+    reloader = Reloader([], NoAudit(), interval=0)
+    return build_app(Engine(ring, NoStore()), authenticator, NoAudit(), limits, reloader)
 
 
 def main() -> None:
-    """Serve ``echo`` or ``without-store`` on an inherited socket: NAME DESCRIPTOR DATA_DIR."""
-    name, descriptor, data_dir = sys.argv[1:]
-    app = echo() if name == "echo" else without_store(Path(data_dir))
-    protocol = "httptools" if name == "echo" else BoundedProtocol
-    config = uvicorn.Config(app, loop="uvloop", http=protocol, access_log=False, log_level="warning")
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(descriptor))])
+    """Serve ``echo`` or ``without-store`` on an inherited socket: NAME DESCRIPTOR."""
+    name, descriptor = sys.argv[1:]
+    settings = load_settings("development")
+    listener = socket.socket(fileno=int(descriptor))
+    listener.setblocking(False)
+    if name == "echo":
+        uvicorn.Server(uvicorn.Config(echo(), loop="uvloop", access_log=False)).run([listener])
+    else:
+        configured = configuration(settings, without_store(settings))
+        Server(configured, connections_from(settings), None, lambda: None, None).run([listener])
 
 
 if __name__ == "__main__":

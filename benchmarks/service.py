@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from rich.progress import track
 from rich.table import Table
 
 from app.api.sigils import BASE
-from app.authentication.development import ROLES, DevelopmentIssuer
+from app.authentication.development import DevelopmentIssuer
+from app.authentication.roles import ROLES
 from benchmarks.events import varied_events
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
@@ -84,22 +86,15 @@ def _address() -> tuple[socket.socket, int]:
 def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
     """Run a side's server on a core of its own."""
     listener, port = _address()
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.applications",
-        side.name,
-        str(listener.fileno()),
-        str(folder),
-    ]
+    command = ["-m", "benchmarks.applications", side.name, str(listener.fileno())]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("SIGIL_", "JWT_"))
     }
+    environment |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port)}
     if side.name == "with-store-and-audit":
         # The service as it is, which opens its own socket.
         listener.close()
         command = ["-m", "app", "serve", "--development"]
-        environment |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port)}
     descriptors = () if listener.fileno() < 0 else (listener.fileno(),)
     with (folder / f"{side.name}.log").open("wb") as log, listener:
         server = subprocess.Popen(
@@ -114,7 +109,8 @@ def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
         yield Server(f"http://127.0.0.1:{port}{BASE}", server.pid)
     finally:
         server.terminate()
-        server.wait(30)
+        if server.wait(30) not in {0, -signal.SIGTERM}:
+            sys.stderr.write((folder / f"{side.name}.log").read_text())
 
 
 def _wait_for(port: int) -> None:
@@ -134,7 +130,7 @@ def _load(server: Server, bodies: Path, token: str, *, seconds: int, cpu: int) -
     command = ["taskset", "-c", str(cpu), "wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s"]
     command += ["-s", str(_SCRIPT), server.url, "--", str(bodies), token]
     before = server.processor_seconds()
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     processor = server.processor_seconds() - before
     found = json.loads(output.splitlines()[-1])
     if found["refused"] or found["broken"]:

@@ -15,6 +15,8 @@ AuditEvent = Literal[
     "sigil.withheld",
     "keys.changed",
     "keys.refused",
+    "certificate.changed",
+    "certificate.refused",
     "service.started",
     "service.stopped",
     # About the log itself.

@@ -14,6 +14,7 @@ from pydantic_settings import NoDecode
 
 from core.descriptors import most_connections
 from core.sqlite import database_path
+from core.tls import read_authorities, read_certificate, read_key
 from sigil_native import HmacKey, KeyRing
 
 #: Takes the place of the audit log's path where there shall be none.
@@ -65,6 +66,21 @@ def _readable_key_ring(path: Path) -> Path:
         KeyRing.load(path)
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    return path
+
+
+def _certificate(path: Path) -> Path:
+    read_certificate(path)
+    return path
+
+
+def _private_key(path: Path) -> Path:
+    read_key(path)
+    return path
+
+
+def _authorities(path: Path) -> Path:
+    read_authorities(path)
     return path
 
 
@@ -160,6 +176,9 @@ def is_loopback(host: str | None) -> bool:
 StrongSecret = Annotated[SecretStr, AfterValidator(_strong)]
 StrongSecrets = Annotated[SecretStr, AfterValidator(_all_strong)]
 KeyRingFile = Annotated[Path, AfterValidator(_readable_key_ring)]
+CertificateFile = Annotated[Path, AfterValidator(_certificate)]
+PrivateKeyFile = Annotated[Path, AfterValidator(_private_key)]
+AuthoritiesFile = Annotated[Path, AfterValidator(_authorities)]
 SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
 Folder = Annotated[Path, AfterValidator(_folder)]
 AuditPlace = Annotated[str, AfterValidator(_audit_place)]

@@ -46,6 +46,7 @@ from core.setting_types import (
     lines,
     secret_from_file,
 )
+from core.tls_settings import HSTS_SECONDS, TlsSettings, tls_contradictions
 from sigil_native import KeyRing, SigilError
 
 #: sysexits.h: EX_CONFIG.
@@ -96,7 +97,7 @@ class KeySettings(BaseSettings):
         return lines(self.previous_secrets)
 
 
-class Settings(KeySettings):
+class Settings(KeySettings, TlsSettings):
     """What the service runs with. Make it with ``load_settings``."""
 
     environment: Literal["development", "production"] = Field(
@@ -142,6 +143,7 @@ class Settings(KeySettings):
     idempotency_keys: int = Field(
         default=KeyLimits().per_tenant, ge=1000, le=100_000_000, validation_alias="SIGIL_IDEMPOTENCY_KEYS"
     )
+    workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
     audit: AuditPlace | None = Field(default=None, validation_alias="SIGIL_AUDIT")
     audit_secret: StrongSecret | None = Field(default=None, validation_alias="SIGIL_AUDIT_SECRET")
@@ -200,6 +202,17 @@ class Settings(KeySettings):
         )
 
     @property
+    def hsts_seconds(self) -> int | None:
+        """How long browsers are told to insist on https; None: they are told nothing.
+
+        Not in development unless it is asked for: a browser would insist for every service on
+        this machine.
+        """
+        if self.tls is None or (self.is_development and self.hsts_setting is None):
+            return None
+        return HSTS_SECONDS if self.hsts_setting is None else self.hsts_setting
+
+    @property
     def audit_file(self) -> Path | None:
         """Where the audit log is, by default a file of the data folder; None where it is switched off."""
         if self.audit == AUDIT_OFF:
@@ -242,6 +255,8 @@ def load_settings(environment: str | None = None) -> Settings:
     problems += _jwt_contradictions(given)
     if settings is not None:
         problems += _shared_secrets(settings)
+    # A file's own mistakes have been found twice then: by its field, and on the way to what fits together.
+    problems += [problem for problem in tls_contradictions(given) if problem not in problems]
     problems += _unknown_names(os.environ)
     if problems or settings is None:
         raise SettingsError(problems)

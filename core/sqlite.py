@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from core.errors import StoreUnavailableError
+from core.turns import Turns
 
 _LOCK_WAIT_MS: Final = 2000
 #: Pages in the write-ahead log at which a commit copies them into the database (4 KiB each).
@@ -75,14 +76,20 @@ def writing_engine(url: sa.URL) -> sa.Engine:
 
     A transaction that only asks for the lock when it first writes cannot wait for it: SQLite
     fails such an upgrade at once if somebody else wrote in between.
+
+    Raises:
+        OSError: the database's folder cannot be opened.
     """
+    turns = Turns(database_path(url).parent)
     engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     _configure(engine, "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
 
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with turns.next():
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     sa.event.listen(engine, "begin", begin)
+    sa.event.listen(engine, "engine_disposed", lambda _: turns.close())
     return engine
 
 

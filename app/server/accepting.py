@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -36,8 +35,9 @@ class Acceptor:
         make_protocol: Callable[[], asyncio.Protocol],
         make_room: Callable[[], bool],
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         handshake_seconds: float = 10.0,
+        most_connecting: int = _MOST_CONNECTING,
     ) -> None:
         """Begin to accept, in the running loop.
 
@@ -45,8 +45,9 @@ class Acceptor:
             listener: a socket that listens and does not block. It stays the caller's.
             make_protocol: for each connection.
             make_room: closes a connection that can be spared, when descriptors are short.
-            tls: makes the connections TLS.
+            tls: what makes a connection that begins now TLS; asked for each, as certificates change.
             handshake_seconds: how long a client may take to agree on TLS.
+            most_connecting: how many may be about that.
         """
         self._loop = asyncio.get_running_loop()
         self._listener = listener
@@ -54,19 +55,24 @@ class Acceptor:
         self._make_room = make_room
         self._tls = tls
         self._handshake_seconds = handshake_seconds if tls is not None else None
-        self._connecting: dict[asyncio.Task[None], None] = {}  # oldest first
+        self._most_connecting = most_connecting
+        self._connecting: dict[asyncio.Task[None], socket.socket] = {}  # oldest first
         self._resumption: asyncio.TimerHandle | None = None
         self._complain_again_at = 0.0
         self._loop.add_reader(listener, self._accept)
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more, and give up handshakes: a stop does not wait for them."""
         self._loop.remove_reader(self._listener)
         if self._resumption is not None:
             self._resumption.cancel()
+        if self._tls is not None:
+            for connecting in self._connecting:
+                connecting.cancel()
 
     async def wait_closed(self) -> None:
-        """Return: nothing outlives ``close`` but connections, which look after themselves."""
+        """Wait until the handshakes are given up. Connections look after themselves."""
+        await asyncio.gather(*self._connecting, return_exceptions=True)
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
@@ -81,25 +87,43 @@ class Acceptor:
                 return
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if len(self._connecting) >= self._most_connecting:
+                self._give_up_oldest()
             task = self._loop.create_task(self._connect(connection))
-            self._connecting[task] = None
-            task.add_done_callback(self._connecting.pop)
-            if len(self._connecting) > _MOST_CONNECTING:
-                next(iter(self._connecting)).cancel()
+            self._connecting[task] = connection
+            task.add_done_callback(self._connected)
+
+    def _give_up_oldest(self) -> bool:
+        """Give up the oldest handshake; without TLS there is none, only connections about to be served."""
+        if self._tls is None:
+            return False
+        for connecting in self._connecting:
+            if not connecting.cancelling():
+                connecting.cancel()
+                return True
+        return False
 
     async def _connect(self, connection: socket.socket) -> None:
-        # Clients that go away, or speak something else than TLS, are no news.
-        with contextlib.suppress(OSError, TimeoutError):
-            await self._loop.connect_accepted_socket(
-                self._make_protocol,
-                connection,
-                ssl=self._tls,
-                ssl_handshake_timeout=self._handshake_seconds,
-            )
+        await self._loop.connect_accepted_socket(
+            self._make_protocol,
+            connection,
+            ssl=None if self._tls is None else self._tls(),
+            ssl_handshake_timeout=self._handshake_seconds,
+        )
+
+    def _connected(self, connecting: asyncio.Task[None]) -> None:
+        connection = self._connecting.pop(connecting)
+        if connecting.cancelled():
+            connection.close()
+        elif (error := connecting.exception()) is not None:
+            connection.close()
+            # Clients that go away, or speak something else than TLS, are no news.
+            if not isinstance(error, OSError):
+                _log.error("connection failed", exc_info=error)
 
     def _pause(self, error: OSError) -> None:
         self._loop.remove_reader(self._listener)
-        closed_one = self._make_room()
+        closed_one = self._give_up_oldest() or self._make_room()
         self._resumption = self._loop.call_later(0 if closed_one else _PAUSE_SECONDS, self._resume)
         if self._loop.time() >= self._complain_again_at:
             self._complain_again_at = self._loop.time() + _COMPLAINT_SECONDS

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
 from uvicorn.config import Config
@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.http.context import ABORT
+from app.server.answer_transport import AnswerTransport
 from app.server.connections import Connections, Line
 from app.server.refusals import HEAD_TOO_LARGE, MALFORMED, TOO_MANY_CONNECTIONS
 
@@ -51,6 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     line: Line | None = None
+    _answer: AnswerTransport
     #: No request has begun that is not read to its end.
     _at_rest = True
     _in_head = False
@@ -99,7 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._among.forget(self)
         super().connection_lost(exc)
         # Each leads back to here: thousands of them would wait for the garbage collector.
-        self.scope = self.cycle = self._extensions = None  # type: ignore[assignment]
+        self.scope = self.cycle = self._extensions = self._answer = None  # type: ignore[assignment]
 
     def shutdown(self) -> None:
         """Called when the server begins to stop: what runs is answered, what is on its way as well."""
@@ -170,6 +172,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is written: on with the next request."""
         self.server_state.total_requests += 1
+        self._answer.flush()
         if self.transport.is_closing():
             return
         if self._last_word:
@@ -268,6 +271,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.headers) > _MOST_HEADERS:
             raise _RefusedError(HEAD_TOO_LARGE)
         super().on_headers_complete()
+        self._answer = AnswerTransport(self.transport, self.cycle)
+        self.cycle.transport = cast("asyncio.Transport", self._answer)
         self._in_head = False
         if self._among.stopping:
             self.cycle.keep_alive = False

@@ -188,11 +188,11 @@ class _Watch:
         try:
             done = await self._patiently(self._reloadable.reload)
         except ReloadRefusedError as error:
-            self._refuse(seen, error.reason, str(error), again=if_unchanged is not None)
+            await self._refuse(seen, error.reason, str(error), again=if_unchanged is not None)
             return
         except Exception as error:
             # A defect: its message may hold what the files hold.
-            self._refuse(seen, "internal", type(error).__name__, again=if_unchanged is not None)
+            await self._refuse(seen, "internal", type(error).__name__, again=if_unchanged is not None)
             return
         was_refused, self._refused, self._complaint = self._refused, False, None
         if done.changed:
@@ -208,12 +208,18 @@ class _Watch:
         reading = _in_daemon_thread(work)
         done, _ = await asyncio.wait([reading], timeout=self._patience)
         if not done:
+            self._refused = True
             cause = f"not read within {self._patience} seconds"
-            self._refuse(self._last_seen or b"", "hangs", cause, again=False)
+            self._complain(self._last_seen or b"", "hangs", cause, again=False)
         return await reading
 
-    def _refuse(self, seen: bytes, reason: str, cause: str, *, again: bool) -> None:
+    async def _refuse(self, seen: bytes, reason: str, cause: str, *, again: bool) -> None:
         self._refused = True
+        if not again and await self._patiently(self._reloadable.fingerprint) != seen:
+            return  # changed meanwhile, and this may be about what it is now: the next look tells, once
+        self._complain(seen, reason, cause, again=again)
+
+    def _complain(self, seen: bytes, reason: str, cause: str, *, again: bool) -> None:
         complaint = (seen, cause)
         is_new = complaint != self._complaint
         self._complaint = complaint

@@ -6,11 +6,14 @@ import http.client
 import json
 import os
 import random
+import signal
 import sqlite3
 import threading
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from sigil_native import KeyRing, SigilCodec
 from tests.service.audits import faults, lines
@@ -70,12 +73,13 @@ def busy_clients(service: Service, token: str) -> list[Client]:
     return clients
 
 
-def test_no_acknowledged_record_is_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_acknowledged_record_is_lost(tmp_path: Path, workers: int) -> None:
     """Over several kills under load every acknowledged seal and revocation survives, intact."""
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    service = Service(tmp_path, SPIRAL_EVENT_SECRET=SECRET).start()
+    service = Service(tmp_path, SPIRAL_EVENT_SECRET=SECRET, SIGIL_WORKERS=str(workers)).start()
     sealed: dict[str, tuple[str, Any]] = {}
     revoked: set[str] = set()
     try:
@@ -94,9 +98,10 @@ def test_no_acknowledged_record_is_lost(tmp_path: Path) -> None:
         service.kill()
 
 
-def test_a_stop_under_load_is_orderly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_stop_under_load_is_orderly(tmp_path: Path, workers: int) -> None:
     """SIGTERM under load ends with code 0, and every answer that was given is true afterwards."""
-    service = Service(tmp_path, SPIRAL_EVENT_SECRET=SECRET).start()
+    service = Service(tmp_path, SPIRAL_EVENT_SECRET=SECRET, SIGIL_WORKERS=str(workers)).start()
     try:
         token = service.token()
         clients = busy_clients(service, token)
@@ -109,6 +114,35 @@ def test_a_stop_under_load_is_orderly(tmp_path: Path) -> None:
         service.start()
         for client in clients:
             check(service, token, client.sealed, client.revoked, random.Random(0))
+    finally:
+        service.kill()
+
+
+def test_killed_workers_take_nothing_along(tmp_path: Path) -> None:
+    """Workers killed under load are replaced; calls by new connections never fail, and no record is lost."""
+    service = Service(tmp_path, SPIRAL_EVENT_SECRET=SECRET, SIGIL_WORKERS="3").start()
+    sealed: dict[str, tuple[str, Any]] = {}
+    revoked: set[str] = set()
+    try:
+        token = service.token()
+        clients = []
+        for _ in range(ROUNDS):
+            clients += busy_clients(service, token)
+            victim = random.SystemRandom().choice(service.workers())
+            os.kill(victim, signal.SIGKILL)
+            deadline = time.monotonic() + 60
+            while victim in service.workers() or len(service.workers()) < 3:
+                record = service.encode({"meanwhile": True}, token=token)
+                sealed[record["id"]] = (record["sigil"], {"meanwhile": True})
+                assert time.monotonic() < deadline
+        assert service.stop() == 0
+        for client in clients:
+            client.join()
+            sealed |= client.sealed
+            revoked |= client.revoked
+        assert not service.logged("request failed")
+        service.start()
+        check(service, token, sealed, revoked, random.Random(0))
     finally:
         service.kill()
 

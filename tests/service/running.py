@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -29,8 +30,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SIGILS = "/api/consciousness/sigils"
 _START_SECONDS = 30.0
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["app.cli"])
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload(["app.cli"])
 
 
 class Answer(NamedTuple):
@@ -74,7 +75,7 @@ class _Forked:
     """A forked service, with what is used here of ``subprocess.Popen``."""
 
     def __init__(self, environment: dict[str, str], output: Path, log: Path) -> None:
-        self._process = _forks.Process(target=_become_service, args=(environment, output, log), daemon=True)
+        self._process = forks.Process(target=_become_service, args=(environment, output, log), daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -107,6 +108,8 @@ class Service:
         self.output_path = folder / "stdout"
         self.variables = {"SIGIL_ENVIRONMENT": "development", "SIGIL_PORT": "0", **variables}
         self.url = ""
+        #: How a client trusts the service, and proves who it is, where the service speaks TLS.
+        self.tls: ssl.SSLContext | None = None
         self._process: subprocess.Popen[bytes] | _Forked | None = None
 
     @property
@@ -124,7 +127,16 @@ class Service:
 
     def start(self, *, fresh: bool = False) -> Service:
         """Start the process, in a fresh interpreter if wanted, and wait until it listens."""
+        self.begin(fresh=fresh)
+        return self.wait_until_listening()
+
+    def begin(self, *, fresh: bool = False) -> None:
+        """Start the process."""
         self._process = self._started(fresh=fresh)
+
+    def wait_until_listening(self) -> Service:
+        """Wait until it says that it listens."""
+        assert self._process is not None
         deadline = time.monotonic() + _START_SECONDS
         while not (url := self._listening()):
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -185,6 +197,11 @@ class Service:
         issuer = DevelopmentIssuer(self.data_dir)
         return issuer.token(tenant, subject, roles or ROLES, lifetime=lifetime)
 
+    def workers(self) -> list[int]:
+        """The processes that serve now, where there are several."""
+        ended = {record["pid"] for record in self.logged("worker ended")}
+        return [record["pid"] for record in self.logged("worker started") if record["pid"] not in ended]
+
     def call(
         self,
         method: str,
@@ -217,8 +234,10 @@ class Service:
             return Answer(response.status, answer, response.read())
 
     def connection(self) -> http.client.HTTPConnection:
-        """A connection for several calls; the caller closes it."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        """A connection for several calls, by TLS where ``tls`` is set; the caller closes it."""
+        if self.tls is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=self.tls)
 
     def encode(self, data: object, *, token: str, **more: object) -> dict[str, Any]:
         """Seal a payload; the record."""

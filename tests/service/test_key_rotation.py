@@ -18,7 +18,7 @@ from tests.service.running import SIGILS, Service
 from tests.sigils import base64url, key_id_of
 
 #: Processes of the service; the drill is the same for any number.
-WORKERS = 1
+WORKERS = 2
 FIRST = b"1" * 32
 #: Of each client, at least, between two steps.
 TURNS = 500 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 10
@@ -36,8 +36,7 @@ def with_ring(new_service: Callable[..., Service], tmp_path: Path) -> Callable[.
     def start(**variables: str) -> tuple[Service, Operator]:
         path = tmp_path / "keys.json"
         write_key_ring_file(path, [KeyEntry(FIRST)])
-        if WORKERS > 1:
-            variables["SIGIL_WORKERS"] = str(WORKERS)
+        variables["SIGIL_WORKERS"] = str(WORKERS)
         service = new_service(SIGIL_KEYRING=str(path), **variables).start()
         return service, Operator(path, WORKERS)
 
@@ -140,9 +139,13 @@ def test_file_that_hangs(with_ring: Callable[..., tuple[Service, Operator]]) -> 
     operator.path.unlink()
     os.mkfifo(operator.path)
     silent = os.open(operator.path, os.O_RDWR)
-    open_files = Path(f"/proc/{service.pid}/fd")
+    workers = {line["pid"] for line in service.logged("key ring loaded")}
+
+    def reads(worker: int) -> bool:
+        return any(file.resolve() == operator.path for file in Path(f"/proc/{worker}/fd").iterdir())
+
     try:
-        wait_until(lambda: any(file.resolve() == operator.path for file in open_files.iterdir()))
+        wait_until(lambda: all(reads(worker) for worker in workers))
         service.encode({}, token=service.token())
         assert service.stop() == 0
     finally:

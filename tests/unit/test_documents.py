@@ -40,4 +40,4 @@ def test_threats_name_tests_that_exist() -> None:
         for name in names:
             file, _, function = name.partition("::")
             (path,) = [_ROOT / file] if "/" in file else (_ROOT / "tests").glob(f"**/{file}")
-            assert re.search(rf"def {function}\b", path.read_text(encoding="utf-8")), name
+            assert f"def {function}" in path.read_text(encoding="utf-8") if function else path.exists(), name

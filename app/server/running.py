@@ -1,0 +1,107 @@
+"""Running the service: in this process, or in several that share its socket."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from app.server.certificates import Certificates
+from app.server.failures import explained
+from app.server.listening import listen
+from app.server.serving import Server, configuration, connections_from
+from app.server.worker import WorkerEnd
+from app.server.workers import Supervisor
+from app.service import service_from
+from core.setting_types import is_loopback
+from core.settings import Settings, SettingsError
+from core.tls import TlsFileError, is_open_to_others
+from core.tls_settings import tls_problem
+
+#: What a stop may take beyond the time that running requests are given: writing what waits.
+_STOP_GRACE: Final = 10.0
+
+_log = structlog.get_logger("app")
+
+
+def run(settings: Settings, on_started: Callable[[str], None]) -> None:
+    """Serve until told to stop by SIGINT or SIGTERM; then finish what runs, and return.
+
+    Args:
+        settings: complete and checked.
+        on_started: called with the service's URL when it accepts connections, in all its processes.
+
+    Raises:
+        StartFailedError: saying why not.
+    """
+    # Until somebody listens to it; its default would be the end.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with contextlib.ExitStack() as stack:
+        with explained():
+            listener = stack.enter_context(listen(settings.host, settings.port))
+        _warn(settings)
+        url = _url(settings, listener)
+        if settings.workers == 1:
+            _serve(settings, listener, lambda: on_started(url))
+        else:
+            supervisor = Supervisor(
+                settings.workers,
+                listener,
+                lambda end: _work(settings, listener, end),
+                stop_seconds=settings.shutdown_seconds + _STOP_GRACE,
+            )
+            supervisor.run(lambda: on_started(url))
+    _log.info("stopped")
+
+
+def _work(settings: Settings, listener: socket.socket, end: WorkerEnd) -> None:
+    """Be one of several workers."""
+
+    def started() -> None:
+        _log.info("worker started", pid=os.getpid())
+        end.say_started()
+
+    _serve(settings, listener, started, parent=end.channel)
+    _log.info("worker stopped", pid=os.getpid())
+
+
+def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    on_started: Callable[[], None],
+    *,
+    parent: socket.socket | None = None,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        with explained():
+            certificates = _certificates(settings)
+            reloadables = () if certificates is None else (certificates,)
+            connections = connections_from(settings)
+            app = stack.enter_context(service_from(settings, reloadables, lambda: connections.stopping))
+        Server(configuration(settings, app), connections, certificates, on_started, parent).run([listener])
+
+
+def _certificates(settings: Settings) -> Certificates | None:
+    try:
+        return None if settings.tls is None else Certificates(settings.tls)
+    except TlsFileError as error:  # changed since the settings were checked
+        raise SettingsError([tls_problem(error)]) from None
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    scheme = "http" if settings.tls is None else "https"
+    return f"{scheme}://{host}:{listener.getsockname()[1]}"
+
+
+def _warn(settings: Settings) -> None:
+    """Say what works but is not safe everywhere."""
+    if settings.tls is None and not is_loopback(settings.host):
+        _log.warning("plain HTTP beyond this machine", hint="set SIGIL_TLS_CERT, or let a proxy end TLS")
+    if settings.tls is not None and is_open_to_others(settings.tls.identity.key):
+        _log.warning("SIGIL_TLS_KEY can be read by everybody on this machine", hint="chmod 600")

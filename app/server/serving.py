@@ -1,0 +1,127 @@
+"""The HTTP server of one process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Final, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from app.server.accepting import Acceptor
+from app.server.certificates import Certificates
+from app.server.connections import ConnectionLimits, Connections
+from app.server.farewell import hang_up
+from app.server.protocol import BoundedProtocol
+from core.descriptors import default_connections, make_room
+from core.settings import Settings
+
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that changes certificates, says when it accepts, and does not outlive its parent."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        certificates: Certificates | None,
+        on_started: Callable[[], None],
+        parent: socket.socket | None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            config: uvicorn's, without TLS.
+            connections: what connections are held to.
+            certificates: TLS; None: plain HTTP.
+            on_started: called when connections are accepted.
+            parent: is closed by the parent's end, whatever its cause; None: there is no parent.
+        """
+        super().__init__(config)
+        self._connections = connections
+        self._certificates = certificates
+        self._on_started = on_started
+        self._parent = parent
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop, and return."""
+        # uvicorn raises the signal that stopped it again once it is done: it must not kill us then. And
+        # one that comes before uvicorn listens to signals must not be lost.
+        for number in _STOPPING:
+            signal.signal(number, self.handle_exit)
+        super().run(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        if self._parent is not None:
+            asyncio.get_running_loop().add_reader(self._parent, self._parent_ended, self._parent)
+        await super().startup([])  # all but the listening
+        certificates = self._certificates
+        tls = None if certificates is None else lambda: certificates.context
+        make_room = self._connections.make_room
+        acceptors = [Acceptor(one, self._make_protocol, make_room, tls=tls) for one in sockets or ()]
+        # uvicorn calls no more of them than an acceptor has.
+        self.servers = cast("list[asyncio.Server]", acceptors)
+        if self.started:
+            self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, finish what runs."""
+        self._connections.stopping = True
+        hanging_up = asyncio.create_task(hang_up(self._tls_transports))
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hanging_up.cancel()
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return BoundedProtocol(self._connections, self.config, self.server_state, self.lifespan.state)
+
+    def _tls_transports(self) -> Iterator[asyncio.Transport]:
+        for connection in self.server_state.connections:
+            transport = connection.transport
+            if transport.get_extra_info("sslcontext"):
+                yield transport
+
+    def _parent_ended(self, parent: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(parent)
+        self.should_exit = True
+
+
+def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    headers = []
+    if settings.hsts_seconds is not None:
+        headers.append(("strict-transport-security", f"max-age={settings.hsts_seconds}"))
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        headers=headers,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+
+
+def connections_from(settings: Settings) -> Connections:
+    """What the process's connections are held to."""
+    most = settings.max_connections or default_connections()
+    make_room(most)
+    return Connections(
+        ConnectionLimits(
+            connections=most,
+            keep_alive_seconds=settings.keep_alive,
+            head_seconds=settings.head_timeout,
+            drain_seconds=settings.body_timeout,
+            write_seconds=settings.write_timeout,
+        )
+    )
