@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
 from core.audit import Audit, AuditEvent
+from core.daemon_threads import in_daemon_thread
 
 _T = TypeVar("_T")
 _PATIENCE_SECONDS: Final = 10.0
@@ -205,7 +204,7 @@ class _Watch:
 
     async def _patiently(self, work: Callable[[], _T]) -> _T:
         """Call something that reads files; complain when it takes long, and wait on."""
-        reading = _in_daemon_thread(work)
+        reading = in_daemon_thread(work)
         done, _ = await asyncio.wait([reading], timeout=self._patience)
         if not done:
             self._refused = True
@@ -227,22 +226,3 @@ class _Watch:
             _log.error(f"{self._reloadable.name} refused", pid=os.getpid(), reason=reason, cause=cause)
         if is_new:
             self._audit.note(self._reloadable.refused_event, reason=reason)
-
-
-def _in_daemon_thread(work: Callable[[], _T]) -> asyncio.Future[_T]:
-    """Call in a thread of its own.
-
-    Not in one of the event loop's, which the process waits for at its end, however long: a file that
-    nobody can read to its end must not keep the service from stopping.
-    """
-    result: Future[_T] = Future()
-    result.set_running_or_notify_cancel()  # whoever stops waiting cancels nothing
-
-    def run() -> None:
-        try:
-            result.set_result(work())
-        except BaseException as error:
-            result.set_exception(error)
-
-    threading.Thread(target=run, name="sigil-reloading", daemon=True).start()
-    return asyncio.wrap_future(result)

@@ -194,6 +194,7 @@ async def test_change_before_the_first_look(word: Word, notes: Notes) -> None:
     with capture_logs() as logs:
         async with reloading(word, notes, interval=0):
             assert word.used == "two."
+            await until(lambda: bool(logs))
     assert [line["event"] for line in logs] == ["word changed"]
 
 
