@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from app.authentication.key_download import KeySetDownload, Timeouts
+from app.authentication.key_download import DownloadError, KeySetDownload, Timeouts
 from app.authentication.remote_keys import RemoteKeys
 from core.errors import KeysUnavailableError
 from tests.service.forge import Forge, public
@@ -152,6 +152,18 @@ async def test_proxies_of_the_environment_are_not_used(
     provider.serve(public(forge.ec, kid="1"))
     download = KeySetDownload(provider.uri, development=True)
     assert await download.fetch() == provider.body
+    await download.close()
+
+
+async def test_names(provider: Provider, forge: Forge) -> None:
+    """A provider is found by its name; a name that nobody has is a failure like any other."""
+    provider.serve(public(forge.ec, kid="1"))
+    download = KeySetDownload(provider.uri.replace("127.0.0.1", "localhost"), development=True)
+    assert await download.fetch() == provider.body
+    await download.close()
+    download = KeySetDownload("https://nobody.invalid/jwks")
+    with pytest.raises(DownloadError):
+        await download.fetch()
     await download.close()
 
 
