@@ -47,8 +47,8 @@ def build_app(
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so does the reloader. Engine, authenticator and audit are closed when it
-    shuts down.
+    While the server runs, so does the reloader. Engine and authenticator are closed when it shuts
+    down.
     """
 
     @contextlib.asynccontextmanager
@@ -57,9 +57,8 @@ def build_app(
         async with reloader.at_work():
             yield
         await engine.close()
+        await sigils.close()
         await authenticator.close()
-        audit.note("service.stopped", pid=os.getpid())
-        await audit.close()
 
     sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
     service = ServiceRoutes(engine, authenticator, audit, is_stopping)
@@ -151,6 +150,8 @@ def service_from(
                 is_stopping=is_stopping,
             )
         finally:
-            asyncio.run(audit.close())  # these do nothing after an orderly shutdown
+            # Here, so that it is said of a stop that waits for nothing, too.
+            audit.note("service.stopped", pid=os.getpid())
+            asyncio.run(audit.close())
     finally:
-        asyncio.run(store.close())
+        asyncio.run(store.close())  # does nothing after an orderly shutdown
