@@ -7,7 +7,6 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from app.api.pages import ServiceRoutes
@@ -22,6 +21,7 @@ from app.authentication.remote_keys import Pace, RemoteKeys
 from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
+from app.http.routing import Paths
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
 from core.audit import Audit, NoAudit
@@ -47,8 +47,8 @@ def build_app(
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so does the reloader. Engine, authenticator and audit are closed when it
-    shuts down.
+    While the server runs, so does the reloader. Engine and authenticator are closed when it shuts
+    down.
     """
 
     @contextlib.asynccontextmanager
@@ -57,14 +57,13 @@ def build_app(
         async with reloader.at_work():
             yield
         await engine.close()
+        await sigils.close()
         await authenticator.close()
-        audit.note("service.stopped", pid=os.getpid())
-        await audit.close()
 
     sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
     service = ServiceRoutes(engine, authenticator, audit, is_stopping)
     routes = [*sigils.routes(), *service.routes(), *DocumentationRoutes().routes()]
-    router = Router(routes, default=not_found, redirect_slashes=False, lifespan=lifespan)
+    router = Paths(routes, default=not_found, lifespan=lifespan)
     return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
 
 
@@ -151,6 +150,8 @@ def service_from(
                 is_stopping=is_stopping,
             )
         finally:
-            asyncio.run(audit.close())  # these do nothing after an orderly shutdown
+            # Here, so that it is said of a stop that waits for nothing, too.
+            audit.note("service.stopped", pid=os.getpid())
+            asyncio.run(audit.close())
     finally:
-        asyncio.run(store.close())
+        asyncio.run(store.close())  # does nothing after an orderly shutdown

@@ -74,7 +74,7 @@ class AuditFile:
         self._size = -1
 
     def append(self, lines: Sequence[Mapping[str, Member]], *, sync: bool) -> Appended:
-        """Write a group of lines, all or none; ``sync``: durably.
+        """Write a group of lines, all or none; ``sync``: durably, and with them what was written without.
 
         Raises:
             AuditUnavailableError: none of them is in the file.
@@ -85,18 +85,6 @@ class AuditFile:
                 return self._append(self._place(), lines, sync)
         except OSError as error:
             raise AuditUnavailableError("full" if error.errno in _NO_ROOM else "io") from error
-
-    def sync(self) -> None:
-        """Make durable what was written without.
-
-        Raises:
-            AuditUnavailableError: it may be lost if the machine fails.
-        """
-        try:
-            if self._descriptor >= 0:
-                os.fdatasync(self._descriptor)
-        except OSError as error:
-            raise AuditUnavailableError("io") from error
 
     def close(self) -> None:
         """Close the files; the next group opens them again."""

@@ -72,11 +72,10 @@ class AuditQueue:
     def put(self, entry: Entry) -> bool:
         """Queue an entry. Without room it is counted as lost, and the answer False."""
         with self._changed:
-            if self._closed or len(self._entries) >= self._most or self._bytes >= self._most_bytes:
+            if self._closed:
                 self._lost += 1
                 return False
-            self._add(entry)
-        return True
+            return self._add(entry, 1)
 
     def admits(self, event: AuditEvent, members: Mapping[str, Member]) -> bool:
         """Whether an event gets a line of its own; a refusal too many is only counted."""
@@ -121,6 +120,11 @@ class AuditQueue:
                 self._idle = False
             self._add_counts(float("inf"))
 
+    @property
+    def lost(self) -> int:
+        """How many found no room since ``drop``."""
+        return self._lost
+
     def head(self) -> tuple[Sequence[Entry], int]:
         """The oldest entries, a group of them, which stay; and how many were lost since ``drop``."""
         with self._changed:
@@ -134,16 +138,21 @@ class AuditQueue:
             self._lost -= lost
             return len(self._entries) + self._lost
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: Entry, events: int) -> bool:
+        """Add a line that tells of so many events; without room these are lost."""
+        if len(self._entries) >= self._most or self._bytes >= self._most_bytes:
+            self._lost += events
+            return False
         self._entries.append(entry)
         self._bytes += entry.size
         if self._idle:
             self._changed.notify()
+        return True
 
     def _add_counts(self, now: float) -> None:
-        """Lines for the refusals that were only counted; few, so they need no room."""
+        """Lines for the refusals that were only counted."""
         due_at = self._limit.due_at
         if due_at is not None and now >= due_at:
             for event, reason, number in self._limit.take():
                 members: dict[str, Any] = {"of": event, "reason": reason, "count": number}
-                self._add(Entry("audit.limited", members))
+                self._add(Entry("audit.limited", members), number)

@@ -101,7 +101,7 @@ class AuditWriter:
     def _next_duty(self) -> float | None:
         """When something is to be done though no line comes."""
         times = []
-        if self._queue.head()[1]:
+        if self._queue.lost:
             times.append(0.0)
         if not self._is_synced:
             times.append(self._synced_at + _SYNC_SECONDS)

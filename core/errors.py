@@ -40,8 +40,7 @@ class AuditUnavailableError(DomainError):
     """The audit log is required and cannot be written now.
 
     Attributes:
-        reason: short and stable: ``full``, ``io``, ``foreign``, ``damaged``, ``slow``, ``overloaded``,
-            ``closed``.
+        reason: short and stable: ``full``, ``io``, ``foreign``, ``damaged``, ``slow``, ``overloaded``.
         retry_after: seconds after which another attempt makes sense.
     """
 

@@ -18,8 +18,9 @@ def fingerprint(paths: Iterable[Path]) -> bytes:
 
 
 def _of_one(path: Path) -> str:
-    target = os.path.realpath(path)
+    target = os.fspath(path)
     try:
+        target = os.path.realpath(target)  # fails where the working folder is gone
         status = os.stat(target)  # noqa: PTH116 - realpath, unlike Path.resolve, takes links that go round
     except OSError as error:
         return f"{target}\0{error.errno}"

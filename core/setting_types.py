@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -115,12 +115,24 @@ def _audit_place(place: str) -> str:
 
 
 def _absolute_url(url: str) -> str:
+    # urlsplit drops tabs and newlines without a word.
+    if not url.isprintable() or " " in url:
+        raise ValueError("must be an URL without blanks and control characters")
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise ValueError("must be an https URL")
     if parts.username or parts.password or parts.fragment:
         raise ValueError("must be an URL without user name, password and fragment")
+    if not _has_good_port(parts):
+        raise ValueError("the port must be a number from 1 to 65535")
     return url
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:  # its text shows the port
+        return False
 
 
 def _connection_count(count: int) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -163,9 +164,9 @@ class Settings(KeySettings, TlsSettings):
 
     @field_validator("jwks_max_stale")
     @classmethod
-    def _outlasts_a_refresh(cls, seconds: int, info: ValidationInfo) -> int:
-        if seconds <= info.data.get("jwks_refresh", 0):
-            raise ValueError("must be more than JWT_JWKS_REFRESH")
+    def _outlasts_the_next_fetch(cls, seconds: int, info: ValidationInfo) -> int:
+        if seconds <= max(info.data.get("jwks_refresh", 0), info.data.get("jwks_cooldown", 0)):
+            raise ValueError("must be more than JWT_JWKS_REFRESH and JWT_JWKS_COOLDOWN")
         return seconds
 
     @property
@@ -220,8 +221,10 @@ class Settings(KeySettings, TlsSettings):
 
     def digest(self) -> str:
         """SHA-256 of all settings that are no secrets: another digest, other settings."""
-        public = self.model_dump(mode="json", exclude={"event_secret", "previous_secrets", "audit_secret"})
-        return hashlib.sha256(sigil_native.canonicalize(public)).hexdigest()
+        public = self.model_dump(exclude={"event_secret", "previous_secrets", "audit_secret"})
+        # Sets have another order in each process.
+        text = msgspec.json.encode(public, order="deterministic", enc_hook=str)
+        return hashlib.sha256(text).hexdigest()
 
 
 def names() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -23,11 +23,13 @@ from core.idempotency import Claim, KeyLimits
 from core.records import Record, Status
 from core.sql_idempotency import KeyBook
 from core.sql_schema import create_or_check, probe, sigils
-from core.sql_writer import GroupCommitWriter, unavailable
+from core.sql_writer import GroupCommitWriter, Write, unavailable
 
 _T = TypeVar("_T")
 
 _READERS: Final = 4
+#: Threads for listings: these may have to walk over all that a tenant has, and nobody else waits for that.
+_LISTERS: Final = 2
 _MAX_WAITING: Final = 10_000
 _MAX_WAITING_BYTES: Final = 64 << 20
 #: What a waiting record holds beside its payload, about.
@@ -94,7 +96,7 @@ def _of(tenant: str, record_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(sigils.c.tenant == tenant, sigils.c.id == _stored_id(record_id))
 
 
-class _Insert:
+class _Insert(Write):
     __slots__ = ("rows", "size")
 
     def __init__(self, records: Sequence[Record]) -> None:
@@ -104,8 +106,13 @@ class _Insert:
     def apply(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql(_INSERT, self.rows)
 
+    @classmethod
+    def apply_all(cls, connection: sa.Connection, writes: Sequence[Self]) -> Sequence[None]:
+        connection.exec_driver_sql(_INSERT, [row for write in writes for row in write.rows])
+        return [None] * len(writes)
 
-class _PutOnce:
+
+class _PutOnce(Write):
     """Its result is None, or of the key's earlier use the request's digest, then the record."""
 
     __slots__ = ("claim", "keys", "record", "size")
@@ -132,7 +139,7 @@ class _PutOnce:
         return connection.exec_driver_sql(_GET_CLAIMED, (record.tenant, self.claim.key_digest)).one()
 
 
-class _Revoke:
+class _Revoke(Write):
     __slots__ = ("now_ms", "reason", "record_id", "revoked_by", "size", "tenant")
 
     def __init__(self, tenant: str, record_id: str, reason: str, revoked_by: str, now_ms: int) -> None:
@@ -154,7 +161,7 @@ class _Revoke:
         return None if row is None else _record(row)
 
 
-class _Probe:
+class _Probe(Write):
     __slots__ = ("size",)
 
     def __init__(self) -> None:
@@ -168,7 +175,8 @@ class SqlStore:
     """The Store protocol over an SQLite file.
 
     One thread writes, in groups; readers have connections and threads of their own and never wait
-    for it. Open with ``SqlStore.open``; close with ``close``.
+    for it, nor those who look for one record for those who list. Open with ``SqlStore.open``; close
+    with ``close``.
     """
 
     def __init__(
@@ -189,6 +197,7 @@ class SqlStore:
             writing, files.check, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sigil-store-reader")
+        self._listers = ThreadPoolExecutor(_LISTERS, thread_name_prefix="sigil-store-lister")
         self._closed = False
 
     @classmethod
@@ -218,7 +227,7 @@ class SqlStore:
         path = sqlite.database_path(parsed)
         sqlite.create_private_file(path)
         writing = sqlite.writing_engine(parsed)
-        reading = sqlite.reading_engine(parsed, _READERS)
+        reading = sqlite.reading_engine(parsed, _READERS + _LISTERS)
         try:
             with writing.connect() as connection, connection.begin():
                 create_or_check(connection)
@@ -266,8 +275,8 @@ class SqlStore:
         """See Store.get."""
         statement = _GET if with_payload else _GET_WITHOUT_PAYLOAD
         key = (tenant, _stored_id(record_id))
-        row = await self._in_reader(
-            lambda connection: connection.exec_driver_sql(statement, key).one_or_none()
+        row = await self._read(
+            self._readers, lambda connection: connection.exec_driver_sql(statement, key).one_or_none()
         )
         return None if row is None else _record(row)
 
@@ -288,7 +297,8 @@ class SqlStore:
         elif status == "active":
             unexpired = sa.or_(sigils.c.expires_at_ms == 0, sigils.c.expires_at_ms > now_ms)
             query = query.where(unexpired, unrevoked)
-        rows = await self._read(query.order_by(sigils.c.id.desc()).limit(limit))
+        query = query.order_by(sigils.c.id.desc()).limit(limit)
+        rows = await self._read(self._listers, lambda connection: connection.execute(query).all())
         return [_record(row) for row in rows]
 
     async def revoke(
@@ -312,16 +322,14 @@ class SqlStore:
         # Not by a reader's thread: those may all be busy.
         await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._readers.shutdown)
+        await asyncio.to_thread(self._listers.shutdown)
         self._reading.dispose()
         self._writing.dispose()
 
-    async def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        return await self._in_reader(lambda connection: connection.execute(query).all())
-
-    async def _in_reader(self, work: Callable[[sa.Connection], _T]) -> _T:
+    async def _read(self, threads: ThreadPoolExecutor, work: Callable[[sa.Connection], _T]) -> _T:
         if self._closed:
             raise StoreUnavailableError("closed")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._call_reader, work)
+        return await asyncio.get_running_loop().run_in_executor(threads, self._call_reader, work)
 
     def _call_reader(self, work: Callable[[sa.Connection], _T]) -> _T:
         self._files.check()

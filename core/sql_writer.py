@@ -7,7 +7,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from itertools import groupby
+from typing import Any, Final, Protocol, Self
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -31,6 +32,11 @@ class Write(Protocol):
 
     def apply(self, connection: sa.Connection) -> object:
         """Run the statements; the result is handed on after the commit."""
+
+    @classmethod
+    def apply_all(cls, connection: sa.Connection, writes: Sequence[Self]) -> Sequence[object]:
+        """Apply several of a kind, in their order; their results."""
+        return [write.apply(connection) for write in writes]
 
 
 class _Waiting:
@@ -154,7 +160,11 @@ class GroupCommitWriter:
         connection = self._connected()
         try:
             with connection.begin():
-                return [(waiting, waiting.write.apply(connection), None) for waiting in batch]
+                results: list[object] = []
+                for _, alike in groupby([waiting.write for waiting in batch], type):
+                    writes = list(alike)
+                    results += writes[0].apply_all(connection, writes)
+                return [(waiting, result, None) for waiting, result in zip(batch, results, strict=True)]
         except DBAPIError as error:
             if len(batch) == 1 or unavailable(error):
                 raise

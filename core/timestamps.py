@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def timestamp(milliseconds: int) -> str:
     """Milliseconds since the Unix epoch in RFC 3339, UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    second, thousandths = divmod(milliseconds, 1000)
+    return f"{_second(second)}.{thousandths:03}Z"
+
+
+@lru_cache(maxsize=64)  # most are of the second that runs
+def _second(since_epoch: int) -> str:
+    return datetime.fromtimestamp(since_epoch, UTC).replace(tzinfo=None).isoformat()

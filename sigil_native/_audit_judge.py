@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sigil_native._audit_records import AuditFault, AuditLine, Key
+from sigil_native._audit_records import AuditFault, AuditLine, Faults, Key
 from sigil_native._audit_sightings import Expectation, Sightings
 from sigil_native._constants import AUDIT_CHAIN_SIZE, TAG_SIZE
 
@@ -53,9 +53,9 @@ class Judge:
     """
 
     def __init__(
-        self, keys: list[Key], last: tuple[int, bytes] | None, after: tuple[int, bytes] | None
+        self, keys: list[Key], last: tuple[int, bytes] | None, after: tuple[int, bytes] | None, faults: Faults
     ) -> None:
-        self.faults: list[AuditFault] = []
+        self._faults = faults
         self.key: Key | None = None
         self.started = after is not None
         self.sequence = after[0] if after else 0
@@ -396,4 +396,4 @@ class Judge:
         self._fault(kind, suspect.number, suspect.line.sequence, suspect.offset, problem)
 
     def _fault(self, kind: str, number: int, sequence: int | None, offset: int, message: str) -> None:
-        self.faults.append(AuditFault(kind, number, sequence, offset, message))
+        self._faults.add(AuditFault(kind, number, sequence, offset, message))

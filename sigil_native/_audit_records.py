@@ -35,6 +35,26 @@ class AuditFault(NamedTuple):
     message: str
 
 
+class Faults:
+    """Faults as they are found. All are counted; where there is a limit, those beyond it are not kept."""
+
+    def __init__(self, most: int | None) -> None:
+        self.count = 0
+        self._most = most
+        self._kept: list[AuditFault] = []
+
+    def add(self, fault: AuditFault) -> None:
+        """One more."""
+        self.count += 1
+        if self._most is None or self.count <= self._most:
+            self._kept.append(fault)
+
+    def take(self) -> list[AuditFault]:
+        """Those kept since the last call."""
+        taken, self._kept = self._kept, []
+        return taken
+
+
 class Key(Protocol):
     """A key of a chain, of either backend: see ``AuditKey`` in ``_pure/audit.py``."""
 

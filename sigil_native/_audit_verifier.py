@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from sigil_native._arguments import audit_position, readable_bytes
 from sigil_native._audit_judge import Judge
+from sigil_native._audit_records import Faults
 from sigil_native._constants import MAX_AUDIT_LINE
 from sigil_native.errors import AuditFormatError, DuplicateKeyError, InvalidOptionError
 
@@ -30,6 +31,16 @@ def _position(place: object, what: str) -> tuple[int, bytes] | None:
     return audit_position(*place)
 
 
+def _limit(faults: object) -> int | None:
+    if faults is None:
+        return None
+    if not isinstance(faults, int) or isinstance(faults, bool):
+        raise TypeError(f"max_faults must be int, not {type(faults).__name__}")
+    if faults < 0:
+        raise InvalidOptionError("max_faults must not be negative")
+    return faults
+
+
 class Verifier(ABC):
     """Checks that nobody changed an audit log, in any number of blocks and files.
 
@@ -44,6 +55,7 @@ class Verifier(ABC):
         last: tuple[int, BytesLike] | None = None,
         after: tuple[int, BytesLike] | None = None,
         threads: int = 1,
+        max_faults: int | None = None,
     ) -> None:
         """Take the secrets under which the log was written.
 
@@ -54,11 +66,14 @@ class Verifier(ABC):
             after: number and tag of the line that the log must follow; 0 and zeros: it must
                 start at its very beginning. Without it, the first begin line is believed.
             threads: 1, or 2 for blocks of a MiB or more, whose halves are then checked side by side.
+            max_faults: so many are returned; all are counted. Without it a block of nothing but
+                newlines gives as many faults as it has bytes.
 
         Raises:
             WeakSecretError: a secret is too short.
             DuplicateKeyError: two secrets have one key id.
-            InvalidOptionError: no secret, a number or tag that cannot be, or other threads.
+            InvalidOptionError: no secret, a number or tag that cannot be, other threads, or
+                fewer faults than none.
             TypeError: an argument has a wrong type.
         """
         if isinstance(secrets, (str, bytes, bytearray, memoryview)):
@@ -68,9 +83,10 @@ class Verifier(ABC):
             raise InvalidOptionError("there must be at least one secret")
         if len({key.key_id for key in keys}) != len(keys):
             raise DuplicateKeyError("two secrets have the same key id")
-        self._judge = Judge(keys, _position(last, "last"), _position(after, "after"))
         if threads not in (1, 2):
             raise InvalidOptionError("threads must be 1 or 2")
+        self._faults = Faults(_limit(max_faults))
+        self._judge = Judge(keys, _position(last, "last"), _position(after, "after"), self._faults)
         self._threads = threads
         self._helper: ThreadPoolExecutor | None = None
         self._lines = 0
@@ -88,6 +104,11 @@ class Verifier(ABC):
     def lines(self) -> int:
         """How many lines were read, whatever was wrong with them."""
         return self._lines
+
+    @property
+    def fault_count(self) -> int:
+        """How many faults were found, those beyond ``max_faults`` included."""
+        return self._faults.count
 
     @property
     def first_sequence(self) -> int | None:
@@ -121,20 +142,20 @@ class Verifier(ABC):
             self._check(data, start, end)
         if len(data) > max(start, end):
             self._keep(data[max(start, end) :])
-        return self._found()
+        return self._faults.take()
 
     def next_file(self) -> list[AuditFault]:
         """The file ends here and another follows; returns what is found wrong with its end."""
         self._end_of_file()
         self._judge.end_file()
         self._number = self._offset = self._start = 0
-        return self._found()
+        return self._faults.take()
 
     def finish(self) -> list[AuditFault]:
         """The log ends here; returns what is found wrong with its end."""
         self._end_of_file()
         self._judge.end(self._number, self._start)
-        return self._found()
+        return self._faults.take()
 
     # -- of the backend ------------------------------------------------------------
 
@@ -149,10 +170,6 @@ class Verifier(ABC):
         """``read_audit_line``."""
 
     # -- lines -------------------------------------------------------------------
-
-    def _found(self) -> list[AuditFault]:
-        faults, self._judge.faults = self._judge.faults, []
-        return faults
 
     def _check(self, data: bytes | bytearray, start: int, end: int) -> None:
         """Check complete lines."""

@@ -16,13 +16,15 @@ from app.api.schemas import (
     EncodeRequest,
     RevokeRequest,
     SigilPage,
+    SigilRecord,
     VerifyRequest,
     record_answer,
     record_with_data,
     verify_answer,
 )
 from app.authentication.access import Access
-from app.http.bodies import BodyLimits, read_json_text
+from app.http.bodies import BodyLimits, BodyReader
+from app.http.completion import Completion
 from app.http.context import Context
 from app.http.idempotency import idempotency_key
 from app.http.problems import ProblemError
@@ -31,7 +33,7 @@ from core.audit import Audit, AuditEvent, Member
 from core.engine import Engine, now_ms
 from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifiableError
 from core.idempotency import Claimant
-from core.records import CanonicalJson, Status
+from core.records import CanonicalJson, Record, Status
 from sigil_native import canonicalize_json
 
 BASE: Final = "/api/consciousness/sigils"
@@ -57,7 +59,9 @@ class SigilRoutes:
         self._engine = engine
         self._access = access
         self._audit = audit
-        self._body_limits = body_limits
+        self._bodies = BodyReader(body_limits)
+        #: What changes the store is audited, whether or not its caller still waits.
+        self._completion = Completion()
 
     def routes(self) -> list[Route]:
         """Where each verb lives."""
@@ -76,24 +80,27 @@ class SigilRoutes:
 
     async def encode(self, context: Context) -> Reply:
         """Seal a payload and keep its record."""
-        caller = context.caller
         key = idempotency_key(context)
         request = await self._body(context, _encode_request)
         payload = _payload(request.data)
-        replayed = False
         self._audit.check()
+        record, replayed = await self._completion.of(self._encode(context, payload, request.expires_in, key))
+        location = (b"location", f"{BASE}/{record.id}".encode())
+        headers = (location, _REPLAYED) if replayed else (location,)
+        return json_reply(201, record_answer(record, now_ms()), headers)
+
+    async def _encode(
+        self, context: Context, payload: CanonicalJson, expires_in: float | None, key: str | None
+    ) -> tuple[Record, bool]:
+        caller = context.caller
+        replayed = False
         if key is None:
-            record = await self._engine.encode(
-                caller.tenant, caller.subject, payload, expires_in=request.expires_in
-            )
+            record = await self._engine.encode(caller.tenant, caller.subject, payload, expires_in=expires_in)
         else:
+            claimant = Claimant(caller.issuer, caller.subject)
             with self._noting(context, None):
                 record, replayed = await self._engine.encode_once(
-                    caller.tenant,
-                    Claimant(caller.issuer, caller.subject),
-                    payload,
-                    expires_in=request.expires_in,
-                    key=key,
+                    caller.tenant, claimant, payload, expires_in=expires_in, key=key
                 )
         await self._audited(
             context,
@@ -102,9 +109,7 @@ class SigilRoutes:
             sealing_key=f"{record.key_id:08x}",
             replayed=replayed or None,
         )
-        location = (b"location", f"{BASE}/{record.id}".encode())
-        headers = (location, _REPLAYED) if replayed else (location,)
-        return json_reply(201, record_answer(record, now_ms()), headers)
+        return record, replayed
 
     async def verify(self, context: Context) -> Reply:
         """Judge a sigil and a payload."""
@@ -147,13 +152,14 @@ class SigilRoutes:
 
     async def revoke(self, context: Context) -> Reply:
         """Revoke a record; the first time counts."""
-        caller = context.caller
         request = await self._body(context, _revoke_request)
         self._audit.check()
+        return json_reply(200, await self._completion.of(self._revoke(context, request.reason)))
+
+    async def _revoke(self, context: Context, reason: str) -> SigilRecord:
+        caller = context.caller
         with self._noting(context, record_id := _record_id(context)):
-            record = await self._engine.revoke(
-                caller.tenant, caller.subject, record_id, reason=request.reason
-            )
+            record = await self._engine.revoke(caller.tenant, caller.subject, record_id, reason=reason)
         shown = record_answer(record, now_ms())
         await self._audited(
             context,
@@ -163,7 +169,11 @@ class SigilRoutes:
             revoked_at=shown.revoked_at,
             revoked_by=shown.revoked_by,
         )
-        return json_reply(200, shown)
+        return shown
+
+    async def close(self) -> None:
+        """Finish what has begun, though nobody waits for it."""
+        await self._completion.close()
 
     async def _audited(self, context: Context, event: AuditEvent, **members: Member) -> None:
         """Audit what the caller did; an answer that the log does not know of must not be given."""
@@ -193,7 +203,7 @@ class SigilRoutes:
         The whole body is canonicalised, envelope included: msgspec would take duplicate members
         and malformed UTF-8. What it then cuts out of the canonical text is canonical itself.
         """
-        text = await read_json_text(context, self._body_limits)
+        text = await self._bodies.json_text(context)
         canonical = canonicalize_json(text, max_depth=_MAX_DEPTH)
         try:
             return decoder.decode(canonical)

@@ -38,7 +38,12 @@ class Access:
             raise _unauthenticated(context) from None
         except TenantMissingError as error:
             self._audit.note(
-                "authorization.refused", request_id=request_id, peer=context.peer, reason=error.reason
+                "authorization.refused",
+                request_id=request_id,
+                peer=context.peer,
+                issuer=error.issuer,
+                subject=error.subject,
+                reason=error.reason,
             )
             raise ProblemError("forbidden", str(error)) from None
         if role not in caller.roles:

@@ -91,7 +91,7 @@ class Authenticator:
             raise TokenRefusedError("unknown_key", "no key fits")
         _check_signature(token, key)
         judge(claims, issuer, self._clock())  # the key may have taken seconds to arrive
-        tenant = tenant_of(token.claims, issuer)
+        tenant = tenant_of(token.claims, claims.sub, issuer)
         caller = Caller(issuer.issuer, tenant, claims.sub, roles_of(token.claims, issuer))
         return VerifiedToken(caller, claims.exp, key, keys)
 

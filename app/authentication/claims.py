@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -65,27 +66,28 @@ def judge(claims: RegisteredClaims, issuer: Issuer, now: float) -> None:
         raise TokenRefusedError("not_yet_valid", "not valid yet")
 
 
-def tenant_of(claims: Mapping[str, Any], issuer: Issuer) -> str:
+def tenant_of(claims: Mapping[str, Any], subject: str, issuer: Issuer) -> str:
     """The one tenant that the claims name.
 
     Raises:
         TokenRefusedError: a claim that names the tenant is no string.
         TenantMissingError: none is named, several are, or one that must not be.
     """
+    missing = partial(TenantMissingError, issuer=issuer.issuer, subject=subject)
     named = set()
     for name, value in _values(claims, issuer.tenant_claims):
         if not isinstance(value, str):
             raise TokenRefusedError("claims", f"the claim {name} is no string")
         named.add(value)
     if not named:
-        raise TenantMissingError("tenant_missing", "the token names no tenant")
+        raise missing("tenant_missing", "the token names no tenant")
     if len(named) > 1:
-        raise TenantMissingError("tenant_ambiguous", "the token names several tenants")
+        raise missing("tenant_ambiguous", "the token names several tenants")
     tenant = named.pop()
     if not is_tenant(tenant):
-        raise TenantMissingError("tenant_invalid", "the token's tenant cannot be one")
+        raise missing("tenant_invalid", "the token's tenant cannot be one")
     if issuer.tenants is not None and tenant not in issuer.tenants:
-        raise TenantMissingError("tenant_foreign", "the token's issuer may not speak for its tenant")
+        raise missing("tenant_foreign", "the token's issuer may not speak for its tenant")
     return tenant
 
 

@@ -81,10 +81,13 @@ class KeySetDownload:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            import aiohttp  # noqa: PLC0415 - 180 ms, and not needed with the development issuer
+            # 180 ms, and not needed with the development issuer.
+            import aiohttp  # noqa: PLC0415
+
+            from app.authentication.resolver import Resolver  # noqa: PLC0415
 
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._context, force_close=True),
+                connector=aiohttp.TCPConnector(ssl=self._context, force_close=True, resolver=Resolver()),
                 timeout=aiohttp.ClientTimeout(
                     total=self._timeouts.total,
                     connect=self._timeouts.connect,

@@ -19,7 +19,8 @@ class ReadKeySet(NamedTuple):
 
     Attributes:
         keys: that tokens may be checked with.
-        refused: for each other member where it stands and why it is not used, for the operator.
+        refused: for each other member where it stands and why it is not used, for the operator; those
+            beyond the limit count as one.
     """
 
     keys: tuple[PublicKey, ...]
@@ -46,10 +47,11 @@ def read_key_set(raw: bytes, known: Iterable[PublicKey] = ()) -> ReadKeySet:
         raise KeyRefusedError("not a key set") from None
     imported: dict[int, PublicKey] = {}
     refused: dict[int, str] = {}
-    for position, member in enumerate(members):
+    if len(members) > _MOST_KEYS:
+        beyond = len(members) - _MOST_KEYS
+        refused[_MOST_KEYS] = f"the set has more than {_MOST_KEYS} members; {beyond} are not looked at"
+    for position, member in enumerate(members[:_MOST_KEYS]):
         try:
-            if position >= _MOST_KEYS:
-                raise KeyRefusedError(f"the set has more than {_MOST_KEYS} keys")
             key = public_key(_jwk(member))
         except KeyRefusedError as error:
             refused[position] = str(error)

@@ -40,8 +40,12 @@ class TenantMissingError(Exception):
 
     Attributes:
         reason: short and stable.
+        issuer: who vouches for the bearer.
+        subject: the bearer.
     """
 
-    def __init__(self, reason: TenantProblem, detail: str) -> None:
+    def __init__(self, reason: TenantProblem, detail: str, *, issuer: str, subject: str) -> None:
         super().__init__(detail)
         self.reason = reason
+        self.issuer = issuer
+        self.subject = subject

@@ -75,8 +75,9 @@ class RemoteKeys:
         self._clock = clock
         self._log = _log.bind(issuer=issuer)
         self._set = ReadKeySet((), ())
-        #: How many were fetched.
-        self._sets = 0
+        #: Fetches that have begun, and which of them has brought the set.
+        self._begun = 0
+        self._brought_by = 0
         self._fetched_at: float | None = None
         self._refresh_at = clock()
         self._allowed_at = clock()
@@ -103,9 +104,10 @@ class RemoteKeys:
         """See KeySource.find."""
         await self.check()
         if key_id is not None and self._may_be_new(key_id):
-            seen = self._sets
+            begun = self._begun
             await self._refresh()
-            if self._sets != seen and not self._has(key_id):
+            # A fetch that had begun before says nothing: the key may have been published since.
+            if self._brought_by > begun and not self._has(key_id):
                 self._remember_missing(key_id)
         return choose(self._set.keys, key_id, algorithm)
 
@@ -158,6 +160,7 @@ class RemoteKeys:
         await asyncio.shield(self._fetching)
 
     async def _fetch(self) -> None:
+        self._begun += 1
         try:
             fetched = read_key_set(await self._download.fetch(), self._set.keys)
         except Exception as error:
@@ -179,7 +182,7 @@ class RemoteKeys:
     def _take(self, fetched: ReadKeySet) -> None:
         now = self._clock()
         before, self._set = self._set, fetched
-        self._sets += 1
+        is_first, self._brought_by = not self._brought_by, self._begun
         self._fetched_at = now
         self._allowed_at = now + self._pace.cooldown
         self._refresh_at = now + self._pace.refresh * _between(0.8, 1.0)
@@ -189,7 +192,7 @@ class RemoteKeys:
         if withdrawn:
             for listener in self._listeners:
                 listener(withdrawn)
-        if self._sets == 1 or self._trouble is not None:
+        if is_first or self._trouble is not None:
             self._log.info("key set fetched", keys=_names(fetched.keys))
         elif added or withdrawn:
             self._log.info("key set changed", added=_names(added), withdrawn=_names(withdrawn))

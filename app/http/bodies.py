@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Final
 
@@ -10,6 +9,7 @@ import msgspec
 from starlette.types import Message, Receive
 
 from app.http.context import ClientGoneError, Context
+from app.http.deadlines import DeadlinePassedError, Deadlines
 from app.http.problems import ProblemError
 
 _JSON: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?', re.IGNORECASE)
@@ -27,25 +27,32 @@ def body_too_large(limit: int) -> ProblemError:
     return ProblemError("body_too_large", f"the body may have {limit} bytes")
 
 
-async def read_json_text(context: Context, limits: BodyLimits) -> bytes:
-    """The bytes of a JSON body, never more than the limit of them held.
+class BodyReader:
+    """Reads bodies within limits."""
 
-    Raises:
-        ProblemError: not application/json, too large, or too slow.
-        ClientGoneError: the client went away.
-    """
-    if not _JSON.fullmatch(context.content_type):
-        raise ProblemError("unsupported_media_type", "the content type must be application/json")
-    if context.content_encoding not in {b"", b"identity"}:
-        raise ProblemError("unsupported_media_type", "the body must not be compressed")
-    try:
-        async with asyncio.timeout(limits.seconds):
-            return await _body(context.receive, limits.size)
-    except TimeoutError:
-        # Nobody knows where the next request would begin.
-        headers = ((b"connection", b"close"),)
-        detail = f"the body must arrive within {limits.seconds} seconds"
-        raise ProblemError("body_timeout", detail, headers=headers) from None
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+        self._deadlines = Deadlines(limits.seconds)
+
+    async def json_text(self, context: Context) -> bytes:
+        """The bytes of a JSON body, never more than the limit of them held.
+
+        Raises:
+            ProblemError: not application/json, too large, or too slow.
+            ClientGoneError: the client went away.
+        """
+        if not _JSON.fullmatch(context.content_type):
+            raise ProblemError("unsupported_media_type", "the content type must be application/json")
+        if context.content_encoding not in {b"", b"identity"}:
+            raise ProblemError("unsupported_media_type", "the body must not be compressed")
+        try:
+            with self._deadlines.watch():
+                return await _body(context.receive, self._limits.size)
+        except DeadlinePassedError:
+            # Nobody knows where the next request would begin.
+            headers = ((b"connection", b"close"),)
+            detail = f"the body must arrive within {self._limits.seconds} seconds"
+            raise ProblemError("body_timeout", detail, headers=headers) from None
 
 
 async def _body(receive: Receive, limit: int) -> bytes:

@@ -13,12 +13,19 @@ from app.http.problems import Headers
 
 #: The extension of an ASGI scope with a function that ends the request's connection at once.
 ABORT: Final = "sigil.abort"
+#: The extension with a function that sends a whole answer: of its status, headers and body.
+ANSWER: Final = "sigil.answer"
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class ClientGoneError(Exception):
     """The client closed the connection before its request was complete."""
+
+
+def _joined(earlier: bytes, value: bytes) -> bytes:
+    """What lines of one header mean together (RFC 9110 §5.3)."""
+    return earlier + b", " + value if earlier else value
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -77,12 +84,12 @@ class Context:
             if name == b"authorization":
                 self.authorization.append(value)
             elif name == b"content-type":
-                self.content_type = value
+                self.content_type = _joined(self.content_type, value)
             elif name == b"content-length":
                 # The server has refused what is no number; more digits than these are too large anyway.
                 self.content_length = int(value[:19]) if value.isdigit() else 0
             elif name == b"content-encoding":
-                self.content_encoding = value
+                self.content_encoding = _joined(self.content_encoding, value)
             elif name == b"idempotency-key":
                 self.idempotency_keys.append(value)
             elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):

@@ -1,4 +1,4 @@
-"""How long a request may take."""
+"""How long a request, or its body, may take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SWEEP_SECONDS: Final = 1.0
 
 
 class DeadlinePassedError(Exception):
-    """The request has taken too long."""
+    """It has taken too long."""
 
 
 class Deadlines:

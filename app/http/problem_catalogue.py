@@ -234,7 +234,7 @@ _SERVICE: Final = {
         503,
         "The service is not ready",
         "An encode would not work now: the store takes no writes, or no key may sign, or tokens cannot be "
-        "checked; or it is stopping. `detail` says which.",
+        "checked, or the audit log cannot be written; or it is stopping. `detail` says which.",
         "Send requests to another instance until `/readyz` answers 200.",
     ),
     "overloaded": Kind(

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from starlette.types import Send
 
-from app.http.context import Context
+from app.http.context import ANSWER, Context
 from app.http.problems import MEDIA_TYPE, Headers, ProblemError
 
 _encode = msgspec.json.Encoder().encode
@@ -40,7 +40,7 @@ def json_reply(status: int, value: object, headers: Headers = ()) -> Reply:
 
 
 async def send_reply(send: Send, context: Context, reply: Reply) -> None:
-    """Send an answer."""
+    """Send an answer: in one piece where the server can take it, otherwise as ASGI's messages."""
     body = reply.body
     common = context.common_headers
     if reply.headers:
@@ -54,6 +54,10 @@ async def send_reply(send: Send, context: Context, reply: Reply) -> None:
     if reply.status != _NOT_MODIFIED:  # it has no body of its own, whose type and length it could tell
         headers += ((b"content-type", reply.media_type), (b"content-length", b"%d" % len(body)))
     context.answering = True
+    answer = context.scope.get("extensions", {}).get(ANSWER)
+    if answer is not None:
+        await answer(reply.status, headers, body)
+        return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import socket
 import struct
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.http.context import ABORT
-from app.server.answer_transport import AnswerTransport
+from app.http.context import ABORT, ANSWER
+from app.http.problems import Headers
 from app.server.connections import Connections, Line
 from app.server.delivery import has_arrived
 from app.server.refusals import HEAD_TOO_LARGE, MALFORMED, TOO_MANY_CONNECTIONS
@@ -29,6 +29,10 @@ _UNPAID_PIECES: Final = 4096
 _VERSION: Final = b"HTTP/1."
 #: For requests that are on their way when the server begins to stop: closed connections would lose them.
 _FAREWELL_SECONDS: Final = 1.0
+_CLOSE: Final = (b"connection", b"close")
+#: Bytes of a body that are copied to stand behind their head. More are better not: thousands of clients may
+#: wait for the same page.
+_MOST_JOINED: Final = 16 << 10
 #: struct linger: on, for no time.
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
@@ -56,7 +60,6 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     line: Line | None = None
-    _answer: AnswerTransport
     #: No request has begun that is not read to its end.
     _at_rest = True
     _in_head = False
@@ -85,7 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Make what uvicorn makes, with the connections among which this is one."""
         super().__init__(config, server_state, app_state, _loop)
         self._among = connections
-        self._extensions = {ABORT: self.abort}
+        self._extensions = {ABORT: self.abort, ANSWER: self.answer}
 
     # -- the connection --------------------------------------------------------------------------
 
@@ -106,7 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._among.forget(self)
         super().connection_lost(exc)
         # Each leads back to here: thousands of them would wait for the garbage collector.
-        self.scope = self.cycle = self._extensions = self._answer = None  # type: ignore[assignment]
+        self.scope = self.cycle = self._extensions = None  # type: ignore[assignment]
 
     def shutdown(self) -> None:
         """Called when the server begins to stop: what runs is answered, what is on its way as well."""
@@ -185,9 +188,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is written: on with the next request."""
         self.server_state.total_requests += 1
-        self._answer.flush()
-        if self._answer.large:
-            self._among.answered_at_length(self, self._answer.large)
         if self.transport.is_closing():
             return
         if self._last_word:
@@ -260,6 +260,47 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(answer)
         self.transport.close()
 
+    # -- bytes out -------------------------------------------------------------------------------
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer the request that is in progress, whole, and in one write unless it is long.
+
+        It is what ASGI's messages come to, for less: the server looks at each header by itself, and
+        writes head and body apart.
+
+        Args:
+            status: of the answer.
+            headers: their names in lower case, the body's length among them, if it has one.
+            body: left out of the answer to a HEAD request.
+
+        Raises:
+            ValueError: a header would end its line, or be cut short.
+        """
+        if self.flow.write_paused:
+            await self.flow.drain()
+        cycle = self.cycle
+        if cycle is None or cycle.disconnected:
+            return
+        if _CLOSE in headers:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            headers = (*headers, _CLOSE)
+        head = head_of(status, (*self.server_state.default_headers, *headers))
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        if cycle.scope["method"] == "HEAD":
+            self.transport.write(head)
+        elif len(body) <= _MOST_JOINED:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+            self._among.answered_at_length(self, len(body))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+
     # -- the parser's findings -------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
@@ -296,8 +337,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.headers) > _MOST_HEADERS:
             raise _RefusedError(HEAD_TOO_LARGE)
         super().on_headers_complete()
-        self._answer = AnswerTransport(self.transport, self.cycle)
-        self.cycle.transport = cast("asyncio.Transport", self._answer)
         self._in_head = False
         if self._among.stopping:
             self.cycle.keep_alive = False
@@ -319,3 +358,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request's last byte."""
         self._at_rest = True
         super().on_message_complete()
+
+
+def head_of(status: int, headers: Headers) -> bytes:
+    """An answer's first line and its headers.
+
+    Raises:
+        ValueError: a header would end its line, or be cut short.
+    """
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    # Whatever a caller may have brought into one of them: RFC 9110 §5.5.
+    if not lines.count(b"\r") == lines.count(b"\n") == len(headers) or b"\0" in lines:
+        raise ValueError("a header is malformed")
+    return b"%b%b\r\n" % (STATUS_LINE[status], lines)

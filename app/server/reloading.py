@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
 from core.audit import Audit, AuditEvent
+from core.daemon_threads import in_daemon_thread
+
+_T = TypeVar("_T")
+_PATIENCE_SECONDS: Final = 10.0
 
 _log = structlog.get_logger("app.reloading")
 
@@ -45,7 +49,7 @@ class ReloadRefusedError(Exception):
 class Reloadable(Protocol):
     """Something in use that was read from files.
 
-    Both methods are called in a thread of their own, never two at a time.
+    Each call has a thread of its own, and there are never two at a time.
 
     Attributes:
         name: for the log, like "key ring".
@@ -78,21 +82,29 @@ class Reloader:
     are complained about once.
     """
 
-    def __init__(self, reloadables: Sequence[Reloadable], audit: Audit, *, interval: float) -> None:
+    def __init__(
+        self,
+        reloadables: Sequence[Reloadable],
+        audit: Audit,
+        *,
+        interval: float,
+        patience: float = _PATIENCE_SECONDS,
+    ) -> None:
         """Make a reloader of what has just been read.
 
         Args:
             reloadables: what to keep up to date.
             audit: where changes and refusals are noted.
             interval: seconds between two looks at the files; 0 for never, on request alone.
+            patience: seconds after which files that are being read are complained about.
         """
-        self._watches = [_Watch(reloadable, audit) for reloadable in reloadables]
+        self._watches = [_Watch(reloadable, audit, patience) for reloadable in reloadables]
         self._interval = interval
-        self._requested = asyncio.Event()
 
     def request(self) -> None:
         """Reload now. Call it in the event loop's thread, or before there is a loop."""
-        self._requested.set()
+        for watch in self._watches:
+            watch.requested.set()
 
     @contextlib.asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -124,28 +136,18 @@ class Reloader:
             await watch.begin()
 
     async def _keep_up(self) -> None:
-        while True:
-            requested = await self._wait()
-            for watch in self._watches:
-                await watch.look(requested=requested)
-
-    async def _wait(self) -> bool:
-        """Wait for a request (then true) or for the next look."""
-        try:
-            async with asyncio.timeout(self._interval or None):
-                await self._requested.wait()
-        except TimeoutError:
-            return False
-        self._requested.clear()
-        return True
+        # Each for itself: files that hang hold up no others.
+        await asyncio.gather(*(watch.keep_up(self._interval) for watch in self._watches))
 
 
 class _Watch:
     """One reloadable, and what is known about its files."""
 
-    def __init__(self, reloadable: Reloadable, audit: Audit) -> None:
+    def __init__(self, reloadable: Reloadable, audit: Audit, patience: float) -> None:
+        self.requested = asyncio.Event()
         self._reloadable = reloadable
         self._audit = audit
+        self._patience = patience
         self._last_seen: bytes | None = None
         #: Of the content that was certainly read whole: a file can change twice with one fingerprint
         #: while it is being written, so only one that stood still counts.
@@ -155,12 +157,24 @@ class _Watch:
 
     async def begin(self) -> None:
         """Reload what may have changed since it was first read, and log what is in use."""
-        self._last_seen = await asyncio.to_thread(self._reloadable.fingerprint)
+        self._last_seen = await self._patiently(self._reloadable.fingerprint)
         await self._reload(self._last_seen, if_unchanged="loaded")
 
-    async def look(self, *, requested: bool) -> None:
+    async def keep_up(self, interval: float) -> None:
+        """Look until cancelled, on request and at each interval."""
+        while True:
+            try:
+                async with asyncio.timeout(interval or None):
+                    await self.requested.wait()
+            except TimeoutError:
+                await self._look(requested=False)
+            else:
+                self.requested.clear()
+                await self._look(requested=True)
+
+    async def _look(self, *, requested: bool) -> None:
         """Reload if asked to, or if the files have changed and stand still."""
-        seen = await asyncio.to_thread(self._reloadable.fingerprint)
+        seen = await self._patiently(self._reloadable.fingerprint)
         still = seen == self._last_seen
         self._last_seen = seen
         if requested or (still and (self._refused or seen != self._taken_up)):
@@ -171,7 +185,7 @@ class _Watch:
         """Reload; whoever asked for it, as ``if_unchanged`` tells, is answered in the log in any case."""
         name = self._reloadable.name
         try:
-            done = await asyncio.to_thread(self._reloadable.reload)
+            done = await self._patiently(self._reloadable.reload)
         except ReloadRefusedError as error:
             await self._refuse(seen, error.reason, str(error), again=if_unchanged is not None)
             return
@@ -188,10 +202,23 @@ class _Watch:
         elif if_unchanged is not None:
             _log.info(f"{name} {if_unchanged}", pid=os.getpid(), **done.facts)
 
+    async def _patiently(self, work: Callable[[], _T]) -> _T:
+        """Call something that reads files; complain when it takes long, and wait on."""
+        reading = in_daemon_thread(work)
+        done, _ = await asyncio.wait([reading], timeout=self._patience)
+        if not done:
+            self._refused = True
+            cause = f"not read within {self._patience} seconds"
+            self._complain(self._last_seen or b"", "hangs", cause, again=False)
+        return await reading
+
     async def _refuse(self, seen: bytes, reason: str, cause: str, *, again: bool) -> None:
         self._refused = True
-        if not again and await asyncio.to_thread(self._reloadable.fingerprint) != seen:
+        if not again and await self._patiently(self._reloadable.fingerprint) != seen:
             return  # changed meanwhile, and this may be about what it is now: the next look tells, once
+        self._complain(seen, reason, cause, again=again)
+
+    def _complain(self, seen: bytes, reason: str, cause: str, *, again: bool) -> None:
         complaint = (seen, cause)
         is_new = complaint != self._complaint
         self._complaint = complaint

@@ -25,21 +25,16 @@ _BLOCK_SIZE: Final = 4 << 20
 
 
 class _Faults:
-    """Names faults as they are found, up to a limit, and counts them all."""
+    """Names faults as they are found."""
 
-    def __init__(self, output: Output, progress: Progress, limit: int, *, as_json: bool) -> None:
-        self.count = 0
+    def __init__(self, output: Output, progress: Progress, *, as_json: bool) -> None:
         self._output = output
         self._progress = progress
-        self._limit = limit
         self._as_json = as_json
 
     def add(self, name: str, faults: Iterable[AuditFault]) -> None:
         """Faults of a file."""
         for fault in faults:
-            self.count += 1
-            if self.count > self._limit:
-                continue
             self._progress.clear()
             if self._as_json:
                 self._output.write(json_line({"file": name, **fault._asdict()}))
@@ -54,7 +49,10 @@ def verify(args: argparse.Namespace) -> int:
     if paths.count("-") > 1:
         raise exits.UsageError("audit verify: standard input can be given only once")
     try:
-        verifier = AuditVerifier(audit_secrets(args.secret_file), last=args.last, after=args.after, threads=2)
+        secrets = audit_secrets(args.secret_file)
+        verifier = AuditVerifier(
+            secrets, last=args.last, after=args.after, threads=2, max_faults=args.max_faults
+        )
     except (WeakSecretError, DuplicateKeyError) as error:
         raise exits.ConfigurationError(str(error)) from None
     with ExitStack() as opened, open_output(args.output) as output:
@@ -64,22 +62,22 @@ def verify(args: argparse.Namespace) -> int:
         total = None if None in sizes else sum(size for size in sizes if size is not None)
         to_stdout = args.output in (None, "-")
         progress = Progress("audit verify", total, wanted=args.progress, to_stdout=to_stdout)
-        faults = _Faults(output, progress, args.max_faults, as_json=args.json)
+        faults = _Faults(output, progress, as_json=args.json)
         try:
             _read_all(sources, verifier, progress, faults)
         finally:
             progress.clear()
         if args.json:
-            output.write(json_line(_summary(verifier, len(sources), faults.count)))
-        elif faults.count:
+            output.write(json_line(_summary(verifier, len(sources))))
+        elif verifier.fault_count:
             output.abandon()
         else:
             output.write(b"valid\n" + table(_rows(verifier, len(sources), args.after is not None)))
-    if faults.count:
-        rest = faults.count - args.max_faults
+    if found := verifier.fault_count:
+        rest = found - args.max_faults
         more = f", {rest} of them not named" if rest > 0 else ""
-        complain(f"{_counted(faults.count, 'fault')} in {_counted(verifier.lines, 'line')}{more}")
-    return exits.REFUSED if faults.count else exits.OK
+        complain(f"{_counted(found, 'fault')} in {_counted(verifier.lines, 'line')}{more}")
+    return exits.REFUSED if found else exits.OK
 
 
 def _read_all(sources: list[Source], verifier: AuditVerifier, progress: Progress, faults: _Faults) -> None:
@@ -114,13 +112,13 @@ def _rows(verifier: AuditVerifier, files: int, is_continued: bool) -> dict[str, 
     return rows
 
 
-def _summary(verifier: AuditVerifier, files: int, faults: int) -> dict[str, object]:
+def _summary(verifier: AuditVerifier, files: int) -> dict[str, object]:
     return {
-        "valid": faults == 0,
+        "valid": verifier.fault_count == 0,
         "files": files,
         "lines": verifier.lines,
         "first_sequence": verifier.first_sequence,
         "last_sequence": verifier.sequence,
         "last": _last(verifier),
-        "faults": faults,
+        "faults": verifier.fault_count,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -22,7 +23,7 @@ from app.authentication.roles import ROLES
 from app.http.bodies import BodyLimits
 from app.server.reloading import Reloader
 from app.service import build_app
-from core.audit import NoAudit
+from core.audit import Audit, NoAudit
 from core.engine import Engine
 from core.sql_store import SqlStore
 from sigil_native import KeyRing
@@ -77,16 +78,17 @@ class Statements:
 class InProcess:
     """The application over a store in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, audit: Audit | None = None) -> None:
         self.issuer = DevelopmentIssuer(folder)
         self.store = SqlStore.open(f"sqlite:///{folder / 'sigils.db'}")
         self.statements = Statements(self.store)
         ring = KeyRing()
         ring.add("s" * 32)
         authenticator = Authenticator([self.issuer.trusted])
-        reloader = Reloader([], NoAudit(), interval=0)
+        audit = audit or NoAudit()
+        reloader = Reloader([], audit, interval=0)
         limits = BodyLimits(1 << 20, 30)
-        self.app = build_app(Engine(ring, self.store), authenticator, NoAudit(), limits, reloader)
+        self.app = build_app(Engine(ring, self.store), authenticator, audit, limits, reloader)
 
     def token(self, tenant: str, *roles: str, subject: str = "tester") -> str:
         """A token; every role unless some are named."""
@@ -94,11 +96,8 @@ class InProcess:
 
     def resources(self) -> dict[str, Resource]:
         """The routing table: each path with its methods."""
-        layer: Any = self.app
-        while not isinstance(layer, Router):
-            layer = layer._app
         table = {}
-        for route in layer.routes:
+        for route in self._router().routes:
             assert isinstance(route, Route)
             assert isinstance(route.endpoint, Resource), route.path
             table[route.path] = route.endpoint
@@ -145,6 +144,16 @@ class InProcess:
         start, *rest = messages
         answer = {name.decode(): value.decode() for name, value in start["headers"]}
         return Answer(start["status"], answer, b"".join(message.get("body", b"") for message in rest))
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """What the server does around serving."""
+        return self._router().lifespan_context(self.app)
+
+    def _router(self) -> Router:
+        layer: Any = self.app
+        while not isinstance(layer, Router):
+            layer = layer._app
+        return layer
 
     async def close(self) -> None:
         """Close the store."""

@@ -199,3 +199,25 @@ def test_content_type(service: Service, token: str, header: dict[str, str], stat
     """Only application/json in UTF-8, not compressed, is read."""
     answer = service.call("POST", SIGILS, {"data": {}}, token=token, headers=header)
     assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Content-Type", ["text/plain", "application/json"]),
+        ("Content-Encoding", ["gzip", "identity"]),
+    ],
+)
+def test_headers_that_say_two_things(service: Service, token: str, name: str, values: list[str]) -> None:
+    """Of two headers a proxy may read the first and we the last: neither is believed."""
+    body = b'{"data":{}}'
+    headers = {"Authorization": f"Bearer {token}", "Content-Length": str(len(body))}
+    if name != "Content-Type":
+        headers["Content-Type"] = "application/json"
+    connection = service.connection()
+    connection.putrequest("POST", SIGILS)
+    for header in [*headers.items(), *((name, value) for value in values)]:
+        connection.putheader(*header)
+    connection.endheaders(body)
+    assert connection.getresponse().status == 415
+    connection.close()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,6 +119,10 @@ def test_what_is_refused_is_audited(service: Service, tenant: str) -> None:
     assert service.call("POST", SIGILS, {"data": {}}, token=reader).status == 403
     line = audited(service, event="authorization.refused", tenant=tenant)
     assert (line["subject"], line["role"], line["reason"]) == ("reader", "sigil:encode", "role_missing")
+    nobodys = service.token("", subject=f"nobody's, not {tenant}'s")
+    assert service.call("GET", SIGILS, token=nobodys).status == 403
+    line = audited(service, event="authorization.refused", subject=f"nobody's, not {tenant}'s")
+    assert (line["issuer"], line["reason"], line["peer"]) == (ISSUER, "tenant_invalid", "127.0.0.1")
 
 
 def test_asking_for_anothers_record_is_audited(service: Service, tenant: str) -> None:
@@ -161,6 +168,39 @@ def test_from_start_to_stop(new_service: NewService) -> None:
     assert lines(log_of(service))[0]["reason"] == "rotated"
     service.kill()
     assert faults([old, log_of(service)], secret_of(service)) == []
+
+
+def test_a_stop_that_waits_for_nothing(new_service: NewService) -> None:
+    """A second interrupt ends the process without its running requests; the log says that it stopped."""
+    service = new_service().start()
+    token = service.token()
+    with slow_body(service, token):
+        os.kill(service.pid, signal.SIGTERM)
+        until(lambda: not accepts(service))
+        os.kill(service.pid, signal.SIGINT)
+        assert service.wait() == 0
+    assert events(log_of(service)) == ["audit.begun", "service.started", "service.stopped"]
+
+
+@contextmanager
+def slow_body(service: Service, token: str) -> Iterator[None]:
+    """A request of a service is under way, and its body does not arrive."""
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        head = (
+            f"POST {SIGILS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nexpect: 100-continue\r\n"
+        )
+        connection.sendall(f"{head}content-type: application/json\r\ncontent-length: 9\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")
+        yield
+
+
+def accepts(service: Service) -> bool:
+    """Whether a service takes connections."""
+    try:
+        socket.create_connection(("127.0.0.1", service.port)).close()
+    except ConnectionError:
+        return False
+    return True
 
 
 def break_log(service: Service) -> Callable[[], None]:

@@ -260,6 +260,28 @@ async def test_flood_of_refusals(make: Make, path: Path, monkeypatch: pytest.Mon
     assert faults([path]) == []
 
 
+async def test_flood_while_the_log_cannot_be_written(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it lasts, lines that only count refusals take no more room than the queue has."""
+    monkeypatch.setattr(audit_refusals, "COUNT_SECONDS", 0.0)
+    log = make(required=False, most_waiting=150)
+    sent = 0
+    with capture_logs(), full_disk():
+        log.note("sigil.encoded")
+        await until(lambda: log.condition == "failing")
+        while sent < 2_000:
+            log.note("authentication.refused", reason="missing")
+            sent += 1
+            await asyncio.sleep(0 if sent % 10 else 0.001)
+        assert len(log._queue) <= 150
+    await until(lambda: log.condition == "ok")
+    await log.close()
+    counted = sum(line.get("count", 0) for line in lines(path))
+    assert events(path).count("authentication.refused") + counted == sent
+    assert faults([path]) == []
+
+
 def test_limit_on_the_average() -> None:
     """Over minutes of flood each kind of refusal has its burst and its share a second, and few counts."""
     limit = audit_refusals.RefusalLimit()

@@ -141,6 +141,14 @@ def test_details_of_the_issuer(monkeypatch: pytest.MonkeyPatch, name: str, value
     assert {problem.partition(":")[0].partition(".")[0] for problem in found} == {name}
 
 
+def test_keys_outlast_the_pause_between_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that nobody may fetch again before they are too old would mean an outage in every cooldown."""
+    pace = {"JWT_JWKS_COOLDOWN": "600", "JWT_JWKS_MAX_STALE": "600"}
+    found = problems(monkeypatch, **GOOD, **pace)
+    assert found == ["JWT_JWKS_MAX_STALE: must be more than JWT_JWKS_REFRESH and JWT_JWKS_COOLDOWN"]
+    load(monkeypatch, **{**GOOD, **pace, "JWT_JWKS_MAX_STALE": "601"})
+
+
 def test_the_two_forms_exclude_each_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whoever lists issuers says everything there, and whoever refines an issuer names it."""
     found = problems(monkeypatch, **GOOD, JWT_ISSUERS=json.dumps(ISSUERS), JWT_LEEWAY="5")

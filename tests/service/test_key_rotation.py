@@ -133,6 +133,25 @@ def test_file_written_slowly(with_ring: Callable[..., tuple[Service, Operator]])
     assert not any("removed" in change for change in changes)
 
 
+def test_file_that_hangs(with_ring: Callable[..., tuple[Service, Operator]]) -> None:
+    """A ring that cannot be read to its end stops neither the answers nor a stop."""
+    service, operator = with_ring(SIGIL_RELOAD_SECONDS="0.05")
+    operator.path.unlink()
+    os.mkfifo(operator.path)
+    silent = os.open(operator.path, os.O_RDWR)
+    workers = {line["pid"] for line in service.logged("key ring loaded")}
+
+    def reads(worker: int) -> bool:
+        return any(file.resolve() == operator.path for file in Path(f"/proc/{worker}/fd").iterdir())
+
+    try:
+        wait_until(lambda: all(reads(worker) for worker in workers))
+        service.encode({}, token=service.token())
+        assert service.stop() == 0
+    finally:
+        os.close(silent)
+
+
 def test_secret_files(new_service: Callable[..., Service], tmp_path: Path) -> None:
     """A secret of a file changes without a restart: first among those to verify with, then in its place."""
     current, previous = tmp_path / "current", tmp_path / "previous"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from app.authentication.key_download import KeySetDownload, Timeouts
+from app.authentication.key_download import DownloadError, KeySetDownload, Timeouts
 from app.authentication.remote_keys import RemoteKeys
 from core.errors import KeysUnavailableError
 from tests.service.forge import Forge, public
@@ -151,6 +153,41 @@ async def test_proxies_of_the_environment_are_not_used(
     download = KeySetDownload(provider.uri, development=True)
     assert await download.fetch() == provider.body
     await download.close()
+
+
+async def test_names(provider: Provider, forge: Forge) -> None:
+    """A provider is found by its name; a name that nobody has is a failure like any other."""
+    provider.serve(public(forge.ec, kid="1"))
+    download = KeySetDownload(provider.uri.replace("127.0.0.1", "localhost"), development=True)
+    assert await download.fetch() == provider.body
+    await download.close()
+    download = KeySetDownload("https://nobody.invalid/jwks")
+    with pytest.raises(DownloadError):
+        await download.fetch()
+    await download.close()
+
+
+def test_a_name_server_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is never resolved costs no more time than a fetch has, also when the service stops."""
+    answering = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        answering.wait()
+
+    async def fetch() -> None:
+        download = KeySetDownload("https://issuer.example/jwks", timeouts=_QUICK)
+        with pytest.raises(TimeoutError):
+            await download.fetch()
+        await download.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    stopped = threading.Thread(target=lambda: asyncio.run(fetch()))
+    stopped.start()
+    stopped.join(20)
+    still_waits = stopped.is_alive()
+    answering.set()
+    stopped.join()
+    assert not still_waits
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,11 @@ async def looked(word: Word) -> None:
 
 
 @asynccontextmanager
-async def reloading(word: Word, notes: Notes, interval: float = 0.005) -> AsyncIterator[Reloader]:
+async def reloading(
+    word: Word, notes: Notes, interval: float = 0.005, patience: float = 30
+) -> AsyncIterator[Reloader]:
     """A reloader at work, past its first reload."""
-    reloader = Reloader([word], notes, interval=interval)
+    reloader = Reloader([word], notes, interval=interval, patience=patience)
     task = asyncio.create_task(reloader.run())
     await until(lambda: word.reloads > 0)
     yield reloader
@@ -192,6 +194,7 @@ async def test_change_before_the_first_look(word: Word, notes: Notes) -> None:
     with capture_logs() as logs:
         async with reloading(word, notes, interval=0):
             assert word.used == "two."
+            await until(lambda: bool(logs))
     assert [line["event"] for line in logs] == ["word changed"]
 
 
@@ -356,6 +359,47 @@ async def test_at_work(word: Word, notes: Notes) -> None:
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+async def test_files_that_hang(word: Word, notes: Notes) -> None:
+    """Files that cannot be read to their end are complained about once, and taken up when they can."""
+    async with reloading(word, notes, patience=0.05):
+        word.path.unlink()
+        os.mkfifo(word.path)
+        await until(lambda: bool(notes.lines))
+        assert notes.lines == [("keys.refused", {"reason": "hangs"})]
+        assert word.used == "one."
+        await asyncio.to_thread(word.path.write_text, "two.")
+        await until(lambda: word.used == "two.")
+        word.path.unlink()
+
+
+async def test_files_that_hang_hold_up_no_others(tmp_path: Path, notes: Notes) -> None:
+    """While one file hangs, others are still taken up."""
+    paths = [tmp_path / "hangs", tmp_path / "fine"]
+    for path in paths:
+        path.write_text("one.")
+    hangs, fine = (Word(path) for path in paths)
+    reloader = Reloader([hangs, fine], notes, interval=0.005, patience=0.05)
+    async with reloader.at_work():
+        hangs.path.unlink()
+        os.mkfifo(hangs.path)
+        await until(lambda: ("keys.refused", {"reason": "hangs"}) in notes.lines)
+        put(fine.path, "two.")
+        await until(lambda: fine.used == "two.")
+        reloader.request()
+        put(fine.path, "three.")
+        await until(lambda: fine.used == "three.")
+    await asyncio.to_thread(hangs.path.write_text, "two.")
+
+
+def test_fingerprint_in_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path leads nowhere when the working folder was deleted: that is a fingerprint too."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert fingerprint([Path("keys.json")]) == fingerprint([Path("keys.json")])
 
 
 async def test_several_are_kept_apart(tmp_path: Path, notes: Notes) -> None:

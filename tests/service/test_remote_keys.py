@@ -139,6 +139,28 @@ async def test_an_id_that_was_not_found_is_remembered(
     assert await has(keys, "stale")  # a set that has it counts more than the memory
 
 
+async def test_an_answer_from_before_the_question_says_nothing(
+    provider: Provider, make: Make, clock: Clock, forge: Forge
+) -> None:
+    """A key that is published while a fetch is under way is looked for again after the cooldown."""
+    provider.serve(public(forge.ec, kid="1"))
+    keys = make(cooldown=10, refresh=300)
+    assert await has(keys, "1")
+    clock.now += 11
+    provider.going.clear()
+    earlier = asyncio.create_task(has(keys, "x"))
+    await until(lambda: provider.fetches == 2)
+    joining = asyncio.create_task(has(keys, "2"))
+    await asyncio.sleep(0)
+    provider.going.set()
+    assert not await earlier
+    assert not await joining
+    provider.serve(public(forge.ec, kid="1"), public(forge.stranger, kid="2"))
+    clock.now += 11
+    assert await has(keys, "2")
+    assert provider.fetches == 3
+
+
 async def test_memory_of_ids_is_bounded(provider: Provider, make: Make, clock: Clock, forge: Forge) -> None:
     """However many ids wait for a fetch, a thousand are remembered."""
     provider.serve(public(forge.ec, kid="1"))

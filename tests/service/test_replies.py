@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.http.context import Context
 from app.http.guard import Guard
 from app.http.replies import SAFETY, Reply, send_reply
+from app.server.protocol import head_of
 
 
 async def answer_headers(reply: Reply, **more: bytes) -> Counter[tuple[bytes, bytes]]:
@@ -43,3 +45,10 @@ async def test_more_common_headers() -> None:
     """What the composition adds goes with every answer."""
     headers = await answer_headers(Reply(200, b""), x=b"y")
     assert headers.keys() >= {*SAFETY, (b"x", b"y")}
+
+
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\rb", b"a\0b", b"\r\n"])
+def test_header_that_ends_its_line(value: bytes) -> None:
+    """No header can become two, or end the head: such an answer is not sent."""
+    with pytest.raises(ValueError, match="malformed"):
+        head_of(200, [(b"x-good", b"1"), (b"x-bad", value)])

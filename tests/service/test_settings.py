@@ -234,6 +234,28 @@ def test_digest_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(monkeypatch, **GOOD, SIGIL_PORT="1").digest() != digest
 
 
+def test_digest_is_the_same_in_every_process() -> None:
+    """A restart with the same settings gives the same digest, whatever the seed of the hashes."""
+    issuers = (
+        '[{"issuer":"i","audience":"a","jwks_uri":"https://i/","tenants":["a","b","c","d"],'
+        '"algorithms":["ES256","ES384","PS256","EdDSA"]}]'
+    )
+    program = "from core.settings import load_settings; print(load_settings().digest())"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=REPOSITORY,
+            env=clean_environment(
+                SIGIL_ENVIRONMENT="development", JWT_ISSUERS=issuers, PYTHONHASHSEED=str(seed)
+            ),
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in (1, 2)
+    }
+    assert len(digests) == 1
+
+
 def test_key_ring_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A key ring file takes the secret's place, must be well formed, and excludes the secret."""
     path = tmp_path / "ring.json"
@@ -284,12 +306,27 @@ def test_keys_are_read_again_as_strictly(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "uri", ["ftp://h/k", "/jwks", "https://", "https://u:p@h/k", "https://h/k#f", "https://[", "http://h/k"]
+    "uri",
+    [
+        "ftp://h/k",
+        "/jwks",
+        "https://",
+        "https://u:p@h/k",
+        "https://h/k#f",
+        "https://[",
+        "http://h/k",
+        "https://h:hunter2/k",
+        "https://h:65536/k",
+        "https://h:0/k",
+        "https://h h/k",
+        "https://h/k\n",
+    ],
 )
 def test_key_set_uri(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     """Keys come from an https URL without credentials, or not at all."""
     found = problems(monkeypatch, **{**GOOD, "JWT_JWKS_URI": uri})
     assert all(problem.startswith("JWT_JWKS_URI: ") for problem in found)
+    assert "hunter2" not in found[0]
 
 
 def test_plain_http_only_on_loopback_in_development(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,19 @@ async def test_close_writes_what_waits(path: Path) -> None:
     again = SqlStore.open(f"sqlite:///{path}")
     assert len(await ids(again, limit=1000)) == 300
     await again.close()
+
+
+async def test_lookups_do_not_wait_for_listings(store: SqlStore) -> None:
+    """However many listings take their time, a single record is found at once."""
+    await store.put([record(1)])
+    going = threading.Event()
+    busy = [store._listers.submit(going.wait) for _ in range(50)]
+    listing = asyncio.create_task(ids(store))
+    assert await store.get("acme", record(1).id) == record(1)
+    assert not listing.done()
+    going.set()
+    assert await listing == [1]
+    assert all(one.result() for one in busy)
 
 
 async def test_readers_do_not_wait_for_the_writer(store: SqlStore) -> None:

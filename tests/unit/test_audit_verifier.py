@@ -310,6 +310,9 @@ def test_wrong_arguments(library: SimpleNamespace) -> None:
         ([SECRET], {"last": (20,)}, TypeError),
         ([SECRET], {"after": (0, END)}, InvalidOptionError),
         ([SECRET], {"threads": 3}, InvalidOptionError),
+        ([SECRET], {"max_faults": -1}, InvalidOptionError),
+        ([SECRET], {"max_faults": "1"}, TypeError),
+        ([SECRET], {"max_faults": True}, TypeError),
     ]
     for secrets, options, error in cases:
         with pytest.raises(error):
@@ -367,6 +370,17 @@ def test_checking_lets_other_threads_run(large: list[bytes]) -> None:
             assert verifier.feed(text) == []
 
     assert ticks_meanwhile(work) > 3
+
+
+def test_faults_beyond_the_limit_are_only_counted(library: SimpleNamespace) -> None:
+    """With a limit the first faults are returned, over all calls together, and every one is counted."""
+    verifier = library.AuditVerifier([SECRET], max_faults=3)
+    found = [verifier.feed(b"\n" * 2), verifier.feed(b"\n" * 1000), verifier.finish()]
+    assert [[fault.line for fault in faults] for faults in found] == [[1, 2], [3], []]
+    assert verifier.fault_count == 1003
+    silent = library.AuditVerifier([SECRET], max_faults=0)
+    assert silent.feed(b"\n") + silent.finish() == []
+    assert silent.fault_count == 2
 
 
 def test_memory_does_not_grow_with_damage(library: SimpleNamespace) -> None:

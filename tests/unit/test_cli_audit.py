@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,18 @@ def test_audit_needs_an_action(
     assert helped.status == 0
     for words in (b"SIGIL_AUDIT_SECRET_FILE", b"--last SEQ:TAG", b"78   configuration"):
         assert words in helped.out
+
+
+def test_memory_does_not_grow_with_the_faults(run: Run) -> None:
+    """A file that is one fault a byte takes no more memory than a block of it."""
+    file("newlines", b"\n" * 60_000)
+    tracemalloc.start()
+    try:
+        ended = run("newlines", "--max-faults", "1")
+        assert tracemalloc.get_traced_memory()[1] < 6 << 20
+    finally:
+        tracemalloc.stop()
+    assert ended.err.splitlines()[-1] == "sigil: 60001 faults in 60000 lines, 60000 of them not named"
 
 
 def test_names_cannot_move_the_cursor(run: Run) -> None:
