@@ -198,11 +198,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """The client has read: on with what it has sent meanwhile."""
         super().resume_writing()
-        if self._held and not self._is_owing() and not self.transport.is_closing():
+        if self._held:
             self._go_on()
 
     def _go_on(self) -> None:
         """Read what was held back, and what comes."""
+        if self._is_owing() or self.transport.is_closing():
+            return
         self.flow.resume_reading()
         if self._held:
             data, self._held = self._held, b""
@@ -216,7 +218,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _read(self, data: bytes) -> None:
         begin = 0
         while begin < len(data) and not self._deaf:
-            if self._is_owing() or (self._at_rest and self.flow.write_paused):
+            if self._is_owing() or (self.flow.write_paused and (self._at_rest or self._in_head)):
                 self._hold(data[begin:])
                 return
             end = self._end_of_piece(data, begin)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.running import SIGILS, Service
+from tests.service.tls_files import Authority, client, variables
 from tests.service.wire import (
     LAST,
     PATIENCE,
@@ -238,3 +239,32 @@ def test_many_connections(new_service: Callable[..., Service]) -> None:
     )
     assert not failures
     assert not service.logged("cannot accept connections")
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_unread_answers(new_service: Callable[..., Service], tmp_path: Path, encrypted: bool) -> None:
+    """Clients that have large pages sent and read none take a bounded part of memory, and give it back."""
+    service = new_service(SIGIL_WRITE_TIMEOUT="1")
+    if encrypted:
+        authority = Authority(tmp_path)
+        service.variables.update(variables(authority.issue("service")))
+        service.tls = client(authority)
+    service.start()
+    assert service.call("GET", "/docs/swagger-ui.js").status == 200
+    count = 400 if HEAVY else 100
+    before, pages = resident(service.pid), count * len(service.call("GET", "/docs/swagger-ui.js").body)
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+            connection.settimeout(PATIENCE)
+            connection.connect(("127.0.0.1", service.port))
+            if service.tls is not None:
+                connection = stack.enter_context(
+                    service.tls.wrap_socket(connection, server_hostname="127.0.0.1")
+                )
+            connection.sendall(request("/docs/swagger-ui.js") * 2)
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        # What is encrypted is each connection's own, and the next answer as well.
+        assert resident(service.pid) - before < (4 * min(pages, 256 << 20) if encrypted else pages // 2)
+        wait_until(lambda: resident(service.pid) - before < KEPT)

@@ -73,6 +73,20 @@ def test_body_of_a_refused_request(small: Service) -> None:
         assert statuses(exchange(small.port, post + LAST)) == [503, 200]
 
 
+def test_unread_answers_take_no_room(new_service: Callable[..., Service]) -> None:
+    """Clients that ask on and on for large pages and read none have no requests in progress."""
+    small = new_service(SIGIL_MAX_REQUESTS="2").start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+            connection.connect(("127.0.0.1", small.port))
+            connection.sendall(request("/docs/swagger-ui.js") * 20)
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        for _ in range(5):
+            assert statuses(exchange(small.port, request(SIGILS, "Connection: close"))) == [401]
+
+
 def test_overload_is_logged_once(new_service: Callable[..., Service]) -> None:
     """A burst of refused requests leaves one line, which counts them."""
     service = new_service(SIGIL_MAX_REQUESTS="1").start()
