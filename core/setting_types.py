@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from core.descriptors import most_connections
+from core.plain_files import read_plain, require_plain
 from core.sqlite import database_path
 from core.tls import read_authorities, read_certificate, read_key
 from sigil_native import HmacKey, KeyRing
@@ -46,13 +47,7 @@ def secret_from_file(path: Path) -> str:
     Raises:
         ValueError: saying what is wrong with the file.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_SECRET_FILE + 1)
-    except OSError as error:
-        raise ValueError(f"the file cannot be read: {error.strerror}") from None
-    if len(content) > _LARGEST_SECRET_FILE:
-        raise ValueError(f"the file is larger than {_LARGEST_SECRET_FILE} bytes")
+    content = read_plain(path, largest=_LARGEST_SECRET_FILE)
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -62,6 +57,7 @@ def secret_from_file(path: Path) -> str:
 
 
 def _readable_key_ring(path: Path) -> Path:
+    require_plain(path)
     try:
         KeyRing.load(path)
     except OSError as error:

@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from core.plain_files import PlainFileError, read_plain
+
 _Parsed = TypeVar("_Parsed")
 
 _LARGEST_FILE: Final = 1 << 20
@@ -181,13 +183,9 @@ def load_authorities(context: ssl.SSLContext, path: Path) -> None:
 
 def _read(path: Path, part: Part) -> bytes:
     try:
-        with path.open("rb") as file:
-            pem = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise TlsFileError(part, "unreadable", f"the file cannot be read: {error.strerror}") from None
-    if len(pem) > _LARGEST_FILE:
-        raise TlsFileError(part, "format", "the file is larger than 1 MiB")
-    return pem
+        return read_plain(path, largest=_LARGEST_FILE)
+    except PlainFileError as error:
+        raise TlsFileError(part, "unreadable", str(error)) from None
 
 
 def _parsed(pem: bytes, parse: Callable[[bytes], _Parsed], part: Part, content: str) -> _Parsed:

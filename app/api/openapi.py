@@ -136,7 +136,8 @@ def document() -> Schema:
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "A token of your issuer. `python -m app token` makes one for development.",
+                    "description": "A token of your issuer. "
+                    "`python -m app token --tenant acme` makes one for development.",
                 }
             },
         },

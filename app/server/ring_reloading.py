@@ -44,7 +44,9 @@ class RingReloading:
         """See Reloadable.reload."""
         if not self._files:
             # The environment of a process does not change.
-            return Reloaded(False, {**_facts(self._ring), "source": "the environment: it needs a restart"})
+            return Reloaded(
+                False, {**_facts(self._ring), "source": "the environment, which a restart alone can change"}
+            )
         try:
             ring = ring_from(load_key_settings(), self._fallback)
         except SettingsError as error:

@@ -70,7 +70,7 @@ def test_good_settings(monkeypatch: pytest.MonkeyPatch, good: dict[str, str]) ->
         (b"hunter2", "in PEM form"),
         (b"-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n", "in PEM form"),
         (b"-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n", "in PEM form"),
-        (b"\x00\xff" * (1 << 20), "larger than 1 MiB"),
+        (b"\x00\xff" * (1 << 20), "larger than 1048576 bytes"),
     ],
 )
 def test_file_that_is_none(
@@ -98,7 +98,7 @@ def test_folder_in_a_files_place(
 ) -> None:
     """A file that cannot be read says why."""
     assert problems(monkeypatch, **{**good, name: str(tmp_path)}) == [
-        f"{name}: the file cannot be read: Is a directory"
+        f"{name}: the file cannot be read: not a plain file"
     ]
 
 
