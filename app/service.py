@@ -24,14 +24,14 @@ from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.http.routing import Paths
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
-from core.audit import Audit, NoAudit
-from core.audit_log import AuditLog
+from core.audit.interface import Audit, NoAudit
+from core.audit.log import AuditLog
 from core.engine import Engine
 from core.idempotency import KeyLimits
 from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.settings import Settings
-from core.sql_store import SqlStore
+from core.store.sql_store import SqlStore
 from sigil_native import __version__
 
 

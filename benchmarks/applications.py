@@ -21,7 +21,7 @@ from app.http.bodies import BodyLimits
 from app.server.reloading import Reloader
 from app.server.serving import Server, configuration, connections_from
 from app.service import build_app
-from core.audit import NoAudit
+from core.audit.interface import NoAudit
 from core.engine import Engine
 from core.idempotency import Claim
 from core.records import Record, Status

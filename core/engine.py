@@ -20,7 +20,7 @@ from core.errors import (
 )
 from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Record, Status
-from core.store import Store
+from core.store.interface import Store
 from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error
 from sigil_native import KeyRing, Sigil, SigilCodec, SigilError, canonicalize_json
 from sigil_native.errors import (

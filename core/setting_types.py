@@ -14,7 +14,7 @@ from pydantic_settings import NoDecode
 
 from core.descriptors import most_connections
 from core.plain_files import read_plain, require_plain
-from core.sqlite import database_path
+from core.store.sqlite import database_path
 from core.tls import read_authorities, read_certificate, read_key
 from sigil_native import HmacKey, KeyRing
 

@@ -17,7 +17,7 @@ from app.authentication.bearer import Authenticator
 from app.http.context import Context
 from app.http.problems import ProblemError, retry_after
 from app.http.replies import Reply, json_reply
-from core.audit import Audit
+from core.audit.interface import Audit
 from core.engine import Engine
 from core.errors import DomainError
 from sigil_native import SigilError

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from core.audit import AuditCondition
+from core.audit.interface import AuditCondition
 from core.engine import LONGEST_REASON
 from core.records import Record, Status
 from core.timestamps import timestamp

@@ -29,7 +29,7 @@ from app.http.context import Context
 from app.http.idempotency import idempotency_key
 from app.http.problems import ProblemError
 from app.http.replies import Reply, json_reply
-from core.audit import Audit, AuditEvent, Member
+from core.audit.interface import Audit, AuditEvent, Member
 from core.engine import Engine, now_ms
 from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifiableError
 from core.idempotency import Claimant

@@ -8,7 +8,7 @@ from app.authentication.bearer import Authenticator
 from app.authentication.refusals import TenantMissingError, TokenRefusedError
 from app.http.context import Caller, Context
 from app.http.problems import ProblemError
-from core.audit import Audit
+from core.audit.interface import Audit
 
 _NO_TOKEN: Final = ((b"www-authenticate", b'Bearer realm="sigil"'),)
 _INVALID_TOKEN: Final = ((b"www-authenticate", b'Bearer realm="sigil", error="invalid_token"'),)

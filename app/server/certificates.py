@@ -8,7 +8,7 @@ import ssl
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from app.server.reloading import Reloaded, ReloadRefusedError
-from core.audit import AuditEvent
+from core.audit.interface import AuditEvent
 from core.fingerprints import fingerprint
 from core.tls import ServerFiles, TlsFileError, read_certificate, server_context
 

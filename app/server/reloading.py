@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
-from core.audit import Audit, AuditEvent
+from core.audit.interface import Audit, AuditEvent
 from core.daemon_threads import in_daemon_thread
 
 _T = TypeVar("_T")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from app.server.reloading import Reloaded, ReloadRefusedError
-from core.audit import AuditEvent
+from core.audit.interface import AuditEvent
 from core.engine import Engine
 from core.fingerprints import fingerprint
 from core.keys import described_keys, ring_digest, ring_from, signing_key_id

@@ -10,8 +10,8 @@ import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from core.audit_file import AuditFile
-from tests.service.audits import SECRET, faults, lines
+from core.audit.file import AuditFile
+from tests.service.audit.audits import SECRET, faults, lines
 
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 ACCIDENTS = 400 if HEAVY else 20

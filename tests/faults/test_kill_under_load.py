@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from sigil_native import KeyRing, SigilCodec
-from tests.service.audits import faults, lines
+from tests.service.audit.audits import faults, lines
 from tests.service.running import SIGILS, Service
 
 SECRET = "a secret that survives every crash of all"

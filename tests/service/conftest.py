@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.forge import ISSUERS, Forge
-from tests.service.provider import Provider, running_provider
+from tests.service.authentication.forge import ISSUERS, Forge
+from tests.service.authentication.provider import Provider, running_provider
 from tests.service.running import Service
 
 #: A cooldown that no test outlives: whatever is fetched, is fetched at the start.

@@ -1,0 +1,1 @@
+"""The audit log: one chain of lines for all processes of a host."""

@@ -1,0 +1,126 @@
+"""The audit log: lines go through a bounded queue into a chained file, and callers wait where they must."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from core.audit.file import AuditFile
+from core.audit.interface import AuditCondition, AuditEvent, Member
+from core.audit.queue import AuditQueue, Entry
+from core.audit.writer import AuditWriter, settle
+from core.errors import AuditUnavailableError
+
+_MOST_WAITING: Final = 10_000
+_MOST_WAITING_BYTES: Final = 32 << 20
+#: Seconds after which a required line that is not in its file counts as refused.
+_PATIENCE: Final = 5.0
+_LOOKS_IN_PATIENCE: Final = 10
+
+
+class AuditLog:
+    """The Audit of a process. One log serves one event loop.
+
+    Where it is required, ``write`` returns when the line is on disk and raises when it cannot be;
+    where it is not, nothing ever waits for it, and lines that find no room are counted.
+    """
+
+    def __init__(
+        self,
+        file: AuditFile,
+        *,
+        required: bool,
+        most_waiting: int = _MOST_WAITING,
+        most_waiting_bytes: int = _MOST_WAITING_BYTES,
+        patience: float = _PATIENCE,
+    ) -> None:
+        self._required = required
+        self._patience = patience
+        self._queue = AuditQueue(most=most_waiting, most_bytes=most_waiting_bytes)
+        self._writer = AuditWriter(file, self._queue, durable=required)
+        self._watching = False
+        self._writer.start()
+
+    @classmethod
+    def open(cls, path: Path, secret: str, *, required: bool) -> AuditLog:
+        """Open the log, or make it.
+
+        Raises:
+            AuditUnavailableError: it is required and cannot be written.
+        """
+        with suppress(OSError):  # what is wrong then, the first attempt to write says
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = cls(AuditFile(path, secret), required=required)
+        try:
+            log.wait_until_tried()
+            log.check()
+        except AuditUnavailableError:
+            log._queue.close()
+            raise
+        return log
+
+    def wait_until_tried(self) -> None:
+        """Wait until it is known whether the file can be written, for a while. Blocks."""
+        if not self._writer.tried.wait(self._patience):
+            self._writer.outage.begin("slow")
+
+    def note(self, event: AuditEvent, **members: Member) -> None:
+        """See Audit.note."""
+        if self._queue.admits(event, members):
+            self._put(Entry(event, members))
+
+    async def write(self, event: AuditEvent, **members: Member) -> None:
+        """See Audit.write."""
+        if not self._required:
+            self.note(event, **members)
+            return
+        broken = self._writer.outage.reason
+        loop = asyncio.get_running_loop()
+        # What has happened is queued all the same: the log shall have it when it works again.
+        future = loop.create_future() if broken is None else None
+        if not self._put(Entry(event, members, future)):
+            raise AuditUnavailableError("overloaded", retry_after=1)
+        if future is None:
+            raise AuditUnavailableError(broken or "")
+        if not self._watching:
+            self._watching = True
+            loop.call_later(self._patience / _LOOKS_IN_PATIENCE, self._watch, loop)
+        await future
+
+    def check(self) -> None:
+        """See Audit.check."""
+        reason = self._writer.outage.reason
+        if self._required and reason is not None:
+            raise AuditUnavailableError(reason)
+
+    @property
+    def condition(self) -> AuditCondition:
+        """See Audit.condition."""
+        return "ok" if self._writer.outage.reason is None else "failing"
+
+    async def close(self) -> None:
+        """See Audit.close. A file that can still not be written loses what waits for it."""
+        if not self._queue.is_closed:
+            self._queue.close()
+            await asyncio.to_thread(self._writer.join, self._patience)
+
+    def _put(self, entry: Entry) -> bool:
+        kept = self._queue.put(entry)
+        if not kept:
+            self._writer.outage.begin("overloaded")
+        return kept
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Release the callers of a writer that hangs."""
+        waiting = self._queue.waiting()
+        if waiting and time.monotonic() - waiting[0].born > self._patience:
+            self._writer.outage.begin("slow")
+            futures = [entry.future for entry in waiting if entry.future is not None]
+            settle(futures, AuditUnavailableError("slow"))
+            waiting = []
+        self._watching = bool(waiting)
+        if waiting:
+            loop.call_later(self._patience / _LOOKS_IN_PATIENCE, self._watch, loop)

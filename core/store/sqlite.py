@@ -1,0 +1,124 @@
+"""SQLite engines that keep what they acknowledge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from core.errors import StoreUnavailableError
+from core.store.turns import Turns
+
+_LOCK_WAIT_MS: Final = 2000
+#: Pages in the write-ahead log at which a commit copies them into the database (4 KiB each).
+_CHECKPOINT_PAGES: Final = 4000
+
+
+def database_path(url: sa.URL) -> Path:
+    """The file that an SQLite URL names.
+
+    Raises:
+        ValueError: the URL is of another database, or names no file.
+    """
+    if url.get_backend_name() != "sqlite" or url.get_driver_name() != "pysqlite":
+        raise ValueError("the store must be an SQLite file: sqlite:///path")
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ValueError("the store must be a plain file: records in memory would not survive a restart")
+    if url.query:
+        raise ValueError("the store's URL takes no options: nothing may follow the path")
+    return Path(url.database)
+
+
+def create_private_file(path: Path) -> None:
+    """Create the database file, and its folder, for its owner alone; SQLite's other files follow its mode."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+class FilesInPlace:
+    """Tells whether the database's path still names the files that are open.
+
+    A file that is removed or replaced while it is open goes on taking writes, which nobody will find
+    again. Make it when the database is open; the log is there then too, and stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._paths = (os.fspath(path), f"{path}-wal")
+        self._opened = self._identities()
+
+    def check(self) -> None:
+        """Look again; costs a microsecond or two.
+
+        Raises:
+            StoreUnavailableError: somebody has taken a file away.
+        """
+        if self._identities() != self._opened:
+            raise StoreUnavailableError("replaced", retry_after=30)
+
+    def _identities(self) -> Sequence[tuple[int, int] | None]:
+        return [_identity(path) for path in self._paths]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - on the path of every read and write
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def writing_engine(url: sa.URL) -> sa.Engine:
+    """An engine of one connection whose transactions take the write lock at their beginning.
+
+    A transaction that only asks for the lock when it first writes cannot wait for it: SQLite
+    fails such an upgrade at once if somebody else wrote in between.
+
+    Raises:
+        OSError: the database's folder cannot be opened.
+    """
+    turns = Turns(database_path(url).parent)
+    engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    _configure(engine, "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+
+    def begin(connection: sa.Connection) -> None:
+        with turns.next():
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    sa.event.listen(engine, "begin", begin)
+    sa.event.listen(engine, "engine_disposed", lambda _: turns.close())
+    return engine
+
+
+def reading_engine(url: sa.URL, connections: int) -> sa.Engine:
+    """An engine whose connections cannot write. In WAL mode they never wait for a writer."""
+    engine = sa.create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_reset_on_return=None,  # nothing to roll back: every read is a transaction of its own
+        connect_args={"check_same_thread": False},
+    )
+    _configure(engine, "PRAGMA query_only = ON")
+    return engine
+
+
+def _configure(engine: sa.Engine, *pragmas: str) -> None:
+    def connect(connection: Any, _: object) -> None:
+        # The driver must not begin transactions by itself.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")
+        # Persistent: a second connection finds it set and need not write.
+        cursor.execute("PRAGMA journal_mode = WAL")
+        if cursor.fetchone() != ("wal",):
+            raise OSError("the file system of the store does not support SQLite's WAL mode")
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    sa.event.listen(engine, "connect", connect)
