@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := setup.py pyproject.toml MANIFEST.in $(wildcard sigil_native/*.pyx sigil_native/*.pxd sigil_native/csrc/*)
 JOBS := $(shell nproc 2>/dev/null || echo 1)
+# Many tests wait for a process or a deadline: one more of them than there are processors.
+TESTERS := $(shell expr $(JOBS) + 1)
 
 .PHONY: help
 help: ## List the targets
@@ -85,7 +87,7 @@ docs: $(VENV)/.group-docs ## Build the documentation into site/
 .PHONY: test
 test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
 	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium)
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal $(PYTEST)
 
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
 

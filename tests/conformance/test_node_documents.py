@@ -15,7 +15,7 @@ import pytest
 from sigil_native.errors import IntegerRangeError
 from tests.conformance.node_process import run_node
 
-COUNT = 20_000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 2_000
+COUNT = 20_000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 1_000
 SECRET = "a secret that Node and Python share, ß"
 
 NAMES = [

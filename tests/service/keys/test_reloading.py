@@ -184,7 +184,8 @@ async def test_half_written_file(word: Word, notes: Notes) -> None:
     slow = SlowlyWritten(word.path)
     async with reloading(slow, notes):
         put(word.path, "tw")
-        await until(lambda: slow.used == "two.")
+        await until(lambda: bool(notes.lines))
+        assert slow.used == "two."
     assert notes.lines == [("keys.changed", {"from": "one."})]
 
 
