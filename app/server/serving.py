@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -67,6 +68,10 @@ class Server(uvicorn.Server):
         acceptors = [Acceptor(one, self._make_protocol, make_room, tls=tls) for one in sockets or ()]
         # uvicorn calls no more of them than an acceptor has.
         self.servers = cast("list[asyncio.Server]", acceptors)
+        # What has been made until now stays: the collector need not look at it again and again, which
+        # would hold up every request for as long.
+        gc.collect()
+        gc.freeze()
         if self.started:
             self._on_started()
 
