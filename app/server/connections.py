@@ -128,6 +128,8 @@ class Connections:
         self._most_unread = 0
         #: Closed, and everything had arrived at the last look.
         self._leaving: set[Connection] = set()
+        #: Whether much was given back at the last look.
+        self._was_ebbing = False
         self._clock: asyncio.TimerHandle | None = None
 
     def admit(self, connection: Connection) -> bool:
@@ -207,11 +209,14 @@ class Connections:
             if is_closing:
                 self._see_off(connection)
         gone, read = self._highest - len(self._all), self._most_unread - self._unread_size
-        if gone >= _FLOOD or read >= _MUCH_READ:
+        is_ebbing = gone >= _FLOOD or read >= _MUCH_READ
+        if is_ebbing or self._was_ebbing:  # twice: some of it is let go a moment later
             give_back()
             self._highest, self._most_unread = len(self._all), self._unread_size
+        self._was_ebbing = is_ebbing
         pause = _STOPPING_SWEEP_SECONDS if self.stopping else _SWEEP_SECONDS
-        self._clock = loop.call_later(pause, self._sweep) if self._all else None
+        is_needed = self._all or is_ebbing
+        self._clock = loop.call_later(pause, self._sweep) if is_needed else None
 
     def _watch_reader(self, connection: Connection, now: float) -> None:
         """Abort a connection, closing ones too, whose client takes too little of what waits for it."""
