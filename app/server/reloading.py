@@ -126,11 +126,6 @@ class Reloader:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    async def run(self) -> None:
-        """Reload until cancelled; once at the beginning, for what changed since it was first read."""
-        await self._begin()
-        await self._keep_up()
-
     async def _begin(self) -> None:
         for watch in self._watches:
             await watch.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -90,18 +90,23 @@ async def looked(word: Word) -> None:
     await until(lambda: word.looks >= enough)
 
 
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """Leave SIGHUP as it was."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @asynccontextmanager
 async def reloading(
     word: Word, notes: Notes, interval: float = 0.005, patience: float = 30
 ) -> AsyncIterator[Reloader]:
     """A reloader at work, past its first reload."""
     reloader = Reloader([word], notes, interval=interval, patience=patience)
-    task = asyncio.create_task(reloader.run())
-    await until(lambda: word.reloads > 0)
-    yield reloader
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert task.cancelled()
+    async with reloader.at_work():
+        assert word.reloads > 0
+        yield reloader
 
 
 # Each of these changes is one step: between two of them a look could fall.
@@ -313,10 +318,8 @@ async def test_request_before_the_loop_serves(word: Word, notes: Notes) -> None:
     """A request made before the reloader runs is not lost."""
     reloader = Reloader([word], notes, interval=0)
     reloader.request()
-    task = asyncio.create_task(reloader.run())
-    await until(lambda: word.reloads == 2)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with reloader.at_work():
+        await until(lambda: word.reloads == 2)
 
 
 class WrittenWhileRead(Word):
@@ -340,26 +343,20 @@ async def test_written_while_read(word: Word, notes: Notes) -> None:
     quick = WrittenWhileRead(word.path)
     reloader = Reloader([quick], notes, interval=0.005)
     reloader.request()
-    task = asyncio.create_task(reloader.run())
-    await until(lambda: quick.used == "two.")
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with reloader.at_work():
+        await until(lambda: quick.used == "two.")
 
 
 async def test_at_work(word: Word, notes: Notes) -> None:
     """What changed is in use before anything is served; SIGHUP is a request, and afterwards nothing."""
-    before = signal.getsignal(signal.SIGHUP)
     in_place(word.path)
-    try:
-        async with Reloader([word], notes, interval=0).at_work():
-            assert word.used == "two."
-            word.path.write_text("three.")
-            os.kill(os.getpid(), signal.SIGHUP)
-            await until(lambda: word.used == "three.")
+    async with Reloader([word], notes, interval=0).at_work():
+        assert word.used == "two."
+        word.path.write_text("three.")
         os.kill(os.getpid(), signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+        await until(lambda: word.used == "three.")
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 async def test_files_that_hang(word: Word, notes: Notes) -> None:
@@ -409,12 +406,8 @@ async def test_several_are_kept_apart(tmp_path: Path, notes: Notes) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_text("one.")
         words.append(Word(tmp_path / name))
-    task = asyncio.create_task(Reloader(words, notes, interval=0.005).run())
-    try:
+    async with Reloader(words, notes, interval=0.005).at_work():
         truncated(words[0].path)
         in_place(words[1].path)
         await until(lambda: words[1].used == "two.")
         assert words[0].used == "one."
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
