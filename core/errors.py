@@ -128,3 +128,19 @@ class KeysUnavailableError(DomainError):
     def __init__(self, message: str, *, retry_after: int = 10) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class LimiterUnavailableError(DomainError):
+    """Nobody can tell now whether a limit is kept.
+
+    Attributes:
+        reason: short and stable: ``timeout``, ``connection``, ``refused``, ``open``.
+        retry_after: seconds after which another attempt makes sense.
+    """
+
+    code = "limiter_unavailable"
+
+    def __init__(self, reason: str, *, retry_after: int = 2) -> None:
+        super().__init__(f"the rate limits cannot be checked: {reason}")
+        self.reason = reason
+        self.retry_after = retry_after

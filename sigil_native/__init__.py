@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 
+from sigil_native._decision import Decision
 from sigil_native.errors import (
     AuditFormatError,
+    BucketFileError,
     ByteOrderMarkError,
     CanonicalizationError,
     DocumentTooLargeError,
@@ -62,6 +64,7 @@ backend: Final[Literal["native", "pure"]] = "pure" if _wants_pure else "native"
 
 if TYPE_CHECKING or _wants_pure:
     from sigil_native._pure.audit import AuditChain, AuditVerifier, read_audit_line
+    from sigil_native._pure.bucket import TokenBucket
     from sigil_native._pure.canonical import canonicalize, canonicalize_json
     from sigil_native._pure.codec import SigilCodec
     from sigil_native._pure.hashing import HmacKey
@@ -78,6 +81,7 @@ else:
         from sigil_native._hashing import HmacKey
         from sigil_native._keyring import KeyRing
         from sigil_native._sigil import Sigil
+        from sigil_native._pure.bucket import TokenBucket
         from sigil_native._signature import sign_event, verify_event
     except ModuleNotFoundError as error:
         # Never a silent step down to the slow backend: whoever wants it says so.
@@ -116,8 +120,10 @@ __all__ = [
     "AuditFormatError",
     "AuditLine",
     "AuditVerifier",
+    "BucketFileError",
     "ByteOrderMarkError",
     "CanonicalizationError",
+    "Decision",
     "DocumentTooLargeError",
     "DuplicateKeyError",
     "DuplicateNameError",
@@ -147,6 +153,7 @@ __all__ = [
     "SigilExpiredError",
     "SigilFormatError",
     "TagMismatchError",
+    "TokenBucket",
     "TrailingDataError",
     "UnknownKeyError",
     "UnsupportedTypeError",

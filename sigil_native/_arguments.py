@@ -23,10 +23,11 @@ from sigil_native.errors import (
 
 TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import TypeGuard
 
 _LARGEST_CACHE = 1 << 24
+_LARGEST_TABLE = 1 << 30
 
 
 def _type_name(value: object) -> str:
@@ -295,3 +296,81 @@ def audit_batch(batch: object) -> list[object]:
     if isinstance(batch, (str, bytes, bytearray, memoryview, dict)):
         raise TypeError(f"batch must be an iterable of mappings, not {_type_name(batch)}")
     return list(batch)  # type: ignore[call-overload, no-any-return]
+
+
+def bucket_capacity(value: object) -> int:
+    """For how many keys a table of buckets has room.
+
+    Raises:
+        TypeError: not an int.
+        InvalidOptionError: less than 1, or beyond all memory.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"capacity must be int, not {_type_name(value)}")
+    if not 1 <= value <= _LARGEST_TABLE:
+        raise InvalidOptionError(f"capacity must be between 1 and {_LARGEST_TABLE}")
+    return value
+
+
+def bucket_clock(clock: object) -> Callable[[], int] | None:
+    """A clock that a caller brings along.
+
+    Raises:
+        TypeError: it cannot be called.
+    """
+    if clock is not None and not callable(clock):
+        raise TypeError(f"clock must be callable, not {_type_name(clock)}")
+    return clock
+
+
+def check_full_policy(policy: object) -> bool:
+    """Whether new keys are allowed while a table is full.
+
+    Raises:
+        InvalidOptionError: no policy.
+    """
+    if policy not in {"refuse", "allow"}:
+        raise InvalidOptionError('when_full must be "refuse" or "allow"')
+    return policy == "allow"
+
+
+def bucket_key(key: object) -> bytes:
+    """The bytes that a bucket is found by.
+
+    Raises:
+        TypeError: neither str nor bytes.
+        InvalidOptionError: a str that has no UTF-8 form.
+    """
+    if isinstance(key, bytes):
+        return key
+    if not isinstance(key, str):
+        raise TypeError(f"key must be str or bytes, not {_type_name(key)}")
+    try:
+        return str.encode(key)
+    except UnicodeEncodeError:
+        raise InvalidOptionError("key is not valid Unicode") from None
+
+
+def bucket_keys(keys: Iterable[object]) -> list[object]:
+    """The keys of a batch.
+
+    Raises:
+        TypeError: not an iterable, or one key where several are meant.
+    """
+    if isinstance(keys, (str, bytes)):
+        raise TypeError(f"keys must be an iterable of keys, not {_type_name(keys)}")
+    return list(keys)
+
+
+def bucket_cost(cost: object) -> int:
+    """What a request costs, in tokens.
+
+    Raises:
+        TypeError: not an int.
+        InvalidOptionError: negative.
+    """
+    if not isinstance(cost, int) or isinstance(cost, bool):
+        raise TypeError(f"cost must be int, not {_type_name(cost)}")
+    if cost < 0:
+        raise InvalidOptionError("cost must not be negative")
+    return cost

@@ -393,3 +393,32 @@ class AuditFormatError(SigilError):
 
     def __str__(self) -> str:
         return self._TEXTS[self.problem]
+
+
+# -- token buckets -------------------------------------------------------------
+
+
+class BucketFileError(SigilError):
+    """The file in shared memory cannot hold these buckets.
+
+    Attributes:
+        problem: what is wrong with it; a key of the table below.
+    """
+
+    code = "bucket_file"
+
+    _TEXTS: ClassVar[dict[str, str]] = {
+        "foreign": "the file is no table of token buckets",
+        "version": "the file was made by another version",
+        "parameters": "the file holds buckets of another rate, burst, capacity or policy",
+        "damaged": "the file has another size than it says",
+        "open_to_others": "the file belongs to somebody else, or others can use it",
+        "unsupported": "buckets cannot be shared between processes on this platform",
+    }
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self._TEXTS[self.problem]

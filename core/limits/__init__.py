@@ -1,0 +1,1 @@
+"""Rate limits: what callers may ask for, and who keeps count."""
