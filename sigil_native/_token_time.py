@@ -4,8 +4,8 @@ A bucket is one moment for each key, the *theoretical arrival time* of GCRA (ITU
 the bucket is full again. A request that costs ``c`` tokens moves it by what ``c`` tokens take to come back. Counted in
 nanoseconds that is hardly ever a whole number, and rounding it would add up over millions of requests. So
 moments are counted in *grains*, of which one token has ``2**k``: costs are exact, and only the clock is rounded,
-which never adds up. A grain is an eighth to a quarter of a nanosecond long, whatever the rate; so a request may be
-granted a nanosecond before the moment that exact arithmetic names, never more.
+which never adds up. A grain is an eighth to a quarter of a nanosecond long, whatever the rate; so a request is
+granted at the moment that exact arithmetic names or less than a nanosecond before, never later.
 
 ::
 
@@ -63,10 +63,11 @@ class TokenTime:
             raise InvalidOptionError("a bucket must fill within 366 days: raise rate or lower burst")
         denominator *= _NANOSECONDS
         bits = 64 + denominator.bit_length() - numerator.bit_length()
-        if (numerator << bits) // denominator >> 64:
+        # Rounded up: a request is granted when exact arithmetic says so, or less than a nanosecond before.
+        self.multiplier = -(-(numerator << bits) // denominator)
+        if self.multiplier >> 64:
             bits -= 1
-        # Rounded down: what is granted stays below the rate.
-        self.multiplier = (numerator << bits) // denominator
+            self.multiplier = -(-(numerator << bits) // denominator)
         self.token = 1 << (bits - SHIFT)
         self.burst = burst
 
