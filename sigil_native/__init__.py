@@ -80,8 +80,8 @@ else:
         from sigil_native._codec import SigilCodec
         from sigil_native._hashing import HmacKey
         from sigil_native._keyring import KeyRing
-        from sigil_native._sigil import Sigil
         from sigil_native._pure.bucket import TokenBucket
+        from sigil_native._sigil import Sigil
         from sigil_native._signature import sign_event, verify_event
     except ModuleNotFoundError as error:
         # Never a silent step down to the slow backend: whoever wants it says so.

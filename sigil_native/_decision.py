@@ -26,8 +26,8 @@ else:
             allowed: whether the tokens were there; they are taken then, and none is otherwise.
             limit: tokens that a full bucket holds.
             remaining: whole tokens that are there now.
-            retry_after: seconds until the same request is allowed if nobody else asks: 0.0 if it was, ``inf`` if it
-                costs more than a full bucket holds.
+            retry_after: seconds until the same request is allowed if nobody else asks: 0.0 if it was,
+                ``inf`` if it costs more than a full bucket holds.
             reset_after: seconds until the bucket is full if nobody asks.
         """
 

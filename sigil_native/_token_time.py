@@ -1,11 +1,11 @@
 """Token time: the clock of a token bucket, counted in tokens instead of seconds.
 
-A bucket is one moment for each key, the *theoretical arrival time* of GCRA (ITU-T I.371): the moment at which
-the bucket is full again. A request that costs ``c`` tokens moves it by what ``c`` tokens take to come back. Counted in
+A bucket is one moment for each key, the *theoretical arrival time* of GCRA (ITU-T I.371): when the bucket is
+full again. A request that costs ``c`` tokens moves it by what ``c`` tokens take to come back. Counted in
 nanoseconds that is hardly ever a whole number, and rounding it would add up over millions of requests. So
-moments are counted in *grains*, of which one token has ``2**k``: costs are exact, and only the clock is rounded,
-which never adds up. A grain is an eighth to a quarter of a nanosecond long, whatever the rate; so a request is
-granted at the moment that exact arithmetic names or less than a nanosecond before, never later.
+moments are counted in *grains*, of which one token has ``2**k``: costs are exact, and only the clock is
+rounded, which never adds up. A grain is an eighth to a quarter of a nanosecond long, whatever the rate; a
+request is granted at the moment that exact arithmetic names or less than a nanosecond before, never later.
 
 ::
 

@@ -27,7 +27,17 @@ class TokenBucket:
     See ``docs/library.md``. This backend keeps one dict under a lock, and no table in shared memory.
     """
 
-    __slots__ = ("_allows_when_full", "_arrivals", "_capacity", "_clock", "_epoch", "_full", "_lock", "_rate", "_time")
+    __slots__ = (
+        "_allows_when_full",
+        "_arrivals",
+        "_capacity",
+        "_clock",
+        "_epoch",
+        "_full",
+        "_lock",
+        "_rate",
+        "_time",
+    )
 
     def __init__(
         self,
