@@ -52,6 +52,7 @@ MODULES = {
     "_signature": [],
     "_audit": ["audit_line.cpp"],
     "_audit_chain": [],
+    "_bucket": ["bucket_table.cpp"],
 }
 
 # Plain C methods are quicker to call than Cython's own; "clinic" tells help() and inspect their signatures.

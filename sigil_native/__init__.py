@@ -75,12 +75,12 @@ else:
     try:
         from sigil_native._audit import read_audit_line
         from sigil_native._audit_chain import AuditChain
+        from sigil_native._bucket import TokenBucket
         from sigil_native._canonical_text import canonicalize_json
         from sigil_native._canonical_values import canonicalize
         from sigil_native._codec import SigilCodec
         from sigil_native._hashing import HmacKey
         from sigil_native._keyring import KeyRing
-        from sigil_native._pure.bucket import TokenBucket
         from sigil_native._sigil import Sigil
         from sigil_native._signature import sign_event, verify_event
     except ModuleNotFoundError as error:

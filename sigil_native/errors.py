@@ -413,6 +413,7 @@ class BucketFileError(SigilError):
         "parameters": "the file holds buckets of another rate, burst, capacity or policy",
         "damaged": "the file has another size than it says",
         "open_to_others": "the file belongs to somebody else, or others can use it",
+        "locked": "another process has been opening the file for too long",
         "unsupported": "buckets cannot be shared between processes on this platform",
     }
 

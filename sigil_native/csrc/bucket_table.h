@@ -1,0 +1,81 @@
+// Token buckets of many keys in a fixed piece of memory, which threads and processes may share.
+//
+// An entry is a keyed hash and the moment at which that key's bucket is full again (GCRA). An entry whose
+// moment has passed says what no entry says: the table cleans itself, and whoever needs a place takes such
+// a one. A key lives somewhere in a window of 128 entries that begins at the line of memory that its hash names.
+//
+// There are no locks, so nobody can die holding one. An entry changes by one compare-and-exchange of both its
+// words, and an operation that stops anywhere leaves a table that is right. What needs care is that a key must not
+// get two entries when two processes bring it in at once, as both would grant a full bucket:
+//
+//   * A newcomer first *reserves* an entry (its hash, and a negative stamp that is never used again), then looks
+//     through the whole window, and *settles* the entry (a moment) only if the hash stands nowhere else.
+//   * Of two newcomers each reserves before it looks, so at least one sees the other's; the entry that comes first in
+//     the window stays, the other is vacated by whoever sees both, and its settling fails.
+//   * A settled entry stays the key's until somebody else takes it when its moment has passed. So there is never
+//     more than one, and it is charged where it stands.
+//   * A reservation belongs to the key, not to a process: if its maker dies, the next to come settles it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "atomic_pair.h"
+#include "token_time.h"
+
+namespace sigil {
+
+// At a fixed place of the memory, for all that share it.
+struct BucketCounters {
+    alignas(64) std::atomic<std::uint64_t> full;    // new keys that found no room
+    alignas(64) std::atomic<std::uint64_t> stamps;  // reservations made
+};
+
+struct BucketVerdict {
+    bool granted;
+    bool has_room;      // false: a new key, and every entry of its window is in use
+    std::int64_t debt;  // grains that the bucket lacks after it
+    std::int64_t wait;  // grains until the tokens are there
+};
+
+class BucketTable {
+  public:
+    static constexpr std::size_t kLine = 4;  // entries in 64 bytes
+    static constexpr std::size_t kWindow = 128;
+
+    // Entries for this many keys: twice as many, so that each finds a place in its window, and the last window's.
+    static constexpr std::size_t entries_for(std::size_t capacity) noexcept {
+        return (2 * capacity + kLine - 1) / kLine * kLine + kWindow;
+    }
+
+    BucketTable() noexcept = default;
+    // `entries` is aligned to 64 bytes, at first all zeros.
+    BucketTable(Pair* entries, std::size_t count, BucketCounters* counters, const TokenTime& time) noexcept
+        : entries_(entries), count_(count), lines_((count - kWindow) / kLine), counters_(counters), time_(time) {}
+
+    void prefetch(std::uint64_t hash) const noexcept;
+    // Takes tokens if they are there. `tokens` is at most the burst; 0 only looks.
+    BucketVerdict take(std::uint64_t hash, std::int64_t now, std::int64_t tokens) noexcept;
+    // Gives back tokens that were taken.
+    void refund(std::uint64_t hash, std::int64_t tokens) noexcept;
+    // Entries whose buckets are not full.
+    std::size_t live(std::int64_t now) const noexcept;
+    std::uint64_t full() const noexcept { return counters_->full.load(std::memory_order_relaxed); }
+
+  private:
+    struct Found;
+
+    Pair* window(std::uint64_t key) const noexcept;
+    Found find(Pair* window, std::uint64_t key, std::int64_t now) noexcept;
+    bool charge(Pair* entry, std::uint64_t key, std::int64_t now, std::int64_t cost, BucketVerdict& verdict) noexcept;
+    bool settle(Pair* window, Pair* entry, const Pair& reserved, std::int64_t moment) noexcept;
+
+    Pair* entries_ = nullptr;
+    std::size_t count_ = 0;
+    std::size_t lines_ = 0;
+    BucketCounters* counters_ = nullptr;
+    TokenTime time_;
+};
+
+}  // namespace sigil
