@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sigil_native._constants import (
     FORMS,
+    FULL_POLICIES,
     INTEGER_MODES,
     KEY_STATES,
     MAX_DEPTH_CEILING,
@@ -329,7 +330,7 @@ def check_full_policy(policy: object) -> bool:
     Raises:
         InvalidOptionError: no policy.
     """
-    if policy not in {"refuse", "allow"}:
+    if policy not in FULL_POLICIES:
         raise InvalidOptionError('when_full must be "refuse" or "allow"')
     return policy == "allow"
 

@@ -2,7 +2,7 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, Py_buffer, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -56,7 +56,14 @@ cdef extern from "bucket_table.h" namespace "sigil" nogil:
         int64_t wait
     cppclass BucketTable:
         BucketTable()
-        BucketTable(Pair* entries, size_t count, BucketCounters* counters, const TokenTime& time)
+        BucketTable(
+            Pair* entries,
+            size_t count,
+            BucketCounters* counters,
+            const TokenTime& time,
+            int64_t epoch,
+            cbool system_clock,
+        )
         void prefetch(uint64_t hash)
         BucketVerdict take(uint64_t hash, int64_t now, int64_t tokens)
         void refund(uint64_t hash, int64_t tokens)
@@ -157,7 +164,12 @@ cdef class TokenBucket:
         cdef uint8_t* start = <uint8_t*> self.memory.buf
         cdef size_t entries = HEADER_SIZE, counters = COUNTERS_OFFSET
         self.table = BucketTable(
-            <Pair*> (start + entries), count, <BucketCounters*> (start + counters), self.time
+            <Pair*> (start + entries),
+            count,
+            <BucketCounters*> (start + counters),
+            self.time,
+            self.epoch,
+            self.clock is None,
         )
 
     def __dealloc__(self):
@@ -282,6 +294,15 @@ cdef class TokenBucket:
 
 
 cdef object ONE = 1
+
+
+def siphash13(key, data):
+    """SipHash-1-3 of bytes under a key of 16 bytes; the tests compare it with Python's own."""
+    cdef SipKey words
+    cdef Text text = text_of(data)
+    words.low = int.from_bytes(key[:8], "little")
+    words.high = int.from_bytes(key[8:16], "little")
+    return siphash(words, text.data, text.size)
 
 
 cdef inline int64_t cost_of(object cost) except -1:

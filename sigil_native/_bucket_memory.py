@@ -7,8 +7,8 @@ A file begins with a page that says what it holds; then come the entries::
     key      16 bytes of the keyed hash
     boot     36 bytes the boot that the clock counts from
 
-It is written last, and under a lock (``flock``) that only opening takes: a process that dies on the way leaves a
-file that the next one begins again. Numbers are in the machine's own order, as such a file never leaves it.
+It is written last, and under a lock (``flock``) that only opening takes: a process that dies on the way
+leaves a file that the next one begins again. Numbers are in the machine's order: the file never leaves it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import struct
 import time
 from collections import namedtuple
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from sigil_native.errors import BucketFileError
 
@@ -60,6 +61,8 @@ _HEADER: Final = struct.Struct("=7sc6Qq16s36s")
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 #: A clock this far from the epoch of a table is another clock: 4 years, in nanoseconds.
 _STALE: Final = 1 << 57
+#: What is wrong with files that were ours, and may go when others are wanted.
+_REPLACEABLE: Final = ("version", "parameters", "damaged")
 _LOCK_SECONDS: Final = 10.0
 _CHUNK: Final = 1 << 20
 
@@ -75,7 +78,7 @@ _PRIVATE: Final[dict[str, int]] = (
 
 
 def shared_memory(path: str | os.PathLike[str], layout: Layout, now: int, *, fresh: bool) -> Memory:
-    """A file that all processes which name it share. It takes its whole size at once, so that none runs out later.
+    """A file that all processes which name it share. It takes its whole size at once: none lacks it later.
 
     Args:
         path: best in ``/dev/shm``; made with mode 0600 if there is none.
@@ -91,12 +94,13 @@ def shared_memory(path: str | os.PathLike[str], layout: Layout, now: int, *, fre
         with _locked(path) as descriptor:
             if descriptor is None:
                 continue
-            problem, found = _examine(descriptor, layout)
-            if problem in {"version", "parameters", "damaged"} and fresh:
-                os.unlink(path)  # who has it open keeps what it has
+            try:
+                found = _examine(descriptor, layout)
+            except BucketFileError as error:
+                if not fresh or error.problem not in _REPLACEABLE:
+                    raise
+                Path(path).unlink()  # who has it open keeps what it has
                 continue
-            if problem is not None:
-                raise BucketFileError(problem)
             if found is None:
                 return _begin(descriptor, layout, now)
             epoch, key, boot = found
@@ -129,7 +133,7 @@ def _locked(path: str | os.PathLike[str]) -> Iterator[int | None]:
                 time.sleep(0.005)
         try:
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                if os.path.samestat(Path(path).stat(), os.fstat(descriptor)):
                     yield descriptor
                     return
             yield None
@@ -140,26 +144,30 @@ def _locked(path: str | os.PathLike[str]) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _examine(descriptor: int, layout: Layout) -> tuple[str | None, tuple[int, bytes, bytes] | None]:
-    """What is wrong with a file; otherwise epoch, key and boot, or None where there is no table in it yet."""
+def _examine(descriptor: int, layout: Layout) -> tuple[int, bytes, bytes] | None:
+    """Epoch, key and boot of a table; None where there is none yet.
+
+    Raises:
+        BucketFileError: the file is not the caller's, or holds something else.
+    """
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        return "foreign", None
+        raise BucketFileError("foreign")
     if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        return "open_to_others", None
+        raise BucketFileError("open_to_others")
     header = os.pread(descriptor, HEADER_SIZE, 0)
     if not any(header):  # new, or whoever made it did not get to the end
-        return None, None
+        return None
     if len(header) < _HEADER.size or not header.startswith(_MAGIC):
-        return "foreign", None
+        raise BucketFileError("foreign")
     _, version, *found, epoch, key, boot = _HEADER.unpack_from(header)
     if version != _VERSION:
-        return "version", None
+        raise BucketFileError("version")
     if Layout(*found) != layout:
-        return "parameters", None
+        raise BucketFileError("parameters")
     if status.st_size != layout.size:
-        return "damaged", None
-    return None, (epoch, key, boot)
+        raise BucketFileError("damaged")
+    return epoch, key, boot
 
 
 def _begin(descriptor: int, layout: Layout, now: int) -> Memory:
@@ -191,7 +199,6 @@ def _clear(memory: mmap.mmap) -> None:
 def _boot() -> bytes:
     """The boot that the monotonic clock counts from, where the system tells."""
     try:
-        with open(_BOOT_ID, "rb") as file:
-            return file.read(36).ljust(36, b"\0")
+        return Path(_BOOT_ID).read_bytes()[:36].ljust(36, b"\0")
     except OSError:
         return bytes(36)

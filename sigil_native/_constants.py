@@ -47,3 +47,6 @@ MAX_AUDIT_LINE: Final = 65_536
 AUDIT_CHAIN_SIZE: Final = 55
 #: Names of members that the chain writes itself.
 AUDIT_RESERVED: Final = ("seq", "chain", "format", "key_id", "previous")
+
+#: What becomes of new keys while a table of token buckets has no room.
+FULL_POLICIES: Final = ("refuse", "allow")

@@ -26,6 +26,7 @@ _HOMES = {
     "AuditKey": ("_audit", "_pure.audit"),
     "AuditVerifier": ("_audit_native", "_pure.audit"),
     "read_audit_line": ("_audit", "_pure.audit"),
+    "TokenBucket": ("_bucket", "_pure.bucket"),
 }
 BACKENDS = ("native", "pure")
 

@@ -106,12 +106,15 @@ class TokenBucket:
 
     def acquire(self, key: str | bytes, cost: int = 1) -> bool:
         """Take tokens if they are there; whether they were."""
-        return self._take(bucket_key(key), bucket_cost(cost))[0]
+        raw, tokens = bucket_key(key), bucket_cost(cost)
+        with self._lock:
+            return self._take(raw, tokens, self._now())[0]
 
     def check(self, key: str | bytes, cost: int = 1) -> Decision:
         """Take tokens if they are there, and tell how things stand after it. A cost of 0 only looks."""
         raw, tokens = bucket_key(key), bucket_cost(cost)
-        allowed, debt, wait = self._take(raw, tokens)
+        with self._lock:
+            allowed, debt, wait = self._take(raw, tokens, self._now())
         units = self._time
         room = units.burst * units.token - debt
         return Decision(
@@ -123,9 +126,11 @@ class TokenBucket:
         )
 
     def acquire_many(self, keys: Iterable[str | bytes], cost: int = 1) -> list[bool]:
-        """Take tokens from the bucket of each key, one after the other."""
+        """Take tokens from the bucket of each key, one after the other, all at one moment."""
         raw, tokens = [bucket_key(key) for key in bucket_keys(keys)], bucket_cost(cost)
-        return [self._take(key, tokens)[0] for key in raw]
+        with self._lock:
+            now = self._now()
+            return [self._take(key, tokens, now)[0] for key in raw]
 
     def refund(self, key: str | bytes, cost: int = 1) -> None:
         """Give back tokens that were taken and not used; a bucket gets no fuller than full."""
@@ -137,43 +142,41 @@ class TokenBucket:
 
     def live_keys(self) -> int:
         """Keys whose buckets are not full now. Looks at all of them."""
-        now = self._now()
         with self._lock:
+            now = self._now()
             return sum(arrival > now for arrival in self._arrivals.values())
-
-    def close(self) -> None:
-        """Do nothing: there is no file."""
 
     def _now(self) -> int:
         return self._time.grains(self._clock() - self._epoch)
 
-    def _take(self, key: bytes, tokens: int) -> tuple[bool, int, int]:
+    def _take(self, key: bytes, tokens: int, now: int) -> tuple[bool, int, int]:
         """Whether the tokens were there, what the bucket lacks after it, and the grains to wait for them."""
         units = self._time
         most = units.burst * units.token
-        now = self._now()
-        with self._lock:
-            arrival = self._arrivals.get(key, now)
-            if arrival > now + most:  # the clock was set back: no bucket lacks more than all
-                arrival = self._arrivals[key] = now + most
-            debt = max(arrival - now, 0)
-            if tokens > units.burst:
-                return False, debt, 0
-            wait = debt + tokens * units.token - most
-            if tokens > 0 and wait > 0:
-                return False, debt, wait
-            if tokens == 0:
-                return True, debt, 0
-            if key not in self._arrivals and not self._has_room(now):
-                self._full += 1
-                # Nothing is kept of it: as if the bucket were empty, or full.
-                return (True, 0, 0) if self._allows_when_full else (False, most, tokens * units.token)
-            arrival = max(arrival, now) + tokens * units.token
-            self._arrivals[key] = arrival
-            return True, arrival - now, 0
+        arrival = self._arrivals.get(key, now)
+        if arrival > now + most:  # the clock was set back: no bucket lacks more than all
+            arrival = self._arrivals[key] = now + most
+        debt = max(arrival - now, 0)
+        if tokens > units.burst:
+            return False, debt, 0
+        wait = debt + tokens * units.token - most
+        if tokens > 0 and wait > 0:
+            return False, debt, wait
+        if tokens == 0:
+            return True, debt, 0
+        if key not in self._arrivals and not self._has_room(now):
+            self._full += 1
+            # Nothing is kept of it: as if the bucket were empty, or full.
+            return (True, 0, 0) if self._allows_when_full else (False, most, tokens * units.token)
+        arrival = max(arrival, now) + tokens * units.token
+        self._arrivals[key] = arrival
+        return True, arrival - now, 0
 
     def _has_room(self, now: int) -> bool:
         if len(self._arrivals) < self._capacity:
             return True
-        self._arrivals = {key: arrival for key, arrival in self._arrivals.items() if arrival > now}
+        latest = now + self._time.burst * self._time.token
+        self._arrivals = {
+            key: min(arrival, latest) for key, arrival in self._arrivals.items() if arrival > now
+        }
         return len(self._arrivals) < self._capacity

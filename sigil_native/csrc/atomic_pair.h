@@ -15,6 +15,11 @@
 #include <mutex>
 #endif
 
+// A test that tries orders of accesses takes over here.
+#if !defined(SIGIL_BEFORE_SHARED_ACCESS)
+#define SIGIL_BEFORE_SHARED_ACCESS() static_cast<void>(0)
+#endif
+
 namespace sigil {
 
 struct alignas(16) Pair {
@@ -33,15 +38,18 @@ inline std::mutex pair_lock;
 
 // Each word is read whole; the two may be from different moments, which compare_exchange() finds out.
 inline std::uint64_t load_first(const Pair* place) noexcept {
+    SIGIL_BEFORE_SHARED_ACCESS();
     return reinterpret_cast<const std::atomic<std::uint64_t>*>(&place->first)->load(std::memory_order_acquire);
 }
 inline std::int64_t load_second(const Pair* place) noexcept {
+    SIGIL_BEFORE_SHARED_ACCESS();
     return reinterpret_cast<const std::atomic<std::int64_t>*>(&place->second)->load(std::memory_order_acquire);
 }
 
 // Writes `desired` if the pair is `expected`, otherwise tells in `expected` what it is. In one order with all
 // such writes, for all processes.
 inline bool compare_exchange(Pair* place, Pair& expected, const Pair& desired) noexcept {
+    SIGIL_BEFORE_SHARED_ACCESS();
 #if defined(_MSC_VER)
     static_assert(sizeof(__int64) == 8, "");
     auto* seen = reinterpret_cast<__int64*>(&expected);

@@ -1,5 +1,7 @@
 #include "bucket_table.h"
 
+#include "clock.h"
+
 #if defined(_MSC_VER)
 #include <intrin.h>
 #endif
@@ -17,7 +19,6 @@ constexpr Pair kNobody = {kVacated, 0};
 std::uint64_t key_of(std::uint64_t hash) noexcept { return hash > kVacated ? hash : hash + 2; }
 
 bool is_settled(std::int64_t moment) noexcept { return moment > 0; }
-bool is_reservation(const Pair& entry) noexcept { return entry.second < 0; }
 
 std::uint64_t high_product(std::uint64_t left, std::uint64_t right) noexcept {
 #if defined(_MSC_VER)
@@ -30,11 +31,22 @@ std::uint64_t high_product(std::uint64_t left, std::uint64_t right) noexcept {
 
 }  // namespace
 
-// What a search of a window found.
+// How good an entry is for a key that has none, the best last.
+enum class Fit { none, reserved_by_another, free, reserved };
+
+// What a search of a window found: the key's entry, or else the best place for one and what stands there.
 struct BucketTable::Found {
-    Pair* settled = nullptr;  // the key's entry
-    Pair* place = nullptr;    // else: the key's reservation, or the entry to take
-    Pair seen = kNobody;      // what stands at `place`
+    Pair* settled = nullptr;
+    Pair* place = nullptr;
+    Pair seen = kNobody;
+    Fit fit = Fit::none;
+
+    void offer(Pair* entry, const Pair& there, Fit how) noexcept {
+        if (how <= fit) return;
+        place = entry;
+        seen = there;
+        fit = how;
+    }
 };
 
 Pair* BucketTable::window(std::uint64_t key) const noexcept {
@@ -49,59 +61,61 @@ void BucketTable::prefetch(std::uint64_t hash) const noexcept {
 #endif
 }
 
-BucketTable::Found BucketTable::find(Pair* window, std::uint64_t key, std::int64_t now) noexcept {
+std::int64_t BucketTable::later(std::int64_t now) const noexcept {
+    return system_clock_ ? time_.grains(monotonic_ns() - epoch_) : now;
+}
+
+// Sees to an entry that lacks more than a whole bucket by the clock `now`. Either that moment is from before this
+// process was held up, or the clock was set back since the entry was written: then it lacks all from now on, or it
+// would be in use for ever. False: the entry has changed.
+bool BucketTable::clamp(Pair* entry, Pair& seen, std::int64_t& now) const noexcept {
+    now = later(now);
+    const Pair clamped = {seen.first, now + time_.most()};
+    if (seen.second <= clamped.second) return true;
+    if (!compare_exchange(entry, seen, clamped)) return false;
+    seen = clamped;
+    return true;
+}
+
+BucketTable::Found BucketTable::find(Pair* window, std::uint64_t key, std::int64_t& now) const noexcept {
     Found found;
-    const std::int64_t latest = now + time_.most();
     for (Pair* entry = window; entry != window + kWindow; ++entry) {
         Pair seen = {load_first(entry), load_second(entry)};
-        if (seen.first == key) {
-            if (is_settled(seen.second)) {
-                found.settled = entry;
-                return found;
-            }
-            if (found.place == nullptr || found.seen.first != key) {
-                found.place = entry;
-                found.seen = seen;
-            }
-        } else if (seen.first == kUnused) {
-            if (found.place == nullptr || (is_reservation(found.seen) && found.seen.first != key)) {
-                found.place = entry;
-                found.seen = seen;
-            }
+        if (seen.first == key && is_settled(seen.second)) {
+            found.settled = entry;
             return found;
-        } else if (seen.second > latest) {
-            // The clock was set back: no bucket lacks more than all, or this entry would be in use for ever.
-            compare_exchange(entry, seen, {seen.first, latest});
+        }
+        if (seen.first == kUnused) {
+            found.offer(entry, seen, Fit::free);
+            return found;
+        }
+        if (seen.second > now + time_.most()) {
+            clamp(entry, seen, now);
+        } else if (seen.first == key) {
+            found.offer(entry, seen, Fit::reserved);
         } else if (seen.second <= now) {
-            // Reservations of others only where there is nothing else.
-            const bool better = found.place == nullptr || (found.seen.first != key && is_reservation(found.seen) &&
-                                                           !is_reservation(seen));
-            if (better) {
-                found.place = entry;
-                found.seen = seen;
-            }
+            found.offer(entry, seen, is_settled(seen.second) || seen.first == kVacated ? Fit::free
+                                                                                       : Fit::reserved_by_another);
         }
     }
     return found;
 }
 
 // Charges a settled entry; false if it is the key's no longer.
-bool BucketTable::charge(Pair* entry, std::uint64_t key, std::int64_t now, std::int64_t cost,
-                         BucketVerdict& verdict) noexcept {
+bool BucketTable::charge(Pair* entry, std::uint64_t key, std::int64_t& now, std::int64_t cost,
+                         BucketVerdict& verdict) const noexcept {
     const std::int64_t most = time_.most();
     Pair seen = {key, load_second(entry)};
     while (seen.first == key && is_settled(seen.second)) {
-        if (seen.second > now + most) {  // the clock was set back
-            const Pair clamped = {key, now + most};
-            if (!compare_exchange(entry, seen, clamped)) continue;
-            seen = clamped;
-        }
+        if (seen.second > now + most && !clamp(entry, seen, now)) continue;
         const std::int64_t start = seen.second > now ? seen.second : now;
         const std::int64_t wait = start - now + cost - most;
         if (cost == 0 || wait > 0) {
-            verdict = {cost == 0, true, start - now, cost == 0 ? 0 : wait};
-            if (load_first(entry) == key) return true;
-            return false;  // the moment may have been another key's
+            const std::int64_t then = now;
+            // Nobody is refused for having been held up since the clock was read.
+            if (wait > 0 && (now = later(now)) - then >= wait) continue;
+            verdict = {cost == 0, true, start - then, cost == 0 ? 0 : wait};
+            return load_first(entry) == key;  // or the moment may have been another key's
         }
         if (compare_exchange(entry, seen, {key, start + cost})) {
             verdict = {true, true, start + cost - now, 0};
@@ -111,21 +125,20 @@ bool BucketTable::charge(Pair* entry, std::uint64_t key, std::int64_t now, std::
     return false;
 }
 
-// Settles a reservation if the key stands nowhere else in its window.
-bool BucketTable::settle(Pair* window, Pair* entry, const Pair& reserved, std::int64_t moment) noexcept {
-    const std::uint64_t key = reserved.first;
-    Pair own = reserved;
+// Whether a reserved key stands nowhere else in its window. Otherwise one of both places is vacated.
+bool BucketTable::is_alone(Pair* window, Pair* entry, const Pair& reserved) const noexcept {
     for (Pair* other = window; other != window + kWindow; ++other) {
         Pair seen = {load_first(other), load_second(other)};
         if (seen.first == kUnused) break;
-        if (other == entry || seen.first != key) continue;
+        if (other == entry || seen.first != reserved.first) continue;
         if (other < entry || is_settled(seen.second)) {
+            Pair own = reserved;
             compare_exchange(entry, own, kNobody);
             return false;
         }
-        if (!compare_exchange(other, seen, kNobody) && seen.first == key) return false;
+        if (!compare_exchange(other, seen, kNobody) && seen.first == reserved.first) return false;
     }
-    return compare_exchange(entry, own, {key, moment});
+    return true;
 }
 
 BucketVerdict BucketTable::take(std::uint64_t hash, std::int64_t now, std::int64_t tokens) noexcept {
@@ -150,7 +163,8 @@ BucketVerdict BucketTable::take(std::uint64_t hash, std::int64_t now, std::int64
             reserved = {key, -1 - static_cast<std::int64_t>(stamp)};
             if (!compare_exchange(found.place, found.seen, reserved)) continue;
         }
-        if (settle(window, found.place, reserved, now + cost)) return {true, true, cost, 0};
+        if (!is_alone(window, found.place, reserved)) continue;
+        if (compare_exchange(found.place, reserved, {key, later(now) + cost})) return {true, true, cost, 0};
     }
 }
 

@@ -14,6 +14,8 @@
 //     the window stays, the other is vacated by whoever sees both, and its settling fails.
 //   * A settled entry stays the key's until somebody else takes it when its moment has passed. So there is never
 //     more than one, and it is charged where it stands.
+//   * The clock is read again between looking and settling. A process may have been held up since it read it first; what
+//     it then does not find may have come and gone meanwhile, by a clock that was later than its own.
 //   * A reservation belongs to the key, not to a process: if its maker dies, the next to come settles it.
 #pragma once
 
@@ -50,9 +52,17 @@ class BucketTable {
     }
 
     BucketTable() noexcept = default;
-    // `entries` is aligned to 64 bytes, at first all zeros.
-    BucketTable(Pair* entries, std::size_t count, BucketCounters* counters, const TokenTime& time) noexcept
-        : entries_(entries), count_(count), lines_((count - kWindow) / kLine), counters_(counters), time_(time) {}
+    // `entries` is aligned to 64 bytes, at first all zeros. With the system's clock, moments are those of
+    // monotonic_ns() after the epoch; otherwise the caller's, who has all of one call see one moment.
+    BucketTable(Pair* entries, std::size_t count, BucketCounters* counters, const TokenTime& time, std::int64_t epoch,
+                bool system_clock) noexcept
+        : entries_(entries),
+          count_(count),
+          lines_((count - kWindow) / kLine),
+          counters_(counters),
+          time_(time),
+          epoch_(epoch),
+          system_clock_(system_clock) {}
 
     void prefetch(std::uint64_t hash) const noexcept;
     // Takes tokens if they are there. `tokens` is at most the burst; 0 only looks.
@@ -67,15 +77,21 @@ class BucketTable {
     struct Found;
 
     Pair* window(std::uint64_t key) const noexcept;
-    Found find(Pair* window, std::uint64_t key, std::int64_t now) noexcept;
-    bool charge(Pair* entry, std::uint64_t key, std::int64_t now, std::int64_t cost, BucketVerdict& verdict) noexcept;
-    bool settle(Pair* window, Pair* entry, const Pair& reserved, std::int64_t moment) noexcept;
+    // `now` becomes later where it proves to be old.
+    Found find(Pair* window, std::uint64_t key, std::int64_t& now) const noexcept;
+    bool charge(Pair* entry, std::uint64_t key, std::int64_t& now, std::int64_t cost, BucketVerdict& verdict) const
+        noexcept;
+    bool is_alone(Pair* window, Pair* entry, const Pair& reserved) const noexcept;
+    bool clamp(Pair* entry, Pair& seen, std::int64_t& now) const noexcept;
+    std::int64_t later(std::int64_t now) const noexcept;
 
     Pair* entries_ = nullptr;
     std::size_t count_ = 0;
     std::size_t lines_ = 0;
     BucketCounters* counters_ = nullptr;
     TokenTime time_;
+    std::int64_t epoch_ = 0;
+    bool system_clock_ = false;
 };
 
 }  // namespace sigil
