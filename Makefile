@@ -15,7 +15,7 @@ TESTERS := $(shell expr $(JOBS) + 1)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # -- set-up -------------------------------------------------------------------
 
@@ -71,6 +71,10 @@ serve: $(VENV)/.native $(VENV)/.group-service ## Start the service on loopback, 
 .PHONY: bench
 bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peers
 	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)
+
+.PHONY: bench-buckets
+bench-buckets: $(VENV)/.native $(VENV)/.group-bench ## Draw what token buckets cost, from one key to ten million
+	$(BIN)/python -m benchmarks.buckets $(BENCH)
 
 .PHONY: bench-service
 bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an empty Starlette beside it

@@ -15,6 +15,7 @@ from rich.table import Table
 
 import sigil_native
 from benchmarks.audit import audit_rows
+from benchmarks.buckets import bucket_rows
 from benchmarks.rows import Row, all_rows
 
 
@@ -67,7 +68,7 @@ def main() -> int:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Verdict", no_wrap=True)
     reports = []
-    rows = [row for row in [*all_rows(), *audit_rows()] if options.only in row.name]
+    rows = [row for row in [*all_rows(), *audit_rows(), *bucket_rows()] if options.only in row.name]
     progress = Console(stderr=True)
     for row in track(rows, "Timing", console=progress, transient=True, disable=not progress.is_terminal):
         report = _report(row, *row.measure(options.rounds))
