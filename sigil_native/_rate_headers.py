@@ -2,15 +2,17 @@
 
 Two families of them, from the same numbers:
 
-- ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` know one limit: the one that binds most. ``Remaining``
-  requests that cost one token are allowed now and the next is not; the bucket is full after ``Reset`` seconds.
+- ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` know one limit: the one that binds most.
+  ``Remaining`` requests that cost one token are allowed now and the next is not; the bucket is full after
+  ``Reset`` seconds.
 - ``RateLimit-Policy`` and ``RateLimit`` list them all (draft-ietf-httpapi-ratelimit-headers-11): ``q`` tokens
   in ``w`` seconds in the long run; ``r`` tokens now, and no more than those within ``t`` seconds (section
-  4.1.2). For a bucket that refills steadily ``t`` is the time until the next whole token. A bucket that holds
-  more or less than ``q`` says so with a parameter of our own, ``sigil-burst`` (section 3.1).
+  4.1.2). For a bucket that refills steadily ``t`` is the time until the next whole token. A bucket that
+  holds more or less than ``q`` says so with a parameter of our own, ``sigil-burst`` (section 3.1).
 
-``Retry-After`` comes with refusals: when the same request is allowed, if nobody else asks. The end of ``t`` is
-never behind it (section 6). A request that costs more than a full bucket holds is never allowed, and gets none.
+``Retry-After`` comes with refusals: when the same request is allowed, if nobody else asks. The end of ``t``
+is never behind it (section 6). A request that costs more than a full bucket holds is never allowed, and gets
+none.
 
 All seconds are whole and rounded up, so that whoever waits has waited long enough.
 """
@@ -97,6 +99,14 @@ class RatePolicy:
         # All tokens that are missing come back in reset_after seconds, the next one before all others.
         wait = reset_after - (limit - remaining - 1) * self._seconds_a_token
         return b"%s;r=%d;t=%d" % (self._item, remaining, max(min(ceil(wait - _NOISE), at_most), 1))
+
+    def refusal(self, decision: Decision, tokens: int) -> Decision:
+        """A refusal of the last of so many tokens, with the time until all of them are there at once."""
+        _, limit, _, wait, reset_after = decision
+        if tokens > limit:
+            return decision._replace(retry_after=inf)
+        whole = reset_after - (limit - tokens) * self._seconds_a_token
+        return decision._replace(retry_after=max(wait, whole - _NOISE))
 
 
 def _tightness(decision: Decision) -> tuple[bool, int, float]:
