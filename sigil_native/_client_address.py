@@ -2,8 +2,8 @@
 
 Whoever can choose that address has as many limits as there are addresses. So it is the peer of the
 connection, unless the peer is a proxy that was named as trusted: then ``X-Forwarded-For`` is read from its
-right end, which that proxy wrote, up to the first address that is no trusted proxy. What stands left of it was
-written by that address's owner and is never looked at. Where an entry is no address, the walk ends at the
+right end, which that proxy wrote, up to the first address that is no trusted proxy. What stands left of it
+was written by that address's owner and is never looked at. Where an entry is no address, the walk ends at the
 hop that wrote it.
 
 ``X-Forwarded-For`` is the one header that is read. A proxy that writes ``Forwarded`` (RFC 7239) alone passes

@@ -95,8 +95,8 @@ class LimitedRequest:
     """One request: admits it, writes its headers, and counts the lines of its body where they cost.
 
     What an application sees of the limit is this: nothing at all, or, where the lines of a body cost, a
-    ``RateLimitedError`` from ``receive``. The caller has been answered by then, unless the application had begun
-    to answer.
+    ``RateLimitedError`` from ``receive``. The caller has been answered by then, unless the application had
+    begun to answer.
     """
 
     __slots__ = (

@@ -14,7 +14,8 @@ Two families of them, from the same numbers:
 is never behind it (section 6). A request that costs more than a full bucket holds is never allowed, and gets
 none.
 
-All seconds are whole and rounded up, so that whoever waits has waited long enough.
+All seconds are whole and rounded up, so that whoever waits has waited long enough. The nanosecond that a
+bucket may have rounded up itself is left out, or a limit of 1 in 60 s would tell callers to wait for 61.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
     from sigil_native._decision import Decision
 
-#: What the arithmetic of floats may add to a whole number of seconds; a clock has nanoseconds.
-_NOISE: Final = 1e-10
+#: What a bucket's own rounding may add to a number of seconds, and the arithmetic of floats to each of them.
+_TICK: Final = 1e-9
+_NOISE: Final = 1e-15
 #: What a structured field's integer may be at most (RFC 9651 section 3.3.1).
 _LARGEST_INTEGER: Final = 10**15 - 1
 
@@ -98,7 +100,7 @@ class RatePolicy:
         _, limit, remaining, _, reset_after = decision
         # All tokens that are missing come back in reset_after seconds, the next one before all others.
         wait = reset_after - (limit - remaining - 1) * self._seconds_a_token
-        return b"%s;r=%d;t=%d" % (self._item, remaining, max(min(ceil(wait - _NOISE), at_most), 1))
+        return b"%s;r=%d;t=%d" % (self._item, remaining, max(min(whole_seconds(wait), at_most), 1))
 
     def refusal(self, decision: Decision, tokens: int) -> Decision:
         """A refusal of the last of so many tokens, with the time until all of them are there at once."""
@@ -106,7 +108,12 @@ class RatePolicy:
         if tokens > limit:
             return decision._replace(retry_after=inf)
         whole = reset_after - (limit - tokens) * self._seconds_a_token
-        return decision._replace(retry_after=max(wait, whole - _NOISE))
+        return decision._replace(retry_after=max(wait, whole))
+
+
+def whole_seconds(seconds: float) -> int:
+    """Seconds, rounded up."""
+    return ceil(seconds - _TICK - seconds * _NOISE)
 
 
 def _tightness(decision: Decision) -> tuple[bool, int, float]:
@@ -150,7 +157,7 @@ class RateHeaders:
         fields = [
             (b"x-ratelimit-limit", b"%d" % tightest[1]),
             (b"x-ratelimit-remaining", b"%d" % tightest[2]),
-            (b"x-ratelimit-reset", b"%d" % ceil(tightest[4])),
+            (b"x-ratelimit-reset", b"%d" % whole_seconds(tightest[4])),
             self._policy_field,
             (
                 b"ratelimit",
@@ -170,4 +177,4 @@ class RateHeaders:
 def retry_after(decisions: Iterable[Decision]) -> int | None:
     """Whole seconds until a refused request is allowed, if nobody else asks; None if it never is."""
     wait = max(decision[3] for decision in decisions)
-    return None if wait == inf else max(ceil(wait), 1)
+    return None if wait == inf else max(whole_seconds(wait), 1)

@@ -38,9 +38,9 @@ _LINE_TYPES: Final = {
 class RateLimitMiddleware:
     """Lets an application see only those requests that are within a rate limit.
 
-    HTTP requests over it are answered with 429 and a problem document (RFC 9457), WebSockets over it are refused
-    in the handshake. All other answers get the header fields of the limit, see ``RateHeaders``, but for those
-    that the application writes itself. Other scopes, like the lifespan, pass.
+    HTTP requests over it are answered with 429 and a problem document (RFC 9457), WebSockets over it are
+    refused in the handshake. All other answers get the header fields of the limit, see ``RateHeaders``, but
+    for those that the application writes itself. Other scopes, like the lifespan, pass.
     """
 
     def __init__(
