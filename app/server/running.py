@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -19,6 +20,7 @@ from app.server.serving import STOPPING, Server, configuration, connections_from
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from app.service import service_from
+from core.limits.shared_folder import kept_folder, private_folder
 from core.setting_types import is_loopback
 from core.settings import Settings, SettingsError
 from core.tls import TlsFileError, is_open_to_others
@@ -48,15 +50,17 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
     with contextlib.ExitStack() as stack:
         with explained():
             listener = stack.enter_context(listen(settings.host, settings.port))
+            # Before the workers start: they share it.
+            rate_folder = stack.enter_context(_rate_folder(settings))
         _warn(settings)
         url = _url(settings, listener)
         if settings.workers == 1:
-            _serve(settings, listener, lambda: on_started(url))
+            _serve(settings, listener, lambda: on_started(url), rate_folder)
         else:
             supervisor = Supervisor(
                 settings.workers,
                 listener,
-                lambda end: _work(settings, listener, end),
+                lambda end: _work(settings, listener, end, rate_folder),
                 stop_seconds=settings.shutdown_seconds + _STOP_GRACE,
             )
             supervisor.run(lambda: on_started(url))
@@ -68,14 +72,28 @@ def _stop_early(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-def _work(settings: Settings, listener: socket.socket, end: WorkerEnd) -> None:
+@contextlib.contextmanager
+def _rate_folder(settings: Settings) -> Iterator[Path | None]:
+    """Where workers share the tables of their rate limits; None where one process has them to itself."""
+    if settings.rate_mode == "off":
+        yield None
+    elif settings.rate_restart == "keep" and settings.rate_folder is not None:
+        yield kept_folder(settings.rate_folder)
+    elif settings.workers == 1:
+        yield None
+    else:
+        with private_folder(settings.rate_folder) as folder:
+            yield folder
+
+
+def _work(settings: Settings, listener: socket.socket, end: WorkerEnd, rate_folder: Path | None) -> None:
     """Be one of several workers."""
 
     def started() -> None:
         _log.info("worker started", pid=os.getpid())
         end.say_started()
 
-    _serve(settings, listener, started, parent=end.channel)
+    _serve(settings, listener, started, rate_folder, parent=end.channel)
     _log.info("worker stopped", pid=os.getpid())
 
 
@@ -83,6 +101,7 @@ def _serve(
     settings: Settings,
     listener: socket.socket,
     on_started: Callable[[], None],
+    rate_folder: Path | None,
     *,
     parent: socket.socket | None = None,
 ) -> None:
@@ -91,7 +110,9 @@ def _serve(
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)
             connections = connections_from(settings)
-            app = stack.enter_context(service_from(settings, reloadables, lambda: connections.stopping))
+            app = stack.enter_context(
+                service_from(settings, reloadables, lambda: connections.stopping, rate_folder)
+            )
         Server(configuration(settings, app), connections, certificates, on_started, parent).run([listener])
 
 
