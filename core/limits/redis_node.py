@@ -20,6 +20,7 @@ from redis.exceptions import (
 )
 
 from core.breaker import Breaker, BreakerOpenError, State
+from core.deadlines import Deadline, Deadlines
 from core.errors import LimiterUnavailableError
 from core.limits.redis_client import connect, name_of
 from core.limits.redis_function import MISSING, NAME, SOURCE
@@ -40,6 +41,7 @@ class RedisNode:
         options: dict[str, Any],
         *,
         timeout: float,
+        deadlines: Deadlines,
         connections: int,
         failures: int,
         pause: float,
@@ -49,7 +51,7 @@ class RedisNode:
         self.name = name_of(options)
         self.host = str(options.get("host", ""))
         self.port = int(options.get("port", 6379))
-        self._timeout = timeout
+        self._deadlines = deadlines
         self._client = connect(options, timeout=timeout, connections=connections)
         #: redis-py has no types for it.
         self._execute: Callable[..., Awaitable[Any]] = self._client.execute_command
@@ -67,11 +69,11 @@ class RedisNode:
         self,
         keys: Sequence[str],
         arguments: Sequence[bytes],
+        deadline: Deadline,
         *,
         asking: bool = False,
-        until: float | None = None,
     ) -> Any:
-        """Call the function, within the timeout or until a moment of the event loop, whatever happens.
+        """Call the function. A deadline that passes meanwhile is this server's failure.
 
         Raises:
             LimiterUnavailableError: no answer, or one that says it cannot.
@@ -83,12 +85,13 @@ class RedisNode:
             raise LimiterUnavailableError("open") from None
         success: bool | None = None
         try:
-            if until is None:
-                until = asyncio.get_running_loop().time() + self._timeout
-            async with asyncio.timeout_at(until):
-                answer = await self._loaded(keys, arguments, asking)
+            answer = await self._loaded(keys, arguments, asking)
             success = True
             return answer
+        except asyncio.CancelledError:
+            if deadline.passed:
+                success = False
+            raise
         except (MovedError, AskError):
             success = True  # it is well, and knows its cluster
             raise
@@ -143,7 +146,7 @@ class RedisNode:
         return (await pipeline.execute())[1]
 
     async def _load(self) -> None:
-        async with asyncio.timeout(self._timeout):
+        with self._deadlines.begin():
             await self._execute("FUNCTION", "LOAD", "REPLACE", SOURCE)
 
     def _loading_done(self, task: asyncio.Task[None]) -> None:
@@ -163,8 +166,9 @@ class RedisNode:
                 # Half open, somebody's call is under way.
                 await asyncio.sleep(max(self.breaker.wait, 0.01))
                 try:
-                    await self.call((), (b"",))
-                except (LimiterUnavailableError, MovedError, AskError):
+                    with self._deadlines.begin() as deadline:
+                        await self.call((), (b"",), deadline)
+                except (LimiterUnavailableError, MovedError, AskError, TimeoutError):
                     continue  # the breaker knows
         finally:
             self._probing = None
