@@ -27,6 +27,9 @@ from core.limits.redis_function import MISSING, NAME, SOURCE
 
 #: Seconds to give up connections in.
 _FAREWELL: Final = 1.0
+#: Arguments of the function that only look at one key, whatever quota it has, and write nothing: the time, as
+#: the server may refuse to tell it, parts, no cost, and a bucket that is larger than all.
+_LOOK: Final = (b"0", b"1", b"0", b"0", b"%d" % (1 << 52), b"0")
 
 
 class RedisNode:
@@ -57,6 +60,7 @@ class RedisNode:
         self._execute: Callable[..., Awaitable[Any]] = self._client.execute_command
         self._on_change = on_change
         self.breaker = Breaker(failures=failures, pause=pause, on_change=self._changed)
+        self._probe_with: tuple[Sequence[str], Sequence[bytes]] = ((), _LOOK[:1])
         self._loading: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
@@ -108,6 +112,8 @@ class RedisNode:
             success = False
             raise LimiterUnavailableError("connection") from error
         finally:
+            if success is False and keys:
+                self._probe_with = (keys[:1], _LOOK)
             self.breaker.conclude(admission, success)
 
     async def close(self) -> None:
@@ -160,14 +166,14 @@ class RedisNode:
         self._on_change(self, state)
 
     async def _probe(self) -> None:
-        """Call the function without a limit, until the server answers or is given up."""
+        """Look at the key that was asked for last, until the server answers or is given up."""
         try:
             while self.breaker.state != "closed":
                 # Half open, somebody's call is under way.
                 await asyncio.sleep(max(self.breaker.wait, 0.01))
                 try:
                     with self._deadlines.begin() as deadline:
-                        await self.call((), (b"",), deadline)
+                        await self.call(*self._probe_with, deadline)
                 except (LimiterUnavailableError, MovedError, AskError, TimeoutError):
                     continue  # the breaker knows
         finally:

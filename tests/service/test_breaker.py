@@ -63,7 +63,7 @@ class BreakerMachine(RuleBasedStateMachine):
         call = data.draw(st.sampled_from(self.calls))
         self.calls.remove(call)
         before, counts = list(self.changes), call[1] == len(self.changes)
-        state: str = before[-1]
+        state = str(before[-1])
         expected: State | None = None
         if counts and success is not None:
             self.in_a_row = 0 if success else self.in_a_row + 1

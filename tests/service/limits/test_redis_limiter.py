@@ -332,5 +332,7 @@ async def test_no_call_takes_longer_than_its_deadline(redis_server: RedisServer)
     while limiter.condition == "degraded":
         assert time.monotonic() < end
         await asyncio.sleep(0.02)
-    assert (await limiter.take("acme", limits, 1))[0].allowed
+    # What was sent to the frozen server may have been counted; attempts to reach it are not.
+    (decision,) = await limiter.take("acme", limits, 1)
+    assert 194 <= decision.remaining <= 198
     await limiter.close()
