@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -70,6 +71,11 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not killed."""
+        return self._process is not None
+
     def client(self) -> redis.Redis:
         """A client for the test's own questions."""
         return redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)
@@ -121,7 +127,16 @@ class RedisClusterServers:
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT)]
         # A replica takes over at once, however long it was without its master.
         options += ["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"]
-        self.servers = [RedisServer(folder / str(port), port, *options) for port in free_ports(6)]
+        self.servers: list[RedisServer] = []
+        try:
+            for port in free_ports(6):
+                self.servers.append(RedisServer(folder / str(port), port, *options))
+            self._join()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _join(self) -> None:
         addresses = [f"127.0.0.1:{server.port}" for server in self.servers]
         joined = subprocess.run(
             ["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"],
@@ -147,16 +162,12 @@ class RedisClusterServers:
         for server in self.servers:
             with server.client() as client:
                 try:
-                    info = client.execute_command("CLUSTER", "INFO")
-                    nodes = client.execute_command("CLUSTER", "NODES")
-                    role = client.execute_command("ROLE")
+                    info = str(client.execute_command("CLUSTER", "INFO"))
+                    nodes = str(client.execute_command("CLUSTER", "NODES"))
+                    role: Any = client.execute_command("ROLE")
                 except redis.RedisError:
                     return False
-            text = str(info)
-            lines = nodes.values() if isinstance(nodes, dict) else []
-            if "'cluster_state': 'ok'" not in text or any("fail" in node["flags"] for node in lines):
-                return False
-            if sum("slave" in node["flags"] for node in lines) != 3:
+            if "cluster_state:ok" not in info or "fail" in nodes or nodes.count("slave") != 3:
                 return False
             if role[0] == "slave" and role[3] != "connected":
                 return False
@@ -166,16 +177,16 @@ class RedisClusterServers:
         """The node that has a key now, as the nodes that answer see it."""
         slot = redis.crc.key_slot(key.encode())
         for server in self.servers:
-            if server._process is None:
+            if not server.running:
                 continue
             with server.client() as client:
                 try:
-                    ranges = client.execute_command("CLUSTER", "SLOTS")
+                    ranges: Any = client.execute_command("CLUSTER", "SLOTS")
                 except redis.RedisError:
                     continue
-            for (first, last), nodes in dict(ranges).items() if isinstance(ranges, dict) else []:
+            for first, last, (_, port, *_), *_ in ranges:
                 if first <= slot <= last:
-                    return self.server(nodes["primary"][1])
+                    return self.server(port)
         raise AssertionError("nobody has it")
 
     def kill(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -24,6 +25,7 @@ _SAFE: Final = "._~@|+=,-"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~@|+=,-]{1,160}")
 
 
+@lru_cache(1 << 14)
 def written(name: str) -> str:
     """A name without braces, colons and what else has a meaning in keys. No two names are written alike."""
     if _PLAIN.fullmatch(name):
@@ -35,6 +37,7 @@ def written(name: str) -> str:
     return "#" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+@lru_cache(1 << 12)
 def hash_tag(group: str) -> str:
     """What decides in which slot of a cluster the keys of a group are. Never empty, which would be no tag."""
     return "{sigil:" + written(group) + "}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
 from core.breaker import State
+from core.deadlines import Deadlines
 from core.errors import LimiterUnavailableError
 from core.limits.interface import Limit
 from core.limits.leases import Leases
@@ -71,6 +72,7 @@ class RedisLimiter:
         """
         self._client_time = clock if client_time else None
         self._address = address
+        self._deadlines = Deadlines(timeout)
         #: Called after each change of what is ``failing``.
         self.on_change: Callable[[], object] | None = None
         self._failing: frozenset[str] = frozenset()
@@ -79,6 +81,7 @@ class RedisLimiter:
             return RedisNode(
                 options,
                 timeout=timeout,
+                deadlines=self._deadlines,
                 connections=connections,
                 failures=failures,
                 pause=pause,
@@ -86,7 +89,7 @@ class RedisLimiter:
             )
 
         self._servers: Servers = (
-            ClusterServers(address, make, timeout=timeout, on_change=self._notice)
+            ClusterServers(address, make, on_change=self._notice)
             if address.cluster
             else SingleServer(address.nodes[0], make)
         )
@@ -147,6 +150,7 @@ class RedisLimiter:
     async def close(self) -> None:
         """Give up all connections."""
         await self._servers.close()
+        self._deadlines.close()
 
     async def _ask(
         self, group: str, limits: Sequence[Limit], needs: Sequence[int], batches: Sequence[int]
@@ -167,7 +171,12 @@ class RedisLimiter:
         return answer[1], stands
 
     async def _call(self, group: str, limits: Sequence[Limit], arguments: list[bytes]) -> list[int]:
-        answer = await self._servers.call(keys_of(hash_tag(group), limits), arguments)
+        keys = keys_of(hash_tag(group), limits)
+        try:
+            with self._deadlines.begin() as deadline:
+                answer = await self._servers.call(keys, arguments, deadline)
+        except TimeoutError:
+            raise LimiterUnavailableError("timeout") from None
         if not isinstance(answer, list) or len(answer) != 2 + 3 * len(limits):
             # Somebody else's function has this name.
             raise LimiterUnavailableError("refused")

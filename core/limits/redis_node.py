@@ -20,12 +20,16 @@ from redis.exceptions import (
 )
 
 from core.breaker import Breaker, BreakerOpenError, State
+from core.deadlines import Deadline, Deadlines
 from core.errors import LimiterUnavailableError
 from core.limits.redis_client import connect, name_of
 from core.limits.redis_function import MISSING, NAME, SOURCE
 
 #: Seconds to give up connections in.
 _FAREWELL: Final = 1.0
+#: Arguments of the function that only look at one key, whatever quota it has, and write nothing: the time, as
+#: the server may refuse to tell it, parts, no cost, and a bucket that is larger than all.
+_LOOK: Final = (b"0", b"1", b"0", b"0", b"%d" % (1 << 52), b"0")
 
 
 class RedisNode:
@@ -40,6 +44,7 @@ class RedisNode:
         options: dict[str, Any],
         *,
         timeout: float,
+        deadlines: Deadlines,
         connections: int,
         failures: int,
         pause: float,
@@ -49,12 +54,13 @@ class RedisNode:
         self.name = name_of(options)
         self.host = str(options.get("host", ""))
         self.port = int(options.get("port", 6379))
-        self._timeout = timeout
+        self._deadlines = deadlines
         self._client = connect(options, timeout=timeout, connections=connections)
         #: redis-py has no types for it.
         self._execute: Callable[..., Awaitable[Any]] = self._client.execute_command
         self._on_change = on_change
         self.breaker = Breaker(failures=failures, pause=pause, on_change=self._changed)
+        self._probe_with: tuple[Sequence[str], Sequence[bytes]] = ((), _LOOK[:1])
         self._loading: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
@@ -67,11 +73,11 @@ class RedisNode:
         self,
         keys: Sequence[str],
         arguments: Sequence[bytes],
+        deadline: Deadline,
         *,
         asking: bool = False,
-        until: float | None = None,
     ) -> Any:
-        """Call the function, within the timeout or until a moment of the event loop, whatever happens.
+        """Call the function. A deadline that passes meanwhile is this server's failure.
 
         Raises:
             LimiterUnavailableError: no answer, or one that says it cannot.
@@ -83,12 +89,13 @@ class RedisNode:
             raise LimiterUnavailableError("open") from None
         success: bool | None = None
         try:
-            if until is None:
-                until = asyncio.get_running_loop().time() + self._timeout
-            async with asyncio.timeout_at(until):
-                answer = await self._loaded(keys, arguments, asking)
+            answer = await self._loaded(keys, arguments, asking)
             success = True
             return answer
+        except asyncio.CancelledError:
+            if deadline.passed:
+                success = False
+            raise
         except (MovedError, AskError):
             success = True  # it is well, and knows its cluster
             raise
@@ -105,6 +112,8 @@ class RedisNode:
             success = False
             raise LimiterUnavailableError("connection") from error
         finally:
+            if success is False and keys:
+                self._probe_with = (keys[:1], _LOOK)
             self.breaker.conclude(admission, success)
 
     async def close(self) -> None:
@@ -143,7 +152,7 @@ class RedisNode:
         return (await pipeline.execute())[1]
 
     async def _load(self) -> None:
-        async with asyncio.timeout(self._timeout):
+        with self._deadlines.begin():
             await self._execute("FUNCTION", "LOAD", "REPLACE", SOURCE)
 
     def _loading_done(self, task: asyncio.Task[None]) -> None:
@@ -157,14 +166,15 @@ class RedisNode:
         self._on_change(self, state)
 
     async def _probe(self) -> None:
-        """Call the function without a limit, until the server answers or is given up."""
+        """Look at the key that was asked for last, until the server answers or is given up."""
         try:
             while self.breaker.state != "closed":
                 # Half open, somebody's call is under way.
                 await asyncio.sleep(max(self.breaker.wait, 0.01))
                 try:
-                    await self.call((), (b"",))
-                except (LimiterUnavailableError, MovedError, AskError):
+                    with self._deadlines.begin() as deadline:
+                        await self.call(*self._probe_with, deadline)
+                except (LimiterUnavailableError, MovedError, AskError, TimeoutError):
                     continue  # the breaker knows
         finally:
             self._probing = None

@@ -11,6 +11,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, MovedError, RedisError
 
 from core.breaker import State
+from core.deadlines import Deadline
 from core.errors import LimiterUnavailableError
 from core.limits.redis_client import RedisAddress, connect, name_of
 from core.limits.redis_node import RedisNode
@@ -45,8 +46,8 @@ class Servers(Protocol):
     def lost(self) -> bool:
         """Whether nobody knows where they are."""
 
-    async def call(self, keys: Sequence[str], arguments: Sequence[bytes]) -> Any:
-        """Call the function where the keys are, within the timeout.
+    async def call(self, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline) -> Any:
+        """Call the function where the keys are.
 
         Raises:
             LimiterUnavailableError: no answer, or one that says it cannot.
@@ -73,10 +74,10 @@ class SingleServer:
         """See ``Servers``."""
         return {self._node.name: self._node.breaker.state}
 
-    async def call(self, keys: Sequence[str], arguments: Sequence[bytes]) -> Any:
+    async def call(self, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline) -> Any:
         """See ``Servers``."""
         try:
-            return await self._node.call(keys, arguments)
+            return await self._node.call(keys, arguments, deadline)
         except (MovedError, AskError) as error:
             # A node of a cluster, which the URL does not say.
             raise LimiterUnavailableError("refused") from error
@@ -96,16 +97,13 @@ class ClusterServers:
     it has changed or does not answer as it should. So a fail-over is followed by itself.
     """
 
-    def __init__(
-        self, address: RedisAddress, make: MakeNode, *, timeout: float, on_change: Callable[[], object]
-    ) -> None:
+    def __init__(self, address: RedisAddress, make: MakeNode, *, on_change: Callable[[], object]) -> None:
         """Know some nodes, of which one must answer to find the others.
 
         ``on_change`` is called when others are used than before, or when the cluster is lost or found.
         """
         self._address = address
         self._make = make
-        self._timeout = timeout
         self._on_change = on_change
         self._nodes: dict[str, RedisNode] = {}
         self._slots: list[RedisNode | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
@@ -120,17 +118,16 @@ class ClusterServers:
         """See ``Servers``."""
         return {name: node.breaker.state for name, node in self._nodes.items()}
 
-    async def call(self, keys: Sequence[str], arguments: Sequence[bytes]) -> Any:
+    async def call(self, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline) -> Any:
         """See ``Servers``. Follows to another node once, because nothing was done at the first."""
-        until = asyncio.get_running_loop().time() + self._timeout
         slot = key_slot(keys[0].encode())
-        node = self._slots[slot] or await self._found(slot, until)
+        node = self._slots[slot] or await self._found(slot)
         try:
-            return await self._follow(node, slot, keys, arguments, until)
+            return await self._follow(node, slot, keys, arguments, deadline)
         except (MovedError, AskError) as error:
             self._look_soon()
             raise LimiterUnavailableError("refused") from error
-        except LimiterUnavailableError:
+        except (LimiterUnavailableError, asyncio.CancelledError):
             self._look_soon()
             raise
 
@@ -147,25 +144,25 @@ class ClusterServers:
         await asyncio.gather(*(node.close() for node in self._nodes.values()), *self._farewells)
 
     async def _follow(
-        self, node: RedisNode, slot: int, keys: Sequence[str], arguments: Sequence[bytes], until: float
+        self, node: RedisNode, slot: int, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline
     ) -> Any:
         try:
-            return await node.call(keys, arguments, until=until)
+            return await node.call(keys, arguments, deadline)
         except AskError as error:
             other = self._at(error.host or node.host, error.port)
-            return await other.call(keys, arguments, asking=True, until=until)
+            return await other.call(keys, arguments, deadline, asking=True)
         except MovedError as error:
             other = self._slots[slot] = self._at(error.host or node.host, error.port)
             self._look_soon()
-            return await other.call(keys, arguments, until=until)
+            return await other.call(keys, arguments, deadline)
 
-    async def _found(self, slot: int, until: float) -> RedisNode:
+    async def _found(self, slot: int) -> RedisNode:
         """The node of a slot of which nothing is known yet."""
         if self.lost:
             raise LimiterUnavailableError("open")
         self._look_soon()
         if not self._nodes and self._looking is not None:
-            await asyncio.wait([self._looking], timeout=until - asyncio.get_running_loop().time())
+            await asyncio.wait([self._looking])
         node = self._slots[slot]
         if node is None:
             # No map, or one in which nobody has this slot.

@@ -57,6 +57,9 @@ class Terms:
             lacks: what the bucket lacks after it, in parts.
             spare: tokens that were taken from the bucket and not used yet.
         """
+        if allowed and not spare:  # nearly always
+            back = -(-lacks // self.parts) / _MICROSECONDS
+            return Decision(True, self.burst, (self.full - lacks) // self.token, 0.0, back)
         remaining = min((self.full - lacks) // self.token + spare, self.burst)
         wait = 0.0
         if not allowed:

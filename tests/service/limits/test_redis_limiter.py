@@ -77,7 +77,7 @@ async def test_keys_go_when_buckets_are_full(shared_redis: RedisServer, limiter:
         (key,) = keys_of(hash_tag(group), limits)
         assert client.exists(key) == 0
         await limiter.take(group, limits, 2)
-        assert 150 < client.pttl(key) <= 202  # type: ignore[operator]
+        assert 150 < client.pttl(key) <= 202
         await asyncio.sleep(0.25)
         assert client.exists(key) == 0
 
@@ -332,5 +332,7 @@ async def test_no_call_takes_longer_than_its_deadline(redis_server: RedisServer)
     while limiter.condition == "degraded":
         assert time.monotonic() < end
         await asyncio.sleep(0.02)
-    assert (await limiter.take("acme", limits, 1))[0].allowed
+    # What was sent to the frozen server may have been counted; attempts to reach it are not.
+    (decision,) = await limiter.take("acme", limits, 1)
+    assert 194 <= decision.remaining <= 198
     await limiter.close()
