@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,3 +158,28 @@ def test_callers_behind_a_proxy_have_limits_of_their_own() -> None:
             for address in ("192.0.2.1", "192.0.2.2", "6.6.6.6, 192.0.2.1", "2001:db8::1", "2001:db8::2")
         ]
         assert asked == [200, 200, 429, 200, 429]
+
+
+def test_documented_application_is_limited() -> None:
+    """The example of the documents, served: 200 requests at once, then refusals, and /healthz as ever."""
+    document = Path(__file__).resolve().parents[2] / "docs/library.md"
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    (example,) = [block for block in blocks if "TokenBucket(rate=20, burst=200), exempt" in block]
+    scope: dict[str, Any] = {}
+    exec(compile(example, document.name, "exec"), scope)  # noqa: S102 (the project's own document)
+    with (
+        _served(scope["app"]) as port,
+        contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection,
+    ):
+
+        def ask(path: str) -> int:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            response.read()
+            return response.status
+
+        allowed = next(number for number in range(2000) if ask("/") == 429)
+        assert allowed >= 200
+        assert ask("/healthz") == 200
