@@ -29,6 +29,7 @@ from core.issuers import (
     Name,
     RemoteIssuer,
 )
+from core.metrics_settings import MetricsSettings
 from core.setting_types import (
     AUDIT_OFF,
     COMMA_SEPARATED,
@@ -97,7 +98,7 @@ class KeySettings(BaseSettings):
         return lines(self.previous_secrets)
 
 
-class Settings(KeySettings, TlsSettings):
+class Settings(KeySettings, TlsSettings, MetricsSettings):
     """What the service runs with. Make it with ``load_settings``."""
 
     environment: Literal["development", "production"] = Field(

@@ -106,7 +106,12 @@ class Service:
         self.data_dir = folder / "data"
         self.log_path = folder / "stderr"
         self.output_path = folder / "stdout"
-        self.variables = {"SIGIL_ENVIRONMENT": "development", "SIGIL_PORT": "0", **variables}
+        self.variables = {
+            "SIGIL_ENVIRONMENT": "development",
+            "SIGIL_PORT": "0",
+            "SIGIL_METRICS_PORT": "0",
+            **variables,
+        }
         self.url = ""
         #: How a client trusts the service, and proves who it is, where the service speaks TLS.
         self.tls: ssl.SSLContext | None = None

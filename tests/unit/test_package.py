@@ -64,7 +64,7 @@ def test_unclear_choice_is_refused() -> None:
 
 def test_native_backend_loads_nothing_of_the_plain_one() -> None:
     """Importing the package is quick: no plain module, no json, no hashlib, nothing for the web."""
-    late = ["json", "hashlib", "hmac", "uuid", "base64", "typing", "ipaddress", "logging", "sigil_native.asgi"]
+    late = ["json", "hashlib", "hmac", "uuid", "base64", "ipaddress", "logging", "sigil_native.asgi"]
     code = (
         "import sys; before = set(sys.modules); import sigil_native\n"
         "new = set(sys.modules) - before\n"
