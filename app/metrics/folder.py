@@ -41,7 +41,7 @@ class MetricsFolder:
         new.rename(self.path / _LOCK)
 
     def forget_gauges(self, place: int) -> None:
-        """Remove what only a living worker can say; counters stay. Needs no file descriptor, and never fails."""
+        """Remove what only a living worker can say; counters stay. Needs no descriptor, and never fails."""
         for mode in _LIVE_MODES:
             with contextlib.suppress(OSError):  # mostly because there is none
                 (self.path / f"gauge_{mode}_{place}.db").unlink()
