@@ -32,6 +32,7 @@ from core.engine import Engine
 from core.idempotency import KeyLimits
 from core.issuers import RemoteIssuer
 from core.keys import ring_from
+from core.limits.observation import LimitObserver, NoObserver
 from core.settings import Settings
 from core.store.sql_store import SqlStore
 from sigil_native import __version__
@@ -120,7 +121,9 @@ def service_from(
     settings: Settings,
     reloadables: Sequence[Reloadable] = (),
     is_stopping: Callable[[], bool] = lambda: False,
+    *,
     rate_folder: Path | None = None,
+    observer: LimitObserver | None = None,
 ) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
 
@@ -129,6 +132,7 @@ def service_from(
         reloadables: what else is read again when its files change.
         is_stopping: whether the server has begun to stop.
         rate_folder: where the workers of this host share the tables of rate limits; None for one alone.
+        observer: is told what rate limits decide.
 
     Raises:
         SettingsError, SigilError: the keys cannot be used.
@@ -147,7 +151,7 @@ def service_from(
         try:
             engine = Engine(ring, store)
             keys = RingReloading(ring, engine, fallback)
-            rate_limits = rate_limits_from(settings, rate_folder, audit)
+            rate_limits = rate_limits_from(settings, rate_folder, audit, observer or NoObserver())
             watched = [keys, *rate_limits.reloadables, *reloadables]
             reloader = Reloader(watched, audit, interval=settings.reload_seconds)
             limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)

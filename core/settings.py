@@ -29,6 +29,7 @@ from core.issuers import (
     Name,
     RemoteIssuer,
 )
+from core.metrics_settings import MetricsSettings
 from core.rate_settings import RateSettings, rate_contradictions
 from core.setting_types import (
     AUDIT_OFF,
@@ -98,7 +99,7 @@ class KeySettings(BaseSettings):
         return lines(self.previous_secrets)
 
 
-class Settings(KeySettings, TlsSettings, RateSettings):
+class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings):
     """What the service runs with. Make it with ``load_settings``."""
 
     environment: Literal["development", "production"] = Field(

@@ -128,12 +128,9 @@ class RateLimitMiddleware:
         )
         by_line = self._per_line is not False and scope["type"] == "http" and self._costs_by_line(scope)
         if by_line and _is_encoded(scope):
-            body = problem(
-                415, "unsupported_media_type", "bodies that are charged by line must not be compressed"
-            )
-            await answer(scope, receive, send, 415, [], body)
-            return
-        await request.run(self.app, by_line=by_line)
+            await request.run(_refuse_encoded, by_line=False)
+        else:
+            await request.run(self.app, by_line=by_line)
 
     def _costs_by_line(self, scope: Scope) -> bool:
         if callable(self._per_line):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from app.http.context import Context
 from app.limits.answers import rate_headers, too_many
-from app.limits.refusals import Refusals
+from app.limits.outcomes import Outcomes
 from core.limits.quota import Quota
 from sigil_native import TokenBucket
 from sigil_native.asgi import ClientAddress
@@ -48,7 +48,7 @@ class CountedAddresses:
         buckets: TokenBucket,
         quota: Quota,
         address_of: ClientAddress,
-        refusals: Refusals,
+        outcomes: Outcomes,
         *,
         shadow: bool,
     ) -> None:
@@ -56,20 +56,21 @@ class CountedAddresses:
         self._buckets = buckets
         self._headers = rate_headers(("address", quota))
         self._address_of = address_of
-        self._refusals = refusals
+        self._outcomes = outcomes
         self._shadow = shadow
 
     def admit(self, context: Context) -> None:
         """See AddressLimits.admit."""
         address = self._address_of(context.scope)
         decision = self._buckets.check(address)
+        if decision.allowed:
+            self._outcomes.decided("address", "allowed")
+        else:
+            self._outcomes.refused(context, "address", address=address)
         if self._shadow:
-            if not decision.allowed:
-                self._refusals.note(context, "address", address=address)
             return
         context.rate_headers = self._headers.fields((decision,))
         if not decision.allowed:
-            self._refusals.note(context, "address", address=address)
             raise too_many("address", context.rate_headers)
 
     def pardon(self, context: Context) -> None:

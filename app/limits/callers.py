@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from app.http.context import Caller, Context
 from app.limits.answers import rate_headers, refused, too_many
-from app.limits.refusals import Refusals
+from app.limits.outcomes import Outcomes
 from core.errors import LimiterUnavailableError
 from core.limits.counting import Counting
 from core.limits.interface import Limit
@@ -74,13 +74,13 @@ class CountedCallers:
     """
 
     def __init__(
-        self, counting: Counting, quotas: Quotas, share: Fraction, refusals: Refusals, *, shadow: bool
+        self, counting: Counting, quotas: Quotas, share: Fraction, outcomes: Outcomes, *, shadow: bool
     ) -> None:
         """Count by these quotas; ``shadow``: and let everything pass."""
         self._limiters = counting.callers
         self._quotas = quotas
         self._share = share
-        self._refusals = refusals
+        self._outcomes = outcomes
         self._shadow = shadow
         self._plan: Callable[[str, str, str], _Plan] = self._planner()
 
@@ -93,17 +93,14 @@ class CountedCallers:
         """See CallerLimits.admit."""
         context.route_class = route_class
         plan = self._plan(caller.tenant, caller.issuer, caller.subject)
-        try:
-            decisions = await self._limiters[route_class].take(caller.tenant, plan.limits, COSTS[route_class])
-        except LimiterUnavailableError:
-            if self._shadow:
-                return
-            raise
+        decisions = await self._take(route_class, caller, plan, COSTS[route_class])
+        if decisions is None:
+            return
         user, tenant = decisions
-        if user[0] and tenant[0] and not self._shadow:
-            context.rate_headers = _fields(plan, decisions)
-        elif not (user[0] and tenant[0]):
+        if not (user[0] and tenant[0]):
             self._refuse(context, caller, plan, decisions)
+        else:
+            self._allow(context, plan, decisions)
 
     async def charge(self, context: Context, items: int) -> None:
         """See CallerLimits.charge."""
@@ -112,12 +109,9 @@ class CountedCallers:
         caller, route_class = context.caller, context.route_class
         plan = self._plan(caller.tenant, caller.issuer, caller.subject)
         cost = COSTS[route_class]
-        try:
-            decisions = await self._limiters[route_class].take(caller.tenant, plan.limits, items * cost)
-        except LimiterUnavailableError:
-            if self._shadow:
-                return
-            raise
+        decisions = await self._take(route_class, caller, plan, items * cost)
+        if decisions is None:
+            return
         if refused(decisions) is not None:
             # Whoever tries again asks for the first item too.
             headers = _headers(plan, decisions)
@@ -127,8 +121,32 @@ class CountedCallers:
                 for policy, decision in zip(headers.policies, decisions, strict=True)
             ]
             self._refuse(context, caller, plan, retold, headers)
-        elif not self._shadow:
-            context.rate_headers = _fields(plan, decisions)
+        else:
+            self._allow(context, plan, decisions)
+
+    async def _take(
+        self, route_class: RouteClass, caller: Caller, plan: _Plan, cost: int
+    ) -> Sequence[Decision] | None:
+        """Count; None where nobody can, and nothing is refused."""
+        try:
+            return await self._limiters[route_class].take(caller.tenant, plan.limits, cost)
+        except LimiterUnavailableError:
+            self._outcomes.decided("user", "unavailable")
+            if self._shadow:
+                return None
+            raise
+
+    def _allow(self, context: Context, plan: _Plan, decisions: Sequence[Decision]) -> None:
+        headers = plan.headers
+        if isinstance(decisions, Answer):
+            if decisions.source == "allow":
+                # Nobody has counted, so there is nothing to tell.
+                self._outcomes.decided("user", "unavailable")
+                return
+            headers = _headers(plan, decisions)
+        self._outcomes.decided("user", "allowed")
+        if not self._shadow:
+            context.rate_headers = headers.fields(decisions)
 
     def _refuse(
         self,
@@ -140,7 +158,7 @@ class CountedCallers:
     ) -> None:
         place = refused(decisions)
         name = plan.limits[place or 0].name
-        self._refusals.note(context, name, **caller.named())
+        self._outcomes.refused(context, name, **caller.named())
         if not self._shadow:
             fields = (headers or _headers(plan, decisions)).fields(decisions)
             context.rate_headers = fields
@@ -167,12 +185,3 @@ class CountedCallers:
 def _headers(plan: _Plan, decisions: Sequence[Decision]) -> RateHeaders:
     is_share = isinstance(decisions, Answer) and decisions.source == "local"
     return plan.share_headers if is_share else plan.headers
-
-
-def _fields(plan: _Plan, decisions: Sequence[Decision]) -> Sequence[tuple[bytes, bytes]]:
-    """What is told of a request that may pass; nothing where nobody has counted it."""
-    if not isinstance(decisions, Answer):
-        return plan.headers.fields(decisions)
-    if decisions.source == "allow":
-        return ()
-    return _headers(plan, decisions).fields(decisions)

@@ -8,12 +8,13 @@ from typing import Literal
 
 from app.limits.addresses import AddressLimits, CountedAddresses, NoAddressLimits
 from app.limits.callers import CallerLimits, CountedCallers, NoCallerLimits
+from app.limits.outcomes import Outcomes
 from app.limits.overrides import OverrideReloading
-from app.limits.refusals import Refusals
 from app.server.reloading import Reloadable
 from core.audit.interface import Audit, AuditEvent
 from core.errors import LimiterUnavailableError
 from core.limits.counting import Counting, counting_from
+from core.limits.observation import BackendState, LimitObserver
 from core.limits.overrides import read_overrides
 from core.limits.quota import Quotas
 from core.limits.redis_limiter import Condition
@@ -72,13 +73,16 @@ def no_rate_limits() -> RateLimits:
     return RateLimits(NoCallerLimits(), NoAddressLimits(), None)
 
 
-def rate_limits_from(settings: RateSettings, folder: Path | None, audit: Audit) -> RateLimits:
+def rate_limits_from(
+    settings: RateSettings, folder: Path | None, audit: Audit, observer: LimitObserver
+) -> RateLimits:
     """The limits that the settings describe.
 
     Args:
         settings: complete and checked.
         folder: where the workers of this host share their tables; None for one alone.
         audit: where refusals and changes are noted.
+        observer: is told of every decision.
 
     Raises:
         SettingsError: the file of overrides has changed for the worse since it was checked.
@@ -90,17 +94,23 @@ def rate_limits_from(settings: RateSettings, folder: Path | None, audit: Audit) 
     def changed(condition: Condition, failing: frozenset[str]) -> None:
         event: AuditEvent = "limiter.recovered" if condition == "ok" else "limiter.degraded"
         audit.note(event, nodes=", ".join(sorted(failing)) or None)
+        observer.backend_is("redis", "ok" if condition == "ok" else away)
+
+    # Where all calls are denied, nothing takes the place of Redis.
+    away: BackendState = "down" if set(settings.rate_outage.values()) == {"deny"} else "degraded"
+    if settings.redis_url is not None:
+        observer.backend_is("redis", "ok")
 
     quotas = _quotas_from(settings)
     counting = counting_from(settings, folder, changed)
     shadow = settings.rate_mode == "shadow"
-    refusals = Refusals(audit, shadow=shadow)
-    callers = CountedCallers(counting, quotas, settings.rate_share, refusals, shadow=shadow)
+    outcomes = Outcomes(audit, observer, shadow=shadow)
+    callers = CountedCallers(counting, quotas, settings.rate_share, outcomes, shadow=shadow)
     addresses = CountedAddresses(
         counting.addresses,
         settings.address_quota,
         ClientAddress(settings.trusted_proxies),
-        refusals,
+        outcomes,
         shadow=shadow,
     )
     path = settings.rate_overrides

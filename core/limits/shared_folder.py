@@ -55,18 +55,26 @@ def private_folder(place: Path | None) -> Iterator[Path]:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         _sweep(place)
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = _locked(folder)
     except OSError as error:
         raise SharedFolderError(f"no folder can be made: {error.strerror}") from None
     owner = os.getpid()
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
     finally:
         # A forked worker leaves this context too.
         if os.getpid() == owner:
             shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def _locked(folder: Path) -> int:
+    """The lock of a new folder, which has its name when it is held: a sweep may look at any moment."""
+    new = folder / "new"
+    lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    new.rename(folder / _LOCK)
+    return lock
 
 
 def _sweep(place: Path) -> None:

@@ -114,7 +114,13 @@ class Service:
         self.data_dir = folder / "data"
         self.log_path = folder / "stderr"
         self.output_path = folder / "stdout"
-        self.variables = {"SIGIL_ENVIRONMENT": "development", "SIGIL_PORT": "0", **GENEROUS, **variables}
+        self.variables = {
+            "SIGIL_ENVIRONMENT": "development",
+            "SIGIL_PORT": "0",
+            "SIGIL_METRICS_PORT": "0",
+            **GENEROUS,
+            **variables,
+        }
         self.url = ""
         #: How a client trusts the service, and proves who it is, where the service speaks TLS.
         self.tls: ssl.SSLContext | None = None

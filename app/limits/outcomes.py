@@ -1,4 +1,4 @@
-"""What is noted of requests that were too many."""
+"""What is told of requests that limits have decided on."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ import structlog
 
 from app.http.context import Context
 from core.audit.interface import Audit
+from core.limits.observation import LimitObserver, Outcome
 
 _log = structlog.get_logger("app.limits")
 _REPORT_SECONDS: Final = 10.0
 
 
-class Refusals:
-    """Notes refusals in the audit log, which limits their lines, and tells the operator every ten seconds."""
+class Outcomes:
+    """Has each outcome counted, and notes refusals.
 
-    def __init__(self, audit: Audit, *, shadow: bool) -> None:
-        """Note refusals; ``shadow``: that were none, because the limits only count."""
+    The audit log limits their lines by itself; the operator is told once in ten seconds.
+    """
+
+    def __init__(self, audit: Audit, observer: LimitObserver, *, shadow: bool) -> None:
+        """Tell these; ``shadow``: refusals are none, because the limits only count."""
         self._audit = audit
+        self._refused: Outcome = "shadow_refused" if shadow else "refused"
+        self.decided: Final = observer.decided
         self._shadow = shadow
         self._counts: Counter[str] = Counter()
         self._report_again_at = 0.0
 
-    def note(self, context: Context, limit: str, **who: str) -> None:
-        """Note one: the kind of limit, and whose it is."""
+    def refused(self, context: Context, limit: str, **who: str) -> None:
+        """Tell of a refusal: by which kind of limit, and whose it is."""
+        self.decided(limit, self._refused)
         self._audit.note(
             "rate.refused",
             request_id=context.request_id.decode(),
