@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from app.api.pages import ServiceRoutes
-from app.api.resource import not_found
+from app.api.resource import Nowhere
 from app.api.sigils import SigilRoutes
 from app.authentication.access import Access
 from app.authentication.bearer import Authenticator, TrustedIssuer
@@ -22,6 +23,7 @@ from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.http.routing import Paths
+from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
 from core.audit.interface import Audit, NoAudit
@@ -30,6 +32,7 @@ from core.engine import Engine
 from core.idempotency import KeyLimits
 from core.issuers import RemoteIssuer
 from core.keys import ring_from
+from core.limits.observation import LimitObserver, NoObserver
 from core.settings import Settings
 from core.store.sql_store import SqlStore
 from sigil_native import __version__
@@ -42,14 +45,16 @@ def build_app(
     body_limits: BodyLimits,
     reloader: Reloader,
     *,
+    rate_limits: RateLimits | None = None,
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so does the reloader. Engine and authenticator are closed when it shuts
+    While the server runs, so does the reloader. Engine, authenticator and limits are closed when it shuts
     down.
     """
+    limits = rate_limits or no_rate_limits()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -59,11 +64,13 @@ def build_app(
         await engine.close()
         await sigils.close()
         await authenticator.close()
+        await limits.close()
 
-    sigils = SigilRoutes(engine, Access(authenticator, audit), audit, body_limits)
-    service = ServiceRoutes(engine, authenticator, audit, is_stopping)
-    routes = [*sigils.routes(), *service.routes(), *DocumentationRoutes().routes()]
-    router = Paths(routes, default=not_found, lifespan=lifespan)
+    sigils = SigilRoutes(engine, Access(authenticator, limits, audit), limits, audit, body_limits)
+    service = ServiceRoutes(engine, authenticator, limits, audit, is_stopping)
+    documentation = DocumentationRoutes(limits.addresses)
+    routes = [*sigils.routes(), *service.routes(), *documentation.routes()]
+    router = Paths(routes, default=Nowhere(limits.addresses), lifespan=lifespan)
     return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
 
 
@@ -114,6 +121,9 @@ def service_from(
     settings: Settings,
     reloadables: Sequence[Reloadable] = (),
     is_stopping: Callable[[], bool] = lambda: False,
+    *,
+    rate_folder: Path | None = None,
+    observer: LimitObserver | None = None,
 ) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
 
@@ -121,9 +131,12 @@ def service_from(
         settings: complete and checked.
         reloadables: what else is read again when its files change.
         is_stopping: whether the server has begun to stop.
+        rate_folder: where the workers of this host share the tables of rate limits; None for one alone.
+        observer: is told what rate limits decide.
 
     Raises:
         SettingsError, SigilError: the keys cannot be used.
+        LimiterUnavailableError: the tables cannot be used.
         AuditUnavailableError: the audit log is required and cannot be written.
         PrivateFileError: a file of development mode is damaged, or open to others.
         DomainError, OSError: the store cannot be opened.
@@ -138,7 +151,9 @@ def service_from(
         try:
             engine = Engine(ring, store)
             keys = RingReloading(ring, engine, fallback)
-            reloader = Reloader([keys, *reloadables], audit, interval=settings.reload_seconds)
+            rate_limits = rate_limits_from(settings, rate_folder, audit, observer or NoObserver())
+            watched = [keys, *rate_limits.reloadables, *reloadables]
+            reloader = Reloader(watched, audit, interval=settings.reload_seconds)
             limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
             yield build_app(
                 engine,
@@ -146,6 +161,7 @@ def service_from(
                 audit,
                 limits,
                 reloader,
+                rate_limits=rate_limits,
                 request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
                 is_stopping=is_stopping,
             )

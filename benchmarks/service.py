@@ -90,7 +90,8 @@ def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("SIGIL_", "JWT_"))
     }
-    environment |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port)}
+    # Limits are kept, as they are by default, but out of reach.
+    environment |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port), "SIGIL_RATE_LIMIT": "100000000"}
     if side.name == "with-store-and-audit":
         # The service as it is, which opens its own socket.
         listener.close()

@@ -29,6 +29,8 @@ from core.issuers import (
     Name,
     RemoteIssuer,
 )
+from core.metrics_settings import MetricsSettings
+from core.rate_settings import RateSettings, rate_contradictions
 from core.setting_types import (
     AUDIT_OFF,
     COMMA_SEPARATED,
@@ -60,7 +62,7 @@ _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
 _JWT_OPTIONS: Final = ("JWT_ALGORITHMS", "JWT_TENANT_CLAIMS", "JWT_ROLE_CLAIMS", "JWT_LEEWAY")
 #: Those that may stand in a file.
 _KEY_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
-_FILE_NAMES: Final = (*_KEY_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS")
+_FILE_NAMES: Final = (*_KEY_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS", "REDIS_URL")
 
 
 _KeySets = str | tuple[RemoteIssuer, ...] | None
@@ -97,7 +99,7 @@ class KeySettings(BaseSettings):
         return lines(self.previous_secrets)
 
 
-class Settings(KeySettings, TlsSettings):
+class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings):
     """What the service runs with. Make it with ``load_settings``."""
 
     environment: Literal["development", "production"] = Field(
@@ -221,7 +223,7 @@ class Settings(KeySettings, TlsSettings):
 
     def digest(self) -> str:
         """SHA-256 of all settings that are no secrets: another digest, other settings."""
-        public = self.model_dump(exclude={"event_secret", "previous_secrets", "audit_secret"})
+        public = self.model_dump(exclude={"event_secret", "previous_secrets", "audit_secret", "redis_url"})
         # Sets have another order in each process.
         text = msgspec.json.encode(public, order="deterministic", enc_hook=str)
         return hashlib.sha256(text).hexdigest()
@@ -253,6 +255,7 @@ def load_settings(environment: str | None = None) -> Settings:
     given = {name: value for name, value in {**os.environ, **values}.items() if value}
     problems += _contradictions(given)
     problems += _jwt_contradictions(given)
+    problems += rate_contradictions(given)
     if settings is not None:
         problems += _shared_secrets(settings)
     # A file's own mistakes have been found twice then: by its field, and on the way to what fits together.

@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # importing typing would take longer than the rest of thi
 if TYPE_CHECKING:
     from typing import ClassVar
 
-    from sigil_native import Sigil
+    from sigil_native import Decision, Sigil
 
 _LONGEST_POINTER_IN_A_MESSAGE = 120
 
@@ -423,3 +423,20 @@ class BucketFileError(SigilError):
 
     def __str__(self) -> str:
         return self._TEXTS[self.problem]
+
+
+class RateLimitedError(SigilError):
+    """A body went over its sender's rate limit while it was read.
+
+    Attributes:
+        decision: how things stand with the limit.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__("the body has more lines than its sender may send now")
+        self.decision = decision
+
+    def __reduce__(self) -> tuple[type[RateLimitedError], tuple[Decision]]:
+        return type(self), (self.decision,)

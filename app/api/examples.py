@@ -106,7 +106,7 @@ ANSWERS: Final[dict[str, _Example]] = {
     "get": _named(record=("The record and its payload", record_with_data(_record(), _SEAL, _NOW))),
     "revoke": _named(record=("The record as it stands", _REVOKED)),
     "health": _named(ok=("The process runs", Health("ok"))),
-    "readiness": _named(ready=("An encode would work", Readiness("ready", "ok", "ok", "ok"))),
+    "readiness": _named(ready=("An encode would work", Readiness("ready", "ok", "ok", "ok", "ok"))),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from app.api.examples import SIGIL, problem_examples
-from app.api.openapi_parts import Schema, answer, header, operation, public
+from app.api.openapi_parts import RATE_HEADERS, Schema, answer, header, operation, public
 from app.api.schemas import (
     EncodeRequest,
     Health,
@@ -60,6 +60,10 @@ that other readers would round are refused.
 [a page](docs/problems) about it; `request_id` helps the operator to find the request. Besides what each call
 lists, any path answers 404 [`not_found`](docs/problems/not_found) and 405
 [`method_not_allowed`](docs/problems/method_not_allowed), the second with the header `Allow`.
+
+**Rate limits.** Your requests count in your own limit and in your tenant's, those without a good token in
+that of their address. Answers say how these stand; beyond one of them, the answer is 429
+[`rate_limited`](docs/problems/rate_limited).
 
 **Request ids.** A request may choose its `X-Request-Id`: 1 to 128 of `A-Z a-z 0-9 . _ : / + = @ -`. Otherwise
 it gets one. Wherever GET is allowed, HEAD is too."""
@@ -131,6 +135,7 @@ def document() -> Schema:
         "components": {
             "schemas": _schemas(),
             "examples": problem_examples(),
+            "headers": RATE_HEADERS,
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -284,4 +289,5 @@ def _openapi() -> Schema:
         "The description of this API.",
         "In OpenAPI 3.1. The reference is made from it.",
         {"200": answer("openapi", "The description.", None)},
+        limited=True,
     )

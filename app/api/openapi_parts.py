@@ -14,6 +14,7 @@ Schema = dict[str, Any]
 #: What can happen to any request.
 _COMMON_PROBLEMS: Final = ("internal", "overloaded", "timeout")
 _AUTH_PROBLEMS: Final = ("unauthenticated", "forbidden", "keys_unavailable")
+_CALLER_LIMIT_PROBLEMS: Final = ("rate_limited", "limiter_unavailable")
 
 
 def header(description: str, *, required: bool = True, **schema: Any) -> Schema:
@@ -27,17 +28,51 @@ _REQUEST_ID: Final[Schema] = {
         pattern="^[A-Za-z0-9._:/+=@-]{1,128}$",
     )
 }
+
+
+def _seconds(description: str, *, required: bool) -> Schema:
+    return {
+        "description": description,
+        "required": required,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+
+
+def _number(description: str) -> Schema:
+    return {"description": description, "required": False, "schema": {"type": "integer", "minimum": 0}}
+
+
+#: What answers say about rate limits, where these are in force: the description's ``components.headers``.
+RATE_HEADERS: Final[dict[str, Schema]] = {
+    "X-RateLimit-Limit": _number("Requests that may come at once, by the limit that is tightest now."),
+    "X-RateLimit-Remaining": _number("Requests that this limit has left."),
+    "X-RateLimit-Reset": _number("Seconds until it is all there again, if you send nothing."),
+    "RateLimit-Policy": {
+        "description": "Every limit that the request counts in, by name: `q` requests in `w` seconds "
+        "(draft-ietf-httpapi-ratelimit-headers).",
+        "required": False,
+        "schema": {"type": "string"},
+        "example": '"user";q=200;w=10, "tenant";q=2000;w=10',
+    },
+    "RateLimit": {
+        "description": "How each stands: `r` requests are left, and no more than these for `t` seconds.",
+        "required": False,
+        "schema": {"type": "string"},
+        "example": '"user";r=199;t=1, "tenant";r=1999;t=1',
+    },
+}
+_RATE_REFS: Final[Schema] = {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_HEADERS}
 #: What problems of a status bring along.
 _STATUS_HEADERS: Final[dict[int, Schema]] = {
     401: {"WWW-Authenticate": header("How to authenticate (RFC 6750).", pattern="^Bearer ")},
     403: {"WWW-Authenticate": header("Names the role that is missing.", required=False, pattern="^Bearer ")},
-    503: {
-        "Retry-After": {
-            "description": "Seconds after which another attempt makes sense.",
-            "required": True,
-            "schema": {"type": "integer", "minimum": 1},
-        }
+    429: {
+        "Retry-After": _seconds(
+            "Seconds after which the same request is allowed; missing where it never is.",
+            required=False,
+        )
     },
+    503: {"Retry-After": _seconds("Seconds after which another attempt makes sense.", required=True)},
 }
 
 
@@ -59,7 +94,12 @@ def operation(
         "summary": summary,
         "description": f"{description}\n\nNeeds the role `{role}`.",
         "security": [{"bearer": []}],
-        "responses": {**answers, **_problems((*_AUTH_PROBLEMS, *problems, *_COMMON_PROBLEMS))},
+        "responses": _limited(
+            {
+                **answers,
+                **_problems((*_AUTH_PROBLEMS, *_CALLER_LIMIT_PROBLEMS, *problems, *_COMMON_PROBLEMS)),
+            }
+        ),
     }
     if parameters:
         described["parameters"] = list(parameters)
@@ -69,15 +109,19 @@ def operation(
     return described
 
 
-def public(name: str, summary: str, description: str, answers: Schema, *problems: str) -> Schema:
-    """A call that needs no token."""
+def public(
+    name: str, summary: str, description: str, answers: Schema, *problems: str, limited: bool = False
+) -> Schema:
+    """A call that needs no token; ``limited`` by address."""
+    more = ("rate_limited",) if limited else ()
+    responses = {**answers, **_problems((*problems, *more, "body_too_large", *_COMMON_PROBLEMS))}
     return {
         "operationId": name,
         "tags": ["Service"],
         "summary": summary,
         "description": description,
         "security": [],
-        "responses": {**answers, **_problems((*problems, "body_too_large", *_COMMON_PROBLEMS))},
+        "responses": _limited(responses) if limited else responses,
     }
 
 
@@ -90,6 +134,14 @@ def answer(name: str, description: str, schema: str | None, headers: Schema | No
         "description": description,
         "headers": {**_REQUEST_ID, **(headers or {})},
         "content": {"application/json": content},
+    }
+
+
+def _limited(responses: Schema) -> Schema:
+    """Answers that tell about rate limits."""
+    return {
+        status: {**response, "headers": {**response["headers"], **_RATE_REFS}}
+        for status, response in responses.items()
     }
 
 

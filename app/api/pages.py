@@ -17,6 +17,7 @@ from app.authentication.bearer import Authenticator
 from app.http.context import Context
 from app.http.problems import ProblemError, retry_after
 from app.http.replies import Reply, json_reply
+from app.limits.limits import RateLimits
 from core.audit.interface import Audit
 from core.engine import Engine
 from core.errors import DomainError
@@ -29,9 +30,15 @@ class ServiceRoutes:
     """What needs no token: health, readiness and the API's description."""
 
     def __init__(
-        self, engine: Engine, authenticator: Authenticator, audit: Audit, is_stopping: Callable[[], bool]
+        self,
+        engine: Engine,
+        authenticator: Authenticator,
+        limits: RateLimits,
+        audit: Audit,
+        is_stopping: Callable[[], bool],
     ) -> None:
         self._engine = engine
+        self._limits = limits
         self._audit = audit
         self._authenticator = authenticator
         self._is_stopping = is_stopping
@@ -42,10 +49,11 @@ class ServiceRoutes:
 
     def routes(self) -> list[Route]:
         """Where the pages live."""
+        limits = self._limits.addresses
         return [
-            Route("/healthz", Resource(get=Public(self.health))),
-            Route("/readyz", Resource(get=Public(self.readiness))),
-            Route("/openapi.json", Resource(get=Public(self.openapi))),
+            Route("/healthz", Resource(limits, get=Public(self.health, None))),
+            Route("/readyz", Resource(limits, get=Public(self.readiness, None))),
+            Route("/openapi.json", Resource(limits, get=Public(self.openapi, limits))),
         ]
 
     async def health(self, _: Context) -> Reply:
@@ -64,11 +72,12 @@ class ServiceRoutes:
             # Everybody may ask, so the answer says what is missing, and only the log why.
             detail = f"not now: {self._trouble.code}"
             raise ProblemError("not_ready", detail, headers=retry_after(2)) from self._trouble
-        return json_reply(200, Readiness("ready", "ok", "ok", self._audit.condition))
+        return json_reply(200, Readiness("ready", "ok", "ok", self._audit.condition, self._limits.condition))
 
     async def _probe(self) -> DomainError | SigilError | None:
         try:
             self._audit.check()
+            self._limits.check()
             await self._engine.probe()
             await self._authenticator.check()
         except (DomainError, SigilError) as error:

@@ -124,6 +124,10 @@ class Readiness(msgspec.Struct, frozen=True):
     store: Literal["ok"]
     keys: Literal["ok"]
     audit: AuditCondition
+    limits: Annotated[
+        Literal["ok", "degraded", "off"],
+        Meta(description="`degraded`: what counts for all hosts does not answer."),
+    ]
 
 
 def _timestamp_or_none(milliseconds: int | None) -> str | None:

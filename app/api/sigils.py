@@ -29,6 +29,7 @@ from app.http.context import Context
 from app.http.idempotency import idempotency_key
 from app.http.problems import ProblemError
 from app.http.replies import Reply, json_reply
+from app.limits.limits import RateLimits
 from core.audit.interface import Audit, AuditEvent, Member
 from core.engine import Engine, now_ms
 from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifiableError
@@ -55,9 +56,12 @@ _revoke_request = msgspec.json.Decoder(RevokeRequest)
 class SigilRoutes:
     """The verbs over HTTP."""
 
-    def __init__(self, engine: Engine, access: Access, audit: Audit, body_limits: BodyLimits) -> None:
+    def __init__(
+        self, engine: Engine, access: Access, limits: RateLimits, audit: Audit, body_limits: BodyLimits
+    ) -> None:
         self._engine = engine
         self._access = access
+        self._addresses = limits.addresses
         self._audit = audit
         self._bodies = BodyReader(body_limits)
         #: What changes the store is audited, whether or not its caller still waits.
@@ -65,14 +69,15 @@ class SigilRoutes:
 
     def routes(self) -> list[Route]:
         """Where each verb lives."""
+        limits = self._addresses
         collection = Resource(
-            get=self._for("sigil:read", self.list), post=self._for("sigil:encode", self.encode)
+            limits, get=self._for("sigil:read", self.list), post=self._for("sigil:encode", self.encode)
         )
         return [
             Route(BASE, collection),
-            Route(BASE + "/verify", Resource(post=self._for("sigil:verify", self.verify))),
-            Route(BASE + "/{id}", Resource(get=self._for("sigil:read", self.get))),
-            Route(BASE + "/{id}/revoke", Resource(post=self._for("sigil:revoke", self.revoke))),
+            Route(BASE + "/verify", Resource(limits, post=self._for("sigil:verify", self.verify))),
+            Route(BASE + "/{id}", Resource(limits, get=self._for("sigil:read", self.get))),
+            Route(BASE + "/{id}/revoke", Resource(limits, post=self._for("sigil:revoke", self.revoke))),
         ]
 
     def _for(self, role: str, handler: Handler) -> Secured:

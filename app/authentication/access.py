@@ -1,4 +1,4 @@
-"""What a caller may do: authentication and roles, and what is said and noted when they are missing."""
+"""What a caller may do: authentication, limits, roles, and what is said and noted without them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,62 @@ from app.authentication.bearer import Authenticator
 from app.authentication.refusals import TenantMissingError, TokenRefusedError
 from app.http.context import Caller, Context
 from app.http.problems import ProblemError
+from app.limits.limits import RateLimits
 from core.audit.interface import Audit
+from core.errors import KeysUnavailableError
+from core.limits.routes import ROUTE_CLASSES
 
+#: What a call that needs a role counts as.
+_ROUTE_CLASSES: Final = {f"sigil:{name}": name for name in ROUTE_CLASSES}
 _NO_TOKEN: Final = ((b"www-authenticate", b'Bearer realm="sigil"'),)
 _INVALID_TOKEN: Final = ((b"www-authenticate", b'Bearer realm="sigil", error="invalid_token"'),)
 
 
 class Access:
-    """Lets callers with the right role pass, and nobody else."""
+    """Lets callers with the right role pass, within their limits, and nobody else.
 
-    def __init__(self, authenticator: Authenticator, audit: Audit) -> None:
+    A token that is remembered as a good one is its caller's affair alone. Any other is the address's as
+    well, until it has proved good.
+    """
+
+    def __init__(self, authenticator: Authenticator, limits: RateLimits, audit: Audit) -> None:
         self._authenticator = authenticator
+        self._callers = limits.callers
+        self._addresses = limits.addresses
         self._audit = audit
 
     async def require(self, context: Context, role: str) -> Caller:
-        """The caller, who has the role.
+        """The caller, who has the role; the request has been counted.
 
         Raises:
-            ProblemError: 401 without a valid token, 403 without tenant or role.
-            KeysUnavailableError: nobody can tell now.
+            ProblemError: 401 without a valid token, 403 without tenant or role, 429 beyond a limit.
+            KeysUnavailableError, LimiterUnavailableError: nobody can tell now.
         """
+        caller = self._authenticator.recall(context.authorization) or await self._meet(context)
+        await self._callers.admit(context, caller, _ROUTE_CLASSES[role])
+        if role not in caller.roles:
+            self._audit.note(
+                "authorization.refused",
+                request_id=context.request_id.decode(),
+                peer=context.peer,
+                **caller.named(),
+                reason="role_missing",
+                role=role,
+            )
+            challenge = f'Bearer realm="sigil", error="insufficient_scope", scope="{role}"'.encode()
+            headers = ((b"www-authenticate", challenge),)
+            raise ProblemError("forbidden", f"the role {role} is missing", headers=headers)
+        return caller
+
+    async def _meet(self, context: Context) -> Caller:
+        """The caller of a token that is not known yet."""
+        self._addresses.admit(context)
         request_id = context.request_id.decode()
         try:
             caller = await self._authenticator.authenticate(context.authorization)
+        except KeysUnavailableError:
+            self._addresses.pardon(context)
+            raise
         except TokenRefusedError as error:
             self._audit.note(
                 "authentication.refused", request_id=request_id, peer=context.peer, reason=error.reason
@@ -46,18 +79,7 @@ class Access:
                 reason=error.reason,
             )
             raise ProblemError("forbidden", str(error)) from None
-        if role not in caller.roles:
-            self._audit.note(
-                "authorization.refused",
-                request_id=request_id,
-                peer=context.peer,
-                **caller.named(),
-                reason="role_missing",
-                role=role,
-            )
-            challenge = f'Bearer realm="sigil", error="insufficient_scope", scope="{role}"'.encode()
-            headers = ((b"www-authenticate", challenge),)
-            raise ProblemError("forbidden", f"the role {role} is missing", headers=headers)
+        self._addresses.pardon(context)
         return caller
 
 

@@ -49,6 +49,14 @@ class Authenticator:
         for trusted in self._issuers.values():
             trusted.keys.start()
 
+    def recall(self, headers: Sequence[bytes]) -> Caller | None:
+        """The caller that the Authorization headers prove, if the token is remembered as a good one."""
+        try:
+            known = self._verified.get(bearer_token(headers), self._clock())
+        except TokenRefusedError:
+            return None
+        return None if known is None else known.caller
+
     async def authenticate(self, headers: Sequence[bytes]) -> Caller:
         """The caller that the Authorization headers of a request prove.
 

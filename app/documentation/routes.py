@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.routing import Route
 
-from app.api.resource import Public, Resource
+from app.api.resource import Handler, Public, Resource
 from app.documentation.assets import HTML, Asset, asset, load_assets
 from app.documentation.html import page, stylesheet
 from app.documentation.problem_pages import problem_index, problem_page
@@ -14,6 +14,7 @@ from app.http.context import Context
 from app.http.problem_catalogue import KINDS, PROBLEM_PAGES
 from app.http.problems import ProblemError
 from app.http.replies import Reply
+from app.limits.addresses import AddressLimits
 
 DOCS: Final = "/docs"
 
@@ -47,7 +48,8 @@ from and <a href="docs/problems">the pages about problems</a>.</p>
 class DocumentationRoutes:
     """The reference, the problems' pages, and the files that they load. Nobody needs a token to read."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: AddressLimits) -> None:
+        self._limits = limits
         head = "".join(stylesheet("docs", name) for name in ("page.css", "swagger-ui.css", "reference.css"))
         reference = page("API reference · Sigil DNA", _REFERENCE, docs="docs", head=head)
         self._reference = asset(reference, HTML, _SCRIPTED)
@@ -58,11 +60,14 @@ class DocumentationRoutes:
     def routes(self) -> list[Route]:
         """Where the pages live."""
         return [
-            Route(DOCS, Resource(get=Public(self.reference))),
-            Route(PROBLEM_PAGES, Resource(get=Public(self.problem_index))),
-            Route(PROBLEM_PAGES + "/{name}", Resource(get=Public(self.problem))),
-            Route(DOCS + "/{name}", Resource(get=Public(self.file))),
+            self._page(DOCS, self.reference),
+            self._page(PROBLEM_PAGES, self.problem_index),
+            self._page(PROBLEM_PAGES + "/{name}", self.problem),
+            self._page(DOCS + "/{name}", self.file),
         ]
+
+    def _page(self, path: str, handler: Handler) -> Route:
+        return Route(path, Resource(self._limits, get=Public(handler, self._limits)))
 
     async def reference(self, context: Context) -> Reply:
         """The API's reference."""

@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from app.http.problems import Headers
+from core.limits.routes import RouteClass
 
 #: The extension of an ASGI scope with a function that ends the request's connection at once.
 ABORT: Final = "sigil.abort"
@@ -52,6 +53,8 @@ class Context:
         request_id: the client's if it is well-formed, otherwise made here.
         common_headers: what every answer has.
         answering: whether the answer has begun, so that there can be no other.
+        rate_headers: what the answer says about rate limits.
+        route_class: what the request counts as; set when it is counted.
     """
 
     __slots__ = (
@@ -63,8 +66,10 @@ class Context:
         "content_length",
         "content_type",
         "idempotency_keys",
+        "rate_headers",
         "receive",
         "request_id",
+        "route_class",
         "scope",
     )
 
@@ -73,6 +78,8 @@ class Context:
         self.receive = receive
         self.common_headers = common_headers
         self.answering = False
+        self.rate_headers: Headers = ()
+        self.route_class: RouteClass = "read"
         self.request_id = b""
         self.authorization: list[bytes] = []
         self.content_type = b""

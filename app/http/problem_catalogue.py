@@ -177,6 +177,15 @@ _REQUESTS: Final = {
         "A sigil in its text or strand form does not carry its payload, and the request has no `data`.",
         "Send the payload as `data`, or verify a token, which carries it.",
     ),
+    "rate_limited": Kind(
+        429,
+        "Too many requests",
+        "You, all users of your tenant together, or, without a good token, all who share your address, have "
+        "used up a limit. `detail` says whose, and `RateLimit` how each limit stands. Nothing was done.",
+        "Wait for the seconds that `Retry-After` names, then send it again. Spread your requests: what you "
+        "may send comes back bit by bit, not all at once. Without `Retry-After` it asks for more than the "
+        "limit ever allows: send less at once. If the limit does not fit, ask the operator for another.",
+    ),
 }
 
 #: What the service can have wrong.
@@ -222,6 +231,13 @@ _SERVICE: Final = {
         503,
         "The keys that tokens are checked with are unavailable",
         "The issuer's keys cannot be had at the moment, so nobody can tell whether a token is genuine.",
+        _SAME_AGAIN,
+    ),
+    "limiter_unavailable": Kind(
+        503,
+        "Rate limits cannot be checked now",
+        "Whoever counts requests for all of the service does not answer, and calls like this one are not let "
+        "through uncounted. Nothing was done.",
         _SAME_AGAIN,
     ),
     "no_active_key": Kind(

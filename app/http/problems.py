@@ -9,7 +9,13 @@ import msgspec
 from msgspec import Meta
 
 from app.http.problem_catalogue import KINDS, problem_type
-from core.errors import AuditUnavailableError, DomainError, KeysUnavailableError, StoreUnavailableError
+from core.errors import (
+    AuditUnavailableError,
+    DomainError,
+    KeysUnavailableError,
+    LimiterUnavailableError,
+    StoreUnavailableError,
+)
 from sigil_native.errors import CanonicalizationError, NoActiveKeyError, SigilError
 
 MEDIA_TYPE: Final = b"application/problem+json"
@@ -80,6 +86,14 @@ def retry_after(seconds: int) -> Headers:
     return ((b"retry-after", b"%d" % seconds),)
 
 
+#: Errors that tell when another attempt makes sense.
+_PASSING: Final = (
+    StoreUnavailableError,
+    AuditUnavailableError,
+    KeysUnavailableError,
+    LimiterUnavailableError,
+)
+
 #: What callers are told of a domain's error; its own text is for the operator, in log and audit.
 _DETAILS: Final[dict[str, str]] = {
     "not_found": "no record with this id",
@@ -87,6 +101,7 @@ _DETAILS: Final[dict[str, str]] = {
     "record_unverifiable": "the key ring has no usable key for the record; it is withheld",
     "store_unavailable": "the store cannot do this now",
     "store_overloaded": "too many writes wait",
+    "limiter_unavailable": "rate limits cannot be checked now",
     "keys_unavailable": "tokens cannot be checked now",
     "no_active_key": "no key may sign now",
     "invalid_cursor": "no listing has given out this cursor",
@@ -105,7 +120,7 @@ def problem_from(error: Exception) -> ProblemError | None:
         return ProblemError(code, error.problem, pointer=error.pointer, offset=error.offset)
     # Without a text for callers, they get to know no more than the kind.
     problem = ProblemError(code, _DETAILS.get(code, KINDS[code].title))
-    if isinstance(error, StoreUnavailableError | AuditUnavailableError | KeysUnavailableError):
+    if isinstance(error, _PASSING):
         problem.headers = retry_after(error.retry_after)
     elif isinstance(error, NoActiveKeyError):
         problem.headers = retry_after(30)

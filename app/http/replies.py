@@ -49,6 +49,7 @@ async def send_reply(send: Send, context: Context, reply: Reply) -> None:
     headers = [
         (b"x-request-id", context.request_id),
         *common,
+        *context.rate_headers,
         *reply.headers,
     ]
     if reply.status != _NOT_MODIFIED:  # it has no body of its own, whose type and length it could tell

@@ -8,7 +8,8 @@ from typing import Final
 
 from app.authentication.development import PrivateFileError
 from app.server.listening import PortTakenError
-from core.errors import AuditUnavailableError, DomainError
+from core.errors import AuditUnavailableError, DomainError, LimiterUnavailableError
+from core.limits.shared_folder import SharedFolderError
 from core.settings import EXIT_CODE, SettingsError
 from sigil_native import SigilError
 
@@ -50,5 +51,9 @@ def explained() -> Iterator[None]:
     except AuditUnavailableError as error:
         cause = f": {error.__cause__}" if error.__cause__ else ""
         raise StartFailedError(f"SIGIL_AUDIT: {error}{cause}", UNAVAILABLE) from None
+    except SharedFolderError as error:
+        raise StartFailedError(f"SIGIL_RATE_FOLDER: {error}", UNAVAILABLE) from None
+    except LimiterUnavailableError as error:
+        raise StartFailedError(f"SIGIL_RATE_FOLDER: {error}: {error.__cause__}", UNAVAILABLE) from None
     except (DomainError, OSError) as error:
         raise StartFailedError(f"the store cannot be opened: {error}", UNAVAILABLE) from None

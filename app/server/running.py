@@ -7,11 +7,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import structlog
 
+from app.metrics.metrics import Metrics
 from app.server.certificates import Certificates
 from app.server.failures import explained
 from app.server.listening import listen
@@ -19,6 +21,8 @@ from app.server.serving import STOPPING, Server, configuration, connections_from
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from app.service import service_from
+from core.limits.observation import LimitObserver, NoObserver
+from core.limits.shared_folder import kept_folder, private_folder
 from core.setting_types import is_loopback
 from core.settings import Settings, SettingsError
 from core.tls import TlsFileError, is_open_to_others
@@ -48,18 +52,29 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
     with contextlib.ExitStack() as stack:
         with explained():
             listener = stack.enter_context(listen(settings.host, settings.port))
+            # Before the workers start: they share it.
+            rate_folder = stack.enter_context(_rate_folder(settings))
+            metrics = _metrics(settings, stack)
         _warn(settings)
         url = _url(settings, listener)
+
+        def started() -> None:
+            if metrics is not None:
+                host = _address("http", settings.metrics_host, metrics.port)
+                _log.info("metrics", url=f"{host}/metrics")
+            on_started(url)
+
         if settings.workers == 1:
-            _serve(settings, listener, lambda: on_started(url))
+            _serve(settings, listener, metrics, rate_folder, started)
         else:
             supervisor = Supervisor(
                 settings.workers,
                 listener,
-                lambda end: _work(settings, listener, end),
+                lambda end: _work(settings, listener, metrics, rate_folder, end),
                 stop_seconds=settings.shutdown_seconds + _STOP_GRACE,
+                on_ended=lambda place: metrics.ended(place) if metrics is not None else None,
             )
-            supervisor.run(lambda: on_started(url))
+            supervisor.run(started)
     _log.info("stopped")
 
 
@@ -68,31 +83,73 @@ def _stop_early(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-def _work(settings: Settings, listener: socket.socket, end: WorkerEnd) -> None:
+@contextlib.contextmanager
+def _rate_folder(settings: Settings) -> Iterator[Path | None]:
+    """Where workers share the tables of their rate limits; None where one process has them to itself."""
+    if settings.rate_mode == "off":
+        yield None
+    elif settings.rate_restart == "keep" and settings.rate_folder is not None:
+        yield kept_folder(settings.rate_folder)
+    elif settings.workers == 1:
+        yield None
+    else:
+        with private_folder(settings.rate_folder) as folder:
+            yield folder
+
+
+def _work(
+    settings: Settings,
+    listener: socket.socket,
+    metrics: Metrics | None,
+    rate_folder: Path | None,
+    end: WorkerEnd,
+) -> None:
     """Be one of several workers."""
 
     def started() -> None:
         _log.info("worker started", pid=os.getpid())
         end.say_started()
 
-    _serve(settings, listener, started, parent=end.channel)
+    _serve(settings, listener, metrics, rate_folder, started, end)
     _log.info("worker stopped", pid=os.getpid())
 
 
 def _serve(
     settings: Settings,
     listener: socket.socket,
+    metrics: Metrics | None,
+    rate_folder: Path | None,
     on_started: Callable[[], None],
-    *,
-    parent: socket.socket | None = None,
+    end: WorkerEnd | None = None,
 ) -> None:
+    parent, place = (None, 0) if end is None else (end.channel, end.place)
     with contextlib.ExitStack() as stack:
+        observer: LimitObserver = NoObserver()
+        if metrics is not None:
+            observer = stack.enter_context(metrics.at_work(place))
         with explained():
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)
             connections = connections_from(settings)
-            app = stack.enter_context(service_from(settings, reloadables, lambda: connections.stopping))
+            app = stack.enter_context(
+                service_from(
+                    settings,
+                    reloadables,
+                    lambda: connections.stopping,
+                    rate_folder=rate_folder,
+                    observer=observer,
+                )
+            )
         Server(configuration(settings, app), connections, certificates, on_started, parent).run([listener])
+
+
+def _metrics(settings: Settings, stack: contextlib.ExitStack) -> Metrics | None:
+    port = settings.metrics_port(development=settings.is_development)
+    if port is None:
+        return None
+    metrics = Metrics(settings.metrics_host, port, settings.workers)
+    stack.callback(metrics.close)
+    return metrics
 
 
 def _certificates(settings: Settings) -> Certificates | None:
@@ -103,9 +160,11 @@ def _certificates(settings: Settings) -> Certificates | None:
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    scheme = "http" if settings.tls is None else "https"
-    return f"{scheme}://{host}:{listener.getsockname()[1]}"
+    return _address("http" if settings.tls is None else "https", settings.host, listener.getsockname()[1])
+
+
+def _address(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _warn(settings: Settings) -> None:

@@ -19,10 +19,12 @@ class WorkerEnd:
 
     Attributes:
         channel: readable when the parent has ended.
+        place: which of the workers it is, counted from 0; the one that replaces it is the same.
     """
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, place: int) -> None:
         self.channel = channel
+        self.place = place
 
     def say_started(self) -> None:
         """Tell that connections are accepted."""

@@ -31,7 +31,8 @@ _log = structlog.get_logger("app.server")
 class _Place:
     """One of the places that workers fill, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.worker: Worker | None = None
         self.start_at = 0.0
         self._pause = _FIRST_PAUSE
@@ -67,6 +68,7 @@ class Supervisor:
         work: Callable[[WorkerEnd], None],
         *,
         stop_seconds: float,
+        on_ended: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Prepare.
 
@@ -75,11 +77,13 @@ class Supervisor:
             listener: what they accept from; closed here when they are told to stop.
             work: what a worker does, until told to stop by SIGTERM or its parent's end.
             stop_seconds: after which a worker that has not stopped is killed.
+            on_ended: called with a worker's place when it has ended.
         """
         self._listener = listener
         self._work = work
         self._stop_seconds = stop_seconds
-        self._places = [_Place() for _ in range(count)]
+        self._on_ended = on_ended
+        self._places = [_Place(number) for number in range(count)]
         self._selector = selectors.DefaultSelector()
         self._signalled: list[int] = []
         self._stop_by: float | None = None
@@ -144,7 +148,7 @@ class Supervisor:
 
     def _fill(self, place: _Place) -> None:
         try:
-            place.worker = self._fork()
+            place.worker = self._fork(place.number)
         except OSError as error:  # short of processes, memory or descriptors
             pause = place.vacate()
             if self._is_up:
@@ -208,6 +212,7 @@ class Supervisor:
             if worker in self._selector.get_map():
                 self._selector.unregister(worker)
             worker.forget()
+            self._on_ended(place.number)
             pause = place.vacate()
             how = f"exit code {code}" if code >= 0 else f"signal {-code}"
             if self._stop_by is not None:
@@ -219,7 +224,7 @@ class Supervisor:
             message = worker.last_words() or f"a worker ended while the service started: {how}"
             self._fail(message, code if code > 0 else _DEFECT)
 
-    def _fork(self) -> Worker:
+    def _fork(self, place: int) -> Worker:
         parents, workers = socket.socketpair()
         parents.setblocking(False)
         sys.stdout.flush()
@@ -230,7 +235,7 @@ class Supervisor:
             pid = os.fork()
             if pid == 0:
                 parents.close()
-                self._become_worker(WorkerEnd(workers), before)
+                self._become_worker(WorkerEnd(workers, place), before)
         except OSError:
             parents.close()
             raise

@@ -16,7 +16,7 @@ COUNT_SECONDS: Final = 10
 _MOST_COUNTS: Final = 64
 
 LIMITED: Final[frozenset[AuditEvent]] = frozenset(
-    {"authentication.refused", "authorization.refused", "sigil.not_found"}
+    {"authentication.refused", "authorization.refused", "rate.refused", "sigil.not_found"}
 )
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
+
+from sigil_native import InvalidOptionError, TokenBucket
+
+#: The longest window, and as long as a bucket may take to fill: a leap year.
+LONGEST_SECONDS = 366 * 86400
 
 
 class Quota(msgspec.Struct, frozen=True):
@@ -22,3 +29,55 @@ class Quota(msgspec.Struct, frozen=True):
     def rate(self) -> float:
         """Requests a second."""
         return self.limit / self.window
+
+    def described(self) -> str:
+        """In words, for logs."""
+        burst = "" if self.burst == self.limit else f", {self.burst} at once"
+        return f"{self.limit} in {self.window} s{burst}"
+
+
+class Override(msgspec.Struct, frozen=True):
+    """What holds for a tenant in the place of what holds for all. None: the same as for all.
+
+    Attributes:
+        user: of each of its users.
+        tenant: of all of them together.
+    """
+
+    user: Quota | None
+    tenant: Quota | None
+
+
+class Quotas(msgspec.Struct, frozen=True):
+    """What each user and each tenant may ask for.
+
+    Attributes:
+        user: of a user, unless an override says otherwise.
+        tenant: of a tenant, likewise.
+        overrides: by tenant.
+    """
+
+    user: Quota
+    tenant: Quota
+    overrides: Mapping[str, Override] = {}
+
+    def of(self, tenant: str) -> tuple[Quota, Quota]:
+        """The quota of each of a tenant's users, and that of all together."""
+        override = self.overrides.get(tenant)
+        if override is None:
+            return self.user, self.tenant
+        return override.user or self.user, override.tenant or self.tenant
+
+
+def check_quota(quota: Quota) -> None:
+    """Refuse what no limiter can keep.
+
+    Raises:
+        ValueError: saying why.
+    """
+    if quota.burst * quota.window > LONGEST_SECONDS * quota.limit:
+        raise ValueError("a full bucket would take more than 366 days: raise the limit or lower the burst")
+    try:
+        TokenBucket(quota.rate, quota.burst, capacity=1)
+    except InvalidOptionError as error:
+        raise ValueError(str(error)) from None

@@ -50,6 +50,9 @@ alone/bin/python -c 'import os, sigil_native, sys
 chain = sigil_native.AuditChain(os.environ["SPIRAL_EVENT_SECRET"])
 sys.stdout.buffer.write(chain.begin({}) + chain.append({"event": "sigil.encoded"}))' >audit.log
 SIGIL_AUDIT_SECRET=$SPIRAL_EVENT_SECRET alone/bin/sigil audit verify audit.log
+# Nor does whoever limits an application.
+alone/bin/python -c 'from sigil_native import TokenBucket, asgi
+asgi.RateLimitMiddleware(None, TokenBucket(rate=20, burst=200))'
 
 # Other people's Cython code calls the functions that the wheel's .pxd files declare.
 mkdir other

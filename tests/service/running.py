@@ -34,6 +34,14 @@ forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(["app.cli"])
 
 
+#: Limits that are kept and told, and that no test reaches by accident. Tests of limits set their own.
+GENEROUS = {
+    "SIGIL_RATE_LIMIT": "10000000",
+    "SIGIL_ADDRESS_RATE_LIMIT": "100000000",
+    "SIGIL_RATE_CAPACITY": "4096",
+}
+
+
 class Answer(NamedTuple):
     """An HTTP answer; ``json`` is its decoded body, or None where it has none."""
 
@@ -49,7 +57,7 @@ class Answer(NamedTuple):
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """This process's environment without settings of the service, and with the given ones."""
-    prefixes = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_")
+    prefixes = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_", "REDIS_URL")
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -106,7 +114,13 @@ class Service:
         self.data_dir = folder / "data"
         self.log_path = folder / "stderr"
         self.output_path = folder / "stdout"
-        self.variables = {"SIGIL_ENVIRONMENT": "development", "SIGIL_PORT": "0", **variables}
+        self.variables = {
+            "SIGIL_ENVIRONMENT": "development",
+            "SIGIL_PORT": "0",
+            "SIGIL_METRICS_PORT": "0",
+            **GENEROUS,
+            **variables,
+        }
         self.url = ""
         #: How a client trusts the service, and proves who it is, where the service speaks TLS.
         self.tls: ssl.SSLContext | None = None

@@ -82,6 +82,7 @@ def test_health(service: Service) -> None:
         "store": "ok",
         "keys": "ok",
         "audit": "ok",
+        "limits": "ok",
     }
     assert service.call("HEAD", "/readyz").status == 200
 

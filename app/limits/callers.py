@@ -1,0 +1,187 @@
+"""The limits of authenticated callers: each user's, and each tenant's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
+
+from app.http.context import Caller, Context
+from app.limits.answers import rate_headers, refused, too_many
+from app.limits.outcomes import Outcomes
+from core.errors import LimiterUnavailableError
+from core.limits.counting import Counting
+from core.limits.interface import Limit
+from core.limits.outage import Answer, share_of
+from core.limits.quota import Quotas
+from core.limits.routes import COSTS, RouteClass
+from sigil_native import Decision
+from sigil_native.asgi import RateHeaders
+
+#: Callers whose limits are kept ready; more than there are verified tokens in memory.
+_PLANS: Final = 8192
+
+
+class CallerLimits(Protocol):
+    """What an authenticated request has to pass before its body is read."""
+
+    async def admit(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
+        """Count a request of a caller.
+
+        Raises:
+            ProblemError: ``rate_limited``.
+            LimiterUnavailableError: nobody can tell, and such calls are denied then.
+        """
+
+    async def charge(self, context: Context, items: int) -> None:
+        """Count what an admitted request asks for beyond its first item: all of it, or none.
+
+        Raises:
+            ProblemError: ``rate_limited``; nothing may be done of what was asked for.
+            LimiterUnavailableError: as above.
+        """
+
+
+class NoCallerLimits:
+    """Where rate limits are switched off."""
+
+    async def admit(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
+        """See CallerLimits.admit."""
+
+    async def charge(self, context: Context, items: int) -> None:
+        """See CallerLimits.charge."""
+
+
+class _Plan(NamedTuple):
+    """What holds for a caller.
+
+    Attributes:
+        limits: of the user and the tenant.
+        headers: writes what is told about them.
+        share_headers: about those that this host keeps while Redis is away.
+    """
+
+    limits: tuple[Limit, ...]
+    headers: RateHeaders
+    share_headers: RateHeaders
+
+
+class CountedCallers:
+    """Counts callers' requests: those of a user, which is a subject of an issuer, and those of a tenant.
+
+    Both are what a verified token says, whatever else a request says.
+    """
+
+    def __init__(
+        self, counting: Counting, quotas: Quotas, share: Fraction, outcomes: Outcomes, *, shadow: bool
+    ) -> None:
+        """Count by these quotas; ``shadow``: and let everything pass."""
+        self._limiters = counting.callers
+        self._quotas = quotas
+        self._share = share
+        self._outcomes = outcomes
+        self._shadow = shadow
+        self._plan: Callable[[str, str, str], _Plan] = self._planner()
+
+    def use(self, quotas: Quotas) -> None:
+        """Count by other quotas from now on. May be called from any thread."""
+        self._quotas = quotas
+        self._plan = self._planner()
+
+    async def admit(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
+        """See CallerLimits.admit."""
+        context.route_class = route_class
+        plan = self._plan(caller.tenant, caller.issuer, caller.subject)
+        decisions = await self._take(route_class, caller, plan, COSTS[route_class])
+        if decisions is None:
+            return
+        user, tenant = decisions
+        if not (user[0] and tenant[0]):
+            self._refuse(context, caller, plan, decisions)
+        else:
+            self._allow(context, plan, decisions)
+
+    async def charge(self, context: Context, items: int) -> None:
+        """See CallerLimits.charge."""
+        if items <= 0:
+            return
+        caller, route_class = context.caller, context.route_class
+        plan = self._plan(caller.tenant, caller.issuer, caller.subject)
+        cost = COSTS[route_class]
+        decisions = await self._take(route_class, caller, plan, items * cost)
+        if decisions is None:
+            return
+        if refused(decisions) is not None:
+            # Whoever tries again asks for the first item too.
+            headers = _headers(plan, decisions)
+            whole = (items + 1) * cost
+            retold = [
+                policy.refusal(decision, whole)
+                for policy, decision in zip(headers.policies, decisions, strict=True)
+            ]
+            self._refuse(context, caller, plan, retold, headers)
+        else:
+            self._allow(context, plan, decisions)
+
+    async def _take(
+        self, route_class: RouteClass, caller: Caller, plan: _Plan, cost: int
+    ) -> Sequence[Decision] | None:
+        """Count; None where nobody can, and nothing is refused."""
+        try:
+            return await self._limiters[route_class].take(caller.tenant, plan.limits, cost)
+        except LimiterUnavailableError:
+            self._outcomes.decided("user", "unavailable")
+            if self._shadow:
+                return None
+            raise
+
+    def _allow(self, context: Context, plan: _Plan, decisions: Sequence[Decision]) -> None:
+        headers = plan.headers
+        if isinstance(decisions, Answer):
+            if decisions.source == "allow":
+                # Nobody has counted, so there is nothing to tell.
+                self._outcomes.decided("user", "unavailable")
+                return
+            headers = _headers(plan, decisions)
+        self._outcomes.decided("user", "allowed")
+        if not self._shadow:
+            context.rate_headers = headers.fields(decisions)
+
+    def _refuse(
+        self,
+        context: Context,
+        caller: Caller,
+        plan: _Plan,
+        decisions: Sequence[Decision],
+        headers: RateHeaders | None = None,
+    ) -> None:
+        place = refused(decisions)
+        name = plan.limits[place or 0].name
+        self._outcomes.refused(context, name, **caller.named())
+        if not self._shadow:
+            fields = (headers or _headers(plan, decisions)).fields(decisions)
+            context.rate_headers = fields
+            raise too_many(name, fields)
+
+    def _planner(self) -> Callable[[str, str, str], _Plan]:
+        quotas, share = self._quotas, self._share
+
+        @lru_cache(_PLANS)
+        def plan(tenant: str, issuer: str, subject: str) -> _Plan:
+            user_quota, tenant_quota = quotas.of(tenant)
+            limits = (
+                # The length keeps apart what would look alike.
+                Limit("user", f"{len(issuer)}:{issuer}{subject}", user_quota),
+                Limit("tenant", "", tenant_quota),
+            )
+            named = [(limit.name, limit.quota) for limit in limits]
+            shares = [(limit.name, share_of(limit.quota, share)) for limit in limits]
+            return _Plan(limits, rate_headers(*named), rate_headers(*shares))
+
+        return plan
+
+
+def _headers(plan: _Plan, decisions: Sequence[Decision]) -> RateHeaders:
+    is_share = isinstance(decisions, Answer) and decisions.source == "local"
+    return plan.share_headers if is_share else plan.headers

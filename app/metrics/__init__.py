@@ -1,0 +1,1 @@
+"""What Prometheus reads of the service, at an address of its own."""

@@ -1,0 +1,103 @@
+"""The metrics of a service: where they are read, and what they are kept in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, values
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.metrics.folder import MetricsFolder
+from app.metrics.limits import LimitMetrics
+from app.metrics.listener import answering
+from app.server.failures import UNAVAILABLE, StartFailedError
+from app.server.listening import listen
+from core.limits.observation import LimitObserver
+
+_VARIABLES: Final = "SIGIL_METRICS_HOST, SIGIL_METRICS_PORT"
+#: A file that another process just makes is empty for a moment, which the library takes for damaged.
+_ATTEMPTS: Final = 5
+_PAUSE: Final = 0.01
+
+
+class Metrics:
+    """The metrics of one service, in however many processes.
+
+    Made before there are workers, without a thread. With several workers, each counts in files of its own
+    place, and each answers at the one address for all of them: whichever accepts. So metrics can be read as
+    long as one worker lives.
+    """
+
+    def __init__(self, host: str, port: int, workers: int) -> None:
+        """Listen, and make the folder that several workers need.
+
+        Raises:
+            PortTakenError, StartFailedError: saying why not.
+        """
+        self._listener = listen(host, port, _VARIABLES)
+        try:
+            self._folder = MetricsFolder() if workers > 1 else None
+        except OSError as error:
+            self._listener.close()
+            message = f"{_VARIABLES}: no folder for metrics can be made: {error.strerror}"
+            raise StartFailedError(message, UNAVAILABLE) from None
+
+    @property
+    def port(self) -> int:
+        """Where metrics can be read."""
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    @contextlib.contextmanager
+    def at_work(self, place: int = 0) -> Iterator[LimitObserver]:
+        """Count in this process, and answer; once in a process, after all forks.
+
+        Args:
+            place: which of the workers' places this process fills.
+        """
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        scraped = CollectorRegistry()
+        if self._folder is None:
+            values.ValueClass = values.MutexValue
+            counted = scraped
+            ProcessCollector(registry=scraped)
+            PlatformCollector(registry=scraped)
+            GCCollector(registry=scraped)
+        else:
+            # The library knows only the environment; chosen here, whatever was there when it was imported.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self._folder.path)
+            self._folder.forget_gauges(place)
+            values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+            counted = CollectorRegistry()
+            MultiProcessCollector(scraped, str(self._folder.path))  # type: ignore[no-untyped-call]
+
+        observer = LimitMetrics(counted)
+        with answering(self._listener, lambda accept: _render(scraped, accept)):
+            yield observer
+
+    def ended(self, place: int) -> None:
+        """Note that a worker has ended."""
+        if self._folder is not None:
+            self._folder.forget_gauges(place)
+
+    def close(self) -> None:
+        """Stop listening, and remove the folder; for the process that made it, when its workers ended."""
+        self._listener.close()
+        if self._folder is not None:
+            self._folder.remove()
+
+
+def _render(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    encode, media_type = choose_encoder(accept)
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(struct.error, FileNotFoundError):
+            return encode(registry), media_type
+        time.sleep(_PAUSE)
+    return encode(registry), media_type

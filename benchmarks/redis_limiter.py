@@ -1,0 +1,140 @@
+"""Time the Redis limiter against bare calls of its function, with as many callers at once.
+
+``python -m benchmarks.redis_limiter`` starts a server of its own. Rounds of both are taken in turn, so both
+see the same machine; the ratio is the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+
+from core.limits.interface import Limit
+from core.limits.quota import Quota
+from core.limits.redis_client import RedisAddress, connect
+from core.limits.redis_function import NAME, SOURCE, hash_tag, keys_of
+from core.limits.redis_limiter import RedisLimiter
+from core.limits.terms import arguments_of
+
+#: What exact mode may take of a bare call's time (issue 4).
+GOAL = 1.15
+QUOTA = Quota(limit=1_000_000, window=1, burst=1_000_000)
+LIMITS = [Limit("user", "auth0|5f7c8ec7c33c6c004bbafe82", QUOTA), Limit("tenant", "acme", QUOTA)]
+
+Call = Callable[[], Awaitable[object]]
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def _answers(client: Redis) -> None:
+    for _ in range(200):
+        try:
+            await client.ping()
+            return
+        except (RedisError, OSError):
+            await asyncio.sleep(0.05)
+    raise SystemExit("redis-server does not answer")
+
+
+async def _round(call: Call, callers: int, calls: int) -> float:
+    """Seconds a call, with so many callers at once."""
+
+    async def caller() -> None:
+        for _ in range(calls):
+            await call()
+
+    start = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return (time.perf_counter() - start) / (callers * calls)
+
+
+async def measure(url: str, *, callers: int, calls: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds a call in each round: of the bare function, in exact mode, and leased."""
+    bare = connect(RedisAddress(url).nodes[0], timeout=5.0, connections=callers)
+    await _answers(bare)
+    execute: Callable[..., Awaitable[Any]] = bare.execute_command
+    await execute("FUNCTION", "LOAD", "REPLACE", SOURCE)
+    keys = keys_of(hash_tag("bare"), LIMITS)
+    arguments = [b"", *(part for limit in LIMITS for part in arguments_of(limit.quota, 1))]
+    exact = RedisLimiter.from_url(url, timeout=5.0, connections=callers)
+    leased = RedisLimiter.from_url(url, timeout=5.0, connections=callers, lease=100)
+    ways: dict[str, Call] = {
+        "bare FCALL": lambda: execute("FCALL", NAME, len(keys), *keys, *arguments),
+        "exact": lambda: exact.take("exact", LIMITS, 1),
+        "leased, 100 tokens": lambda: leased.take("leased", LIMITS, 1),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, call in ways.items():
+            seconds = await _round(call, callers, calls)
+            if turn:  # the first round connects
+                times[name].append(seconds)
+    await exact.close()
+    await leased.close()
+    await bare.aclose()
+    return times
+
+
+def main() -> int:
+    """Measure and print; 0 whatever the verdict is."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.redis_limiter", description=__doc__)
+    parser.add_argument("--callers", type=int, default=32, help="at once")
+    parser.add_argument("--calls", type=int, default=50, help="of each caller in a round")
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        port = _free_port()
+        server = subprocess.Popen(
+            ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            times = asyncio.run(
+                measure(
+                    f"redis://127.0.0.1:{port}",
+                    callers=options.callers,
+                    calls=options.calls,
+                    rounds=options.rounds,
+                )
+            )
+        finally:
+            server.kill()
+            server.wait(20)
+    table = Table(
+        title=f"Redis limiter, two limits a call, {options.callers} callers, {options.rounds} rounds"
+    )
+    table.add_column("Way")
+    for heading in ("a call", "calls/s", "Ratio", "Goal", "Verdict"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, taken in times.items():
+        seconds = statistics.median(taken)
+        ratio = statistics.median(own / bare for own, bare in zip(taken, times["bare FCALL"], strict=True))
+        goal = ("≤ 1.15x", "[green]reached[/]" if ratio <= GOAL else "[red]missed[/]")
+        table.add_row(
+            *(name, f"{seconds * 1e6:,.1f} µs", f"{1 / seconds:,.0f}", f"{ratio:.3f}x"),
+            *(goal if name == "exact" else ("", "")),
+        )
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Connections to one Redis server: no retries, no call longer than its deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+#: Connections of a pool that are made at a time. More would slow each other down until all are too late,
+#: which the next ones would be too.
+_CONNECTING: Final = 4
+_SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+#: What an address in a URL may add. Everything else is ours: time limits, retries, how answers are read.
+_OPTIONS: Final = frozenset(
+    ("host", "port", "path", "db", "username", "password", "connection_class", "client_name")
+) | frozenset(
+    f"ssl_{name}"
+    for name in (
+        "keyfile",
+        "certfile",
+        "password",
+        "cert_reqs",
+        "ca_certs",
+        "ca_path",
+        "check_hostname",
+        "min_version",
+    )
+)
+
+
+class RedisAddress:
+    """Where Redis is, and how to get in. Shows no secrets.
+
+    Attributes:
+        cluster: whether it is a cluster, of which these are some nodes.
+        nodes: for each node, what redis-py's connections are made with.
+    """
+
+    __slots__ = ("cluster", "nodes")
+
+    def __init__(self, url: str) -> None:
+        """Read a URL.
+
+        ``redis://``, ``rediss://`` (TLS) and ``unix://`` as redis-py has them. ``redis+cluster://`` and
+        ``rediss+cluster://`` name one or more nodes of a cluster, separated by commas:
+        ``redis+cluster://user:password@one:6379,two:6379``.
+
+        Raises:
+            ValueError: it is none of these. The message has nothing of the URL.
+        """
+        try:
+            parts = urlsplit(url)
+            if parts.scheme not in _SCHEMES:
+                raise ValueError(parts.scheme)
+            self.cluster = parts.scheme.endswith("+cluster")
+            self.nodes = [_options(node) for node in _nodes(parts)]
+        except ValueError:
+            message = "not the URL of a Redis server: " + ", ".join(f"{scheme}://" for scheme in _SCHEMES)
+            raise ValueError(message) from None
+        if self.cluster and any(node.get("db", 0) for node in self.nodes):
+            raise ValueError("a Redis Cluster has no database but 0")
+        for node in self.nodes:
+            if unknown := node.keys() - _OPTIONS:
+                raise ValueError(f"not an option of a Redis URL: {', '.join(sorted(unknown))}")
+
+    def __repr__(self) -> str:
+        names = ", ".join(map(name_of, self.nodes))
+        return f"RedisAddress({'cluster of ' if self.cluster else ''}{names})"
+
+    def node(self, host: str, port: int) -> dict[str, Any]:
+        """The options for another node of the cluster."""
+        return {**self.nodes[0], "host": host, "port": port}
+
+
+def name_of(options: dict[str, Any]) -> str:
+    """What a node is called in logs."""
+    if "path" in options:
+        return str(options["path"])
+    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+
+
+def _nodes(parts: SplitResult) -> list[str]:
+    if not parts.scheme.endswith("+cluster"):
+        return [parts.geturl()]
+    access, at, hosts = parts.netloc.rpartition("@")
+    scheme = parts.scheme.removesuffix("+cluster")
+    return [
+        parts._replace(scheme=scheme, netloc=access + at + host.strip()).geturl() for host in hosts.split(",")
+    ]
+
+
+def _options(url: str) -> dict[str, Any]:
+    options: dict[str, Any] = dict(parse_url(url))
+    if "path" not in options and not options.get("host"):
+        raise ValueError("no host")
+    return options
+
+
+class _Pool(BlockingConnectionPool):
+    """A pool that makes few connections at a time."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._connecting = asyncio.Semaphore(_CONNECTING)
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        if connection.is_connected:
+            await super().ensure_connection(connection)
+            return
+        async with self._connecting:
+            await super().ensure_connection(connection)
+
+
+def connect(options: dict[str, Any], *, timeout: float, connections: int) -> Redis:
+    """A client for one server. Connects when it is used.
+
+    It has no time limits of its own for commands: its user has one deadline for all of a call, from the wait
+    for a connection to the last byte of the answer. A call that is cancelled in the middle closes its
+    connection, so no later call reads its answer.
+    """
+    pool = _Pool(
+        max_connections=connections,
+        timeout=None,
+        socket_timeout=None,
+        # Also bounds the good-bye on a connection that is closed.
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        # RESP 2 takes no handshake.
+        protocol=2,
+        driver_info=None,
+        **options,
+    )
+    return Redis.from_pool(pool)

@@ -1,0 +1,180 @@
+"""The header fields that tell callers about their rate limits.
+
+Two families of them, from the same numbers:
+
+- ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` know one limit: the one that binds most.
+  ``Remaining`` requests that cost one token are allowed now and the next is not; the bucket is full after
+  ``Reset`` seconds.
+- ``RateLimit-Policy`` and ``RateLimit`` list them all (draft-ietf-httpapi-ratelimit-headers-11): ``q`` tokens
+  in ``w`` seconds in the long run; ``r`` tokens now, and no more than those within ``t`` seconds (section
+  4.1.2). For a bucket that refills steadily ``t`` is the time until the next whole token. A bucket that
+  holds more or less than ``q`` says so with a parameter of our own, ``sigil-burst`` (section 3.1).
+
+``Retry-After`` comes with refusals: when the same request is allowed, if nobody else asks. The end of ``t``
+is never behind it (section 6). A request that costs more than a full bucket holds is never allowed, and gets
+none.
+
+All seconds are whole and rounded up, so that whoever waits has waited long enough. The nanosecond that a
+bucket may have rounded up itself is left out, or a limit of 1 in 60 s would tell callers to wait for 61.
+"""
+
+from __future__ import annotations
+
+from math import ceil, inf
+
+from sigil_native.errors import InvalidOptionError
+
+TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Final
+
+    from sigil_native._decision import Decision
+
+#: What a bucket's own rounding may add to a number of seconds, and the arithmetic of floats to each of them.
+_TICK: Final = 1e-9
+_NOISE: Final = 1e-15
+#: What a structured field's integer may be at most (RFC 9651 section 3.3.1).
+_LARGEST_INTEGER: Final = 10**15 - 1
+
+
+def _positive(value: object, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{what} must be int, not {type(value).__name__}")
+    if not 1 <= value <= _LARGEST_INTEGER:
+        raise InvalidOptionError(f"{what} must be between 1 and {_LARGEST_INTEGER}")
+    return value
+
+
+class RatePolicy:
+    """What one limit promises, whoever asks.
+
+    Attributes:
+        name: of the limit, for callers to read.
+        quota: tokens a window in the long run.
+        window: seconds.
+        burst: tokens that a full bucket holds.
+    """
+
+    __slots__ = ("_item", "_seconds_a_token", "burst", "name", "quota", "window")
+
+    def __init__(
+        self, name: str, quota: int, window: int, *, burst: int | None = None, rate: float | None = None
+    ) -> None:
+        """Describe a limit.
+
+        Args:
+            name: printable ASCII without quotes and backslashes.
+            quota: tokens a window in the long run.
+            window: whole seconds.
+            burst: tokens that a full bucket holds; ``quota`` by default.
+            rate: tokens a second, for where ``quota / window`` is not exactly that.
+
+        Raises:
+            TypeError: an argument of a wrong type.
+            InvalidOptionError: an argument out of range.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"name must be str, not {type(name).__name__}")
+        if not name or not name.isascii() or not name.isprintable() or '"' in name or "\\" in name:
+            raise InvalidOptionError("name must be printable ASCII without quotes and backslashes")
+        self.name = name
+        self.quota = _positive(quota, "quota")
+        self.window = _positive(window, "window")
+        self.burst = self.quota if burst is None else _positive(burst, "burst")
+        if rate is not None and not rate > 0:
+            raise InvalidOptionError("rate must be more than 0")
+        self._seconds_a_token = window / quota if rate is None else 1 / rate
+        self._item = b'"%s"' % name.encode()
+
+    def __repr__(self) -> str:
+        return f"RatePolicy({self.name!r}, {self.quota}, {self.window}, burst={self.burst})"
+
+    def policy_item(self) -> bytes:
+        """This limit in ``RateLimit-Policy``."""
+        burst = b"" if self.burst == self.quota else b";sigil-burst=%d" % self.burst
+        return b"%s;q=%d;w=%d%s" % (self._item, self.quota, self.window, burst)
+
+    def limit_item(self, decision: Decision, at_most: float = inf) -> bytes:
+        """This limit in ``RateLimit``, as a decision left it; the window ends in ``at_most`` seconds."""
+        _, limit, remaining, _, reset_after = decision
+        # All tokens that are missing come back in reset_after seconds, the next one before all others.
+        wait = reset_after - (limit - remaining - 1) * self._seconds_a_token
+        return b"%s;r=%d;t=%d" % (self._item, remaining, max(min(whole_seconds(wait), at_most), 1))
+
+    def refusal(self, decision: Decision, tokens: int) -> Decision:
+        """A refusal of the last of so many tokens, with the time until all of them are there at once."""
+        _, limit, _, wait, reset_after = decision
+        if tokens > limit:
+            return decision._replace(retry_after=inf)
+        whole = reset_after - (limit - tokens) * self._seconds_a_token
+        return decision._replace(retry_after=max(wait, whole))
+
+
+def whole_seconds(seconds: float) -> int:
+    """Seconds, rounded up."""
+    return ceil(seconds - _TICK - seconds * _NOISE)
+
+
+def _tightness(decision: Decision) -> tuple[bool, int, float]:
+    return decision[0], decision[2], -decision[4]
+
+
+class RateHeaders:
+    """Writes the header fields of one set of limits. Shared by all requests that have these limits."""
+
+    __slots__ = ("_policies", "_policy_field")
+
+    def __init__(self, policies: Iterable[RatePolicy]) -> None:
+        """Prepare what is the same for all requests.
+
+        Raises:
+            InvalidOptionError: no policy, or two of one name.
+        """
+        self._policies = tuple(policies)
+        if not self._policies or len({policy.name for policy in self._policies}) < len(self._policies):
+            raise InvalidOptionError("policies must be one or more, each of another name")
+        self._policy_field = (b"ratelimit-policy", b", ".join(item.policy_item() for item in self._policies))
+
+    @property
+    def policies(self) -> tuple[RatePolicy, ...]:
+        """The limits, in their order."""
+        return self._policies
+
+    def fields(self, decisions: Sequence[Decision]) -> list[tuple[bytes, bytes]]:
+        """The header fields after a request.
+
+        Args:
+            decisions: one for each limit, in their order. The request was refused if any of them says so.
+
+        Returns:
+            Pairs of a lower-case name and a value, as ASGI takes them.
+        """
+        tightest = decisions[0] if len(decisions) == 1 else min(decisions, key=_tightness)
+        wait = retry_after(decisions) if not tightest[0] else None
+        # While a refused caller waits, no other window needs to be longer than that.
+        at_most = inf if wait is None else wait
+        fields = [
+            (b"x-ratelimit-limit", b"%d" % tightest[1]),
+            (b"x-ratelimit-remaining", b"%d" % tightest[2]),
+            (b"x-ratelimit-reset", b"%d" % whole_seconds(tightest[4])),
+            self._policy_field,
+            (
+                b"ratelimit",
+                b", ".join(
+                    [
+                        policy.limit_item(decision, at_most)
+                        for policy, decision in zip(self._policies, decisions, strict=True)
+                    ]
+                ),
+            ),
+        ]
+        if wait is not None:
+            fields.append((b"retry-after", b"%d" % wait))
+        return fields
+
+
+def retry_after(decisions: Iterable[Decision]) -> int | None:
+    """Whole seconds until a refused request is allowed, if nobody else asks; None if it never is."""
+    wait = max(decision[3] for decision in decisions)
+    return None if wait == inf else max(whole_seconds(wait), 1)
