@@ -7,6 +7,7 @@ from cpython.object cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libcpp cimport bool as cbool
+from libcpp.atomic cimport atomic
 
 from sigil_native._python_objects cimport (
     PyUnicode_CheckExact,
@@ -47,8 +48,6 @@ cdef extern from "token_time.h" namespace "sigil" nogil:
 cdef extern from "bucket_table.h" namespace "sigil" nogil:
     cppclass Pair:
         pass
-    cppclass BucketCounters:
-        pass
     cppclass BucketVerdict:
         cbool granted
         cbool has_room
@@ -59,7 +58,7 @@ cdef extern from "bucket_table.h" namespace "sigil" nogil:
         BucketTable(
             Pair* entries,
             size_t count,
-            BucketCounters* counters,
+            atomic[uint64_t]* stamps,
             const TokenTime& time,
             int64_t epoch,
             cbool system_clock,
@@ -68,7 +67,6 @@ cdef extern from "bucket_table.h" namespace "sigil" nogil:
         BucketVerdict take(uint64_t hash, int64_t now, int64_t tokens)
         void refund(uint64_t hash, int64_t tokens)
         size_t live(int64_t now)
-        uint64_t full()
     const bint kSharedPairs
     size_t entries_for "sigil::BucketTable::entries_for"(size_t capacity)
 
@@ -119,6 +117,7 @@ cdef class TokenBucket:
     cdef bint allows_when_full
     cdef object clock, own_rate, own_capacity
     cdef Py_buffer memory
+    cdef atomic[uint64_t] full_count
 
     def __cinit__(
         self,
@@ -132,7 +131,7 @@ cdef class TokenBucket:
         clock=None,
     ):
         # Here, because most programs that import the library make no buckets.
-        from sigil_native._bucket_memory import COUNTERS_OFFSET, HEADER_SIZE, Layout, process_memory, shared_memory
+        from sigil_native._bucket_memory import HEADER_SIZE, STAMPS_OFFSET, Layout, process_memory, shared_memory
 
         units = Units(rate, burst)
         self.own_rate = rate
@@ -162,11 +161,11 @@ cdef class TokenBucket:
         # The buffer keeps the mapping, and is given back when the object goes.
         PyObject_GetBuffer(memory.map, &self.memory, PyBUF_WRITABLE)
         cdef uint8_t* start = <uint8_t*> self.memory.buf
-        cdef size_t entries = HEADER_SIZE, counters = COUNTERS_OFFSET
+        cdef size_t entries = HEADER_SIZE, stamps = STAMPS_OFFSET
         self.table = BucketTable(
             <Pair*> (start + entries),
             count,
-            <BucketCounters*> (start + counters),
+            <atomic[uint64_t]*> (start + stamps),
             self.time,
             self.epoch,
             self.clock is None,
@@ -199,8 +198,8 @@ cdef class TokenBucket:
 
     @property
     def full(self):
-        """How often a new key found no room, by all that share the table."""
-        return self.table.full()
+        """How often a new key of this object found no room."""
+        return self.full_count.load()
 
     def acquire(self, key, cost=1):
         """Take tokens if they are there; whether they were."""
@@ -275,10 +274,12 @@ cdef class TokenBucket:
             verdict.wait = -1
             return verdict
         verdict = self.table.take(hash, now, tokens)
-        if not verdict.has_room and self.allows_when_full:
-            verdict.granted = True
-            verdict.debt = 0
-            verdict.wait = 0
+        if not verdict.has_room:
+            self.full_count.fetch_add(1)
+            if self.allows_when_full:
+                verdict.granted = True
+                verdict.debt = 0
+                verdict.wait = 0
         return verdict
 
     cdef void take_group(

@@ -52,8 +52,8 @@ else:
 
 #: Bytes before the entries.
 HEADER_SIZE: Final = 4096
-#: Where the counters are in them: beyond what is described above.
-COUNTERS_OFFSET: Final = 2048
+#: Where the number of reservations is in them: on a line of its own, beyond what is described above.
+STAMPS_OFFSET: Final = 2048
 
 _VERSION: Final = b"\x01"
 _MAGIC: Final = b"SIGILTB"
@@ -190,8 +190,8 @@ def _allocate(descriptor: int, size: int) -> None:
 
 
 def _clear(memory: mmap.mmap) -> None:
-    """Make all buckets full, and start the counters again."""
-    for start in range(COUNTERS_OFFSET, len(memory), _CHUNK):
+    """Make all buckets full."""
+    for start in range(STAMPS_OFFSET, len(memory), _CHUNK):
         end = min(start + _CHUNK, len(memory))
         memory[start:end] = bytes(end - start)
 

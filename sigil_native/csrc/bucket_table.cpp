@@ -153,13 +153,10 @@ BucketVerdict BucketTable::take(std::uint64_t hash, std::int64_t now, std::int64
             continue;
         }
         if (cost == 0) return verdict;
-        if (found.place == nullptr) {
-            counters_->full.fetch_add(1, std::memory_order_relaxed);
-            return {false, false, time_.most(), cost};
-        }
+        if (found.place == nullptr) return {false, false, time_.most(), cost};
         Pair reserved = found.seen;
         if (reserved.first != key) {
-            const std::uint64_t stamp = counters_->stamps.fetch_add(1, std::memory_order_relaxed);
+            const std::uint64_t stamp = stamps_->fetch_add(1, std::memory_order_relaxed);
             reserved = {key, -1 - static_cast<std::int64_t>(stamp)};
             if (!compare_exchange(found.place, found.seen, reserved)) continue;
         }

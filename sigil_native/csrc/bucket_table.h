@@ -28,12 +28,6 @@
 
 namespace sigil {
 
-// At a fixed place of the memory, for all that share it.
-struct BucketCounters {
-    alignas(64) std::atomic<std::uint64_t> full;    // new keys that found no room
-    alignas(64) std::atomic<std::uint64_t> stamps;  // reservations made
-};
-
 struct BucketVerdict {
     bool granted;
     bool has_room;      // false: a new key, and every entry of its window is in use
@@ -52,14 +46,15 @@ class BucketTable {
     }
 
     BucketTable() noexcept = default;
-    // `entries` is aligned to 64 bytes, at first all zeros. With the system's clock, moments are those of
+    // `entries` is aligned to 64 bytes, and `stamps` counts reservations, by all that share both; at first all are
+    // zeros. With the system's clock, moments are those of
     // monotonic_ns() after the epoch; otherwise the caller's, who has all of one call see one moment.
-    BucketTable(Pair* entries, std::size_t count, BucketCounters* counters, const TokenTime& time, std::int64_t epoch,
-                bool system_clock) noexcept
+    BucketTable(Pair* entries, std::size_t count, std::atomic<std::uint64_t>* stamps, const TokenTime& time,
+                std::int64_t epoch, bool system_clock) noexcept
         : entries_(entries),
           count_(count),
           lines_((count - kWindow) / kLine),
-          counters_(counters),
+          stamps_(stamps),
           time_(time),
           epoch_(epoch),
           system_clock_(system_clock) {}
@@ -71,7 +66,6 @@ class BucketTable {
     void refund(std::uint64_t hash, std::int64_t tokens) noexcept;
     // Entries whose buckets are not full.
     std::size_t live(std::int64_t now) const noexcept;
-    std::uint64_t full() const noexcept { return counters_->full.load(std::memory_order_relaxed); }
 
   private:
     struct Found;
@@ -88,7 +82,7 @@ class BucketTable {
     Pair* entries_ = nullptr;
     std::size_t count_ = 0;
     std::size_t lines_ = 0;
-    BucketCounters* counters_ = nullptr;
+    std::atomic<std::uint64_t>* stamps_ = nullptr;
     TokenTime time_;
     std::int64_t epoch_ = 0;
     bool system_clock_ = false;

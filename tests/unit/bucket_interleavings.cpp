@@ -62,7 +62,7 @@ ucontext_t scheduler;
 int running = -1;
 
 alignas(64) Pair entries[kEntries];
-sigil::BucketCounters counters;
+std::atomic<std::uint64_t> stamps;
 std::unique_ptr<BucketTable> table;
 std::map<std::uint64_t, std::vector<Grant>> grants;
 std::map<std::uint64_t, std::vector<Grant>> refusals;
@@ -93,7 +93,7 @@ void work() {
 
 void begin() {
     std::memset(static_cast<void*>(entries), 0, sizeof entries);
-    new (&counters) sigil::BucketCounters{};
+    stamps = 0;
     grants.clear();
     refusals.clear();
     simulated_ns = 1000;
@@ -106,7 +106,7 @@ void begin() {
         if (kind == 2) entries[i] = {200 + i, -1000 - static_cast<std::int64_t>(i)};
         if (kind == 3) entries[i] = {hash_of(below(kKeys)), -2000 - static_cast<std::int64_t>(i)};
     }
-    table.reset(new BucketTable(entries, kEntries, &counters, sigil::TokenTime(1ULL << 63, 32, kBurst), 0, true));
+    table.reset(new BucketTable(entries, kEntries, &stamps, sigil::TokenTime(1ULL << 63, 32, kBurst), 0, true));
     for (int i = 0; i < kProcesses; ++i) {
         Process& process = processes[i];
         process.over = false;
