@@ -68,7 +68,7 @@ async def _round(call: Call, callers: int, calls: int) -> float:
 
 async def measure(url: str, *, callers: int, calls: int, rounds: int) -> dict[str, list[float]]:
     """Seconds a call in each round: of the bare function, in exact mode, and leased."""
-    bare = connect(RedisAddress(url).nodes[0], timeout=5.0, connections=callers)
+    bare = connect(RedisAddress(url).nodes[0], connections=callers)
     await _answers(bare)
     execute: Callable[..., Awaitable[Any]] = bare.execute_command
     await execute("FUNCTION", "LOAD", "REPLACE", SOURCE)

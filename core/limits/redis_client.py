@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.connection import AbstractConnection, RedisSSLContext, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 #: Connections of a pool that are made at a time. More would slow each other down until all are too late,
 #: which the next ones would be too.
 _CONNECTING: Final = 4
 _SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+#: Seconds for a connection to be made, in the background.
+_HANDSHAKE: Final = 1.0
 #: What an address in a URL may add. Everything else is ours: time limits, retries, how answers are read.
 _OPTIONS: Final = frozenset(
     ("host", "port", "path", "db", "username", "password", "connection_class", "client_name")
@@ -101,22 +106,73 @@ def _options(url: str) -> dict[str, Any]:
     return options
 
 
+async def outcome_of(task: asyncio.Task[None]) -> None:
+    """Wait for a task that several wait for; it goes on when one of them leaves.
+
+    Raises:
+        ConnectionError: redis-py's; the task was given up.
+    """
+    await asyncio.wait([task])
+    if task.cancelled():
+        raise RedisConnectionError("closed")
+    task.result()
+
+
 class _Pool(BlockingConnectionPool):
-    """A pool that makes few connections at a time."""
+    """A pool whose connections are made in the background, few at a time.
+
+    A caller leaves at its deadline, and the connection it waited for is ready for the next one. Else a
+    handshake that takes longer than a call may would never come to its end, and be begun for ever.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._connecting = asyncio.Semaphore(_CONNECTING)
+        self._turns = asyncio.Semaphore(_CONNECTING)
+        self._connecting: dict[AbstractConnection, asyncio.Task[None]] = {}
+        self._tls: RedisSSLContext | None = None
+
+    def make_connection(self) -> AbstractConnection:
+        make: Callable[[], AbstractConnection] = super().make_connection
+        connection = make()
+        if isinstance(connection, SSLConnection):
+            # Reading certificates takes long: once is enough.
+            self._tls = self._tls or connection.ssl_context
+            connection.ssl_context = self._tls
+        return connection
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
-        if connection.is_connected:
-            await super().ensure_connection(connection)
-            return
-        async with self._connecting:
-            await super().ensure_connection(connection)
+        task = self._connecting.get(connection)
+        if task is None and not connection.is_connected:
+            task = self._connecting[connection] = asyncio.create_task(self._connect(connection))
+            task.add_done_callback(partial(self._connected, connection))
+        if task is not None:
+            await outcome_of(task)
+        await super().ensure_connection(connection)
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        if inuse_connections:
+            for task in self._connecting.values():
+                task.cancel()
+            await asyncio.gather(*self._connecting.values(), return_exceptions=True)
+        await super().disconnect(inuse_connections)
+
+    async def _connect(self, connection: AbstractConnection) -> None:
+        connect: Callable[[], Awaitable[None]] = connection.connect
+        async with self._turns:
+            try:
+                async with asyncio.timeout(_HANDSHAKE):
+                    await connect()
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
+
+    def _connected(self, connection: AbstractConnection, task: asyncio.Task[None]) -> None:
+        self._connecting.pop(connection, None)
+        if not task.cancelled():
+            task.exception()  # those who waited have it; if all of them have left, nobody needs it
 
 
-def connect(options: dict[str, Any], *, timeout: float, connections: int) -> Redis:
+def connect(options: dict[str, Any], *, connections: int) -> Redis:
     """A client for one server. Connects when it is used.
 
     It has no time limits of its own for commands: its user has one deadline for all of a call, from the wait
@@ -128,7 +184,7 @@ def connect(options: dict[str, Any], *, timeout: float, connections: int) -> Red
         timeout=None,
         socket_timeout=None,
         # Also bounds the good-bye on a connection that is closed.
-        socket_connect_timeout=timeout,
+        socket_connect_timeout=_HANDSHAKE,
         retry=Retry(NoBackoff(), 0),
         # RESP 2 takes no handshake.
         protocol=2,

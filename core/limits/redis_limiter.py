@@ -80,7 +80,6 @@ class RedisLimiter:
         def make(options: dict[str, Any]) -> RedisNode:
             return RedisNode(
                 options,
-                timeout=timeout,
                 deadlines=self._deadlines,
                 connections=connections,
                 failures=failures,

@@ -22,7 +22,7 @@ from redis.exceptions import (
 from core.breaker import Breaker, BreakerOpenError, State
 from core.deadlines import Deadline, Deadlines
 from core.errors import LimiterUnavailableError
-from core.limits.redis_client import connect, name_of
+from core.limits.redis_client import connect, name_of, outcome_of
 from core.limits.redis_function import MISSING, NAME, SOURCE
 
 #: Seconds to give up connections in.
@@ -43,7 +43,6 @@ class RedisNode:
         self,
         options: dict[str, Any],
         *,
-        timeout: float,
         deadlines: Deadlines,
         connections: int,
         failures: int,
@@ -55,7 +54,7 @@ class RedisNode:
         self.host = str(options.get("host", ""))
         self.port = int(options.get("port", 6379))
         self._deadlines = deadlines
-        self._client = connect(options, timeout=timeout, connections=connections)
+        self._client = connect(options, connections=connections)
         #: redis-py has no types for it.
         self._execute: Callable[..., Awaitable[Any]] = self._client.execute_command
         self._on_change = on_change
@@ -140,7 +139,7 @@ class RedisNode:
             self._loading = asyncio.create_task(self._load())
             self._loading.add_done_callback(self._loading_done)
         # Not for this call alone: others wait for it too.
-        await asyncio.shield(self._loading)
+        await outcome_of(self._loading)
         return await self._send(keys, arguments, asking)
 
     async def _send(self, keys: Sequence[str], arguments: Sequence[bytes], asking: bool) -> Any:

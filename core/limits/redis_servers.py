@@ -30,7 +30,7 @@ async def _ask_for_slots(options: dict[str, Any]) -> Sequence[Any]:
     Raises:
         RedisError, OSError: the node does not tell; TimeoutError is one of the latter.
     """
-    async with asyncio.timeout(_LOOK), connect(options, timeout=_LOOK, connections=1) as client:
+    async with asyncio.timeout(_LOOK), connect(options, connections=1) as client:
         execute: Callable[..., Awaitable[Sequence[Any]]] = client.execute_command
         return await execute("CLUSTER", "SLOTS")
 

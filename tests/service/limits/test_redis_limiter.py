@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +26,7 @@ from core.limits.redis_function import NAME, SOURCE, VERSION, hash_tag, keys_of,
 from core.limits.redis_limiter import RedisLimiter
 from core.limits.terms import Terms
 from sigil_native import InvalidOptionError
-from tests.redis_servers import RedisServer
+from tests.redis_servers import RedisServer, free_ports
 
 USER = Quota(limit=200, window=3600, burst=200)
 TENANT = Quota(limit=1000, window=3600, burst=1000)
@@ -223,6 +226,56 @@ async def test_other_ways_in(shared_redis: RedisServer) -> None:
         assert decision.remaining == 199
         assert limiter.nodes == {str(path): "closed"}
         await limiter.close()
+
+
+async def test_tls(tmp_path: Path) -> None:
+    """A server with a certificate of an authority that the URL names is used over TLS, and no other."""
+    authority, plain = trustme.CA(), free_ports(2)
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    files = [f"--tls-{kind}-file" for kind in ("cert", "key", "ca-cert")]
+    names = ["server.pem", "server.pem", "ca.pem"]
+    options = [word for pair in zip(files, names, strict=True) for word in (pair[0], str(tmp_path / pair[1]))]
+    port = str(plain[1])
+    server = RedisServer(tmp_path, plain[0], "--tls-port", port, "--tls-auth-clients", "no", *options)
+    try:
+        url = f"rediss://127.0.0.1:{port}"
+        limiter = RedisLimiter.from_url(f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}", timeout=PATIENT)
+        limits = [Limit("user", "ann", USER)]
+        answers = await asyncio.gather(*(limiter.take("acme", limits, 1) for _ in range(20)))
+        assert sorted(decision.remaining for (decision,) in answers) == list(range(180, 200))
+        await limiter.close()
+        stranger = RedisLimiter.from_url(url, timeout=PATIENT)
+        with pytest.raises(LimiterUnavailableError, match="connection"):
+            await stranger.take("acme", limits, 1)
+        await stranger.close()
+    finally:
+        server.kill()
+
+
+async def test_slow_connections_are_made_in_the_end(redis_server: RedisServer) -> None:
+    """A connection that takes longer than a call may is there for a later call."""
+    limits = [Limit("user", "ann", USER)]
+    with redis_server.client() as client:
+        client.config_set("requirepass", "secret")
+        before: Any = client.info("stats")
+        limiter = RedisLimiter.from_url(
+            f"redis://:secret@127.0.0.1:{redis_server.port}", timeout=0.1, failures=99
+        )
+        redis_server.freeze()
+        for _ in range(2):
+            with pytest.raises(LimiterUnavailableError, match="timeout"):
+                await limiter.take("acme", limits, 1)
+        redis_server.thaw()
+        for _ in range(20):
+            with contextlib.suppress(LimiterUnavailableError):
+                await limiter.take("acme", limits, 1)
+                break
+        after: Any = client.info("stats")
+        assert after["total_connections_received"] - before["total_connections_received"] == 1
+        assert client.exists("{sigil:acme}:user:ann")
+    await limiter.close()
 
 
 async def test_the_function_comes_back_by_itself(redis_server: RedisServer) -> None:
