@@ -13,6 +13,9 @@ from typing import Final
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - with folders of our own in it, closed to others
 _PREFIX: Final = "sigil-metrics-"
 _LOCK: Final = "lock"
+#: The files that there will be, and how large prometheus_client makes them at first.
+_KINDS: Final = ("counter", "gauge_livemax")
+_FILE_BYTES: Final = 1 << 16
 #: Of prometheus_client's gauges that have no say for the dead.
 _LIVE_MODES: Final = ("liveall", "livemin", "livemax", "livesum", "livemostrecent")
 
@@ -39,6 +42,20 @@ class MetricsFolder:
         self._lock = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         new.rename(self.path / _LOCK)
+
+    def prepare(self, place: int) -> None:
+        """Make the files of a place, and set room aside: writing where there is none kills a process.
+
+        Raises:
+            OSError: there is no room.
+        """
+        self.forget_gauges(place)
+        for kind in _KINDS:
+            file = os.open(self.path / f"{kind}_{place}.db", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                os.posix_fallocate(file, 0, _FILE_BYTES)
+            finally:
+                os.close(file)
 
     def forget_gauges(self, place: int) -> None:
         """Remove what only a living worker can say; counters stay. Needs no descriptor, and never fails."""

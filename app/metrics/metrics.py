@@ -61,6 +61,9 @@ class Metrics:
 
         Args:
             place: which of the workers' places this process fills.
+
+        Raises:
+            StartFailedError: there is no room for the metrics of several workers.
         """
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         scraped = CollectorRegistry()
@@ -73,14 +76,21 @@ class Metrics:
         else:
             # The library knows only the environment; chosen here, whatever was there when it was imported.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self._folder.path)
-            self._folder.forget_gauges(place)
+            try:
+                self._folder.prepare(place)
+            except OSError as error:
+                message = f"{_VARIABLES}: {self._folder.path}: {error.strerror}"
+                raise StartFailedError(message, UNAVAILABLE) from None
             values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
             counted = CollectorRegistry()
             MultiProcessCollector(scraped, str(self._folder.path))  # type: ignore[no-untyped-call]
 
         observer = LimitMetrics(counted)
-        with answering(self._listener, lambda accept: _render(scraped, accept)):
-            yield observer
+        try:
+            with answering(self._listener, lambda accept: _render(scraped, accept)):
+                yield observer
+        finally:
+            values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
 
     def ended(self, place: int) -> None:
         """Note that a worker has ended."""

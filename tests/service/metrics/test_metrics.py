@@ -7,6 +7,7 @@ import http.client
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import time
@@ -19,6 +20,7 @@ import pytest
 
 from app.metrics.folder import MetricsFolder
 from app.metrics.metrics import Metrics
+from app.server.failures import StartFailedError
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from tests.service.running import Answer, Service, forks
@@ -124,6 +126,21 @@ def test_several_workers_answer_at_one_address(new_service: Callable[..., Servic
     finally:
         os.kill(frozen, signal.SIGCONT)
     assert service.stop() == 0
+
+
+def test_no_room_for_metrics_is_said() -> None:
+    """A worker that could not count does not start, and says which files it is about."""
+    metrics = Metrics("127.0.0.1", 0, workers=2)
+    try:
+        assert metrics._folder is not None
+        shutil.rmtree(metrics._folder.path)
+        with (
+            pytest.raises(StartFailedError, match=r"SIGIL_METRICS_PORT: .*sigil-metrics-"),
+            metrics.at_work(1),
+        ):
+            pass
+    finally:
+        metrics.close()
 
 
 class _Crew(NamedTuple):
