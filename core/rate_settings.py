@@ -21,7 +21,7 @@ from pydantic_settings import NoDecode
 import sigil_native
 from core.limits.outage import Policy, share_of
 from core.limits.overrides import LARGEST_LIMIT, read_overrides
-from core.limits.quota import LONGEST_SECONDS, Quota, Quotas, check_quota
+from core.limits.quota import Quota, Quotas, check_quota
 from core.limits.redis_client import RedisAddress
 from core.limits.routes import ROUTE_CLASSES
 from core.setting_types import COMMA_SEPARATED, Folder
@@ -29,6 +29,8 @@ from sigil_native import InvalidOptionError
 from sigil_native.asgi import ClientAddress
 
 _WINDOW: Final = 10
+#: A year. What fills in it, fills in a leap year, however rates are rounded.
+_LONGEST_WINDOW: Final = 365 * 86400
 #: Of a user's limit, that a tenant has where nothing is said.
 _USERS: Final = 10
 #: Shares have steps of this part.
@@ -92,7 +94,7 @@ class RateSettings(BaseModel):
     rate_mode: Literal["enforce", "shadow", "off"] = Field(
         default="enforce", validation_alias="SIGIL_RATE_MODE"
     )
-    rate_window: int = Field(default=_WINDOW, ge=1, le=LONGEST_SECONDS, validation_alias="SIGIL_RATE_WINDOW")
+    rate_window: int = Field(default=_WINDOW, ge=1, le=_LONGEST_WINDOW, validation_alias="SIGIL_RATE_WINDOW")
     rate_limit: int = Field(
         default=200, ge=1, le=LARGEST_LIMIT // _USERS, validation_alias="SIGIL_RATE_LIMIT"
     )

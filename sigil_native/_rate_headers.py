@@ -56,7 +56,7 @@ class RatePolicy:
         burst: tokens that a full bucket holds.
     """
 
-    __slots__ = ("_item", "_seconds_a_token", "burst", "name", "quota", "window")
+    __slots__ = ("_item", "_seconds_a_token", "_stand", "burst", "name", "quota", "window")
 
     def __init__(
         self, name: str, quota: int, window: int, *, burst: int | None = None, rate: float | None = None
@@ -86,6 +86,7 @@ class RatePolicy:
             raise InvalidOptionError("rate must be more than 0")
         self._seconds_a_token = window / quota if rate is None else 1 / rate
         self._item = b'"%s"' % name.encode()
+        self._stand = self._item.replace(b"%", b"%%") + b";r=%d;t=%d"
 
     def __repr__(self) -> str:
         return f"RatePolicy({self.name!r}, {self.quota}, {self.window}, burst={self.burst})"
@@ -100,7 +101,9 @@ class RatePolicy:
         _, limit, remaining, _, reset_after = decision
         # All tokens that are missing come back in reset_after seconds, the next one before all others.
         wait = reset_after - (limit - remaining - 1) * self._seconds_a_token
-        return b"%s;r=%d;t=%d" % (self._item, remaining, max(min(whole_seconds(wait), at_most), 1))
+        # Mostly less than a second. This is written for every request.
+        seconds: float = 1 if wait <= 1 else min(whole_seconds(wait), at_most)
+        return self._stand % (remaining, seconds)
 
     def refusal(self, decision: Decision, tokens: int) -> Decision:
         """A refusal of the last of so many tokens, with the time until all of them are there at once."""
@@ -150,24 +153,24 @@ class RateHeaders:
         Returns:
             Pairs of a lower-case name and a value, as ASGI takes them.
         """
-        tightest = decisions[0] if len(decisions) == 1 else min(decisions, key=_tightness)
-        wait = retry_after(decisions) if not tightest[0] else None
+        tightest = decisions[0]
+        for decision in decisions[1:]:
+            if _tightness(decision) < _tightness(tightest):
+                tightest = decision
+        allowed, limit, remaining, _, reset_after = tightest
+        wait = None if allowed else retry_after(decisions)
         # While a refused caller waits, no other window needs to be longer than that.
         at_most = inf if wait is None else wait
+        stands = [
+            policy.limit_item(decision, at_most)
+            for policy, decision in zip(self._policies, decisions, strict=True)
+        ]
         fields = [
-            (b"x-ratelimit-limit", b"%d" % tightest[1]),
-            (b"x-ratelimit-remaining", b"%d" % tightest[2]),
-            (b"x-ratelimit-reset", b"%d" % whole_seconds(tightest[4])),
+            (b"x-ratelimit-limit", b"%d" % limit),
+            (b"x-ratelimit-remaining", b"%d" % remaining),
+            (b"x-ratelimit-reset", b"%d" % whole_seconds(reset_after)),
             self._policy_field,
-            (
-                b"ratelimit",
-                b", ".join(
-                    [
-                        policy.limit_item(decision, at_most)
-                        for policy, decision in zip(self._policies, decisions, strict=True)
-                    ]
-                ),
-            ),
+            (b"ratelimit", b", ".join(stands)),
         ]
         if wait is not None:
             fields.append((b"retry-after", b"%d" % wait))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from sigil_native import BucketFileError, Decision, TokenBucket
 _MOST_TABLES: Final = 64
 
 
+@lru_cache(1 << 14)
 def bucket_key(group: str, key: str) -> bytes:
     """What a key is called in the table of its limit; no two pairs have one name."""
     # Whatever text is in them, odd surrogates too: one name must not break, nor become another.
@@ -90,9 +92,13 @@ class LocalLimiter:
 
     def take_now(self, group: str, limits: Sequence[Limit], cost: int) -> list[Decision]:
         """The same without an event loop."""
+        # Every table first: where one cannot be used, nothing is taken from the others.
         buckets = [(self._table(limit.name, limit.quota), bucket_key(group, limit.key)) for limit in limits]
         decisions = [table.check(key, cost) for table, key in buckets]
-        if all(decision.allowed for decision in decisions):
+        for decision in decisions:
+            if not decision[0]:
+                break
+        else:
             return decisions
         for index, (table, key) in enumerate(buckets):
             if decisions[index].allowed:

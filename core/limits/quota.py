@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from sigil_native import InvalidOptionError, TokenBucket
 
-#: The longest window, and as long as a bucket may take to fill: a leap year.
-LONGEST_SECONDS = 366 * 86400
+#: A leap year.
+_LONGEST_FILLING: Final = 366 * 86400
 
 
 class Quota(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ def check_quota(quota: Quota) -> None:
     Raises:
         ValueError: saying why.
     """
-    if quota.burst * quota.window > LONGEST_SECONDS * quota.limit:
+    if quota.burst * quota.window > _LONGEST_FILLING * quota.limit:
         raise ValueError("a full bucket would take more than 366 days: raise the limit or lower the burst")
     try:
         TokenBucket(quota.rate, quota.burst, capacity=1)
