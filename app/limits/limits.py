@@ -104,7 +104,7 @@ def rate_limits_from(
     quotas = _quotas_from(settings)
     counting = counting_from(settings, folder, changed)
     shadow = settings.rate_mode == "shadow"
-    outcomes = Outcomes(audit, observer, shadow=shadow)
+    outcomes = Outcomes(audit, observer, lambda: counting.full, shadow=shadow)
     callers = CountedCallers(counting, quotas, settings.rate_share, outcomes, shadow=shadow)
     addresses = CountedAddresses(
         counting.addresses,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -22,14 +23,26 @@ class Outcomes:
     The audit log limits their lines by itself; the operator is told once in ten seconds.
     """
 
-    def __init__(self, audit: Audit, observer: LimitObserver, *, shadow: bool) -> None:
-        """Tell these; ``shadow``: refusals are none, because the limits only count."""
+    def __init__(
+        self, audit: Audit, observer: LimitObserver, table_full: Callable[[], int], *, shadow: bool
+    ) -> None:
+        """Tell these.
+
+        Args:
+            audit: where refusals are noted.
+            observer: is told of every decision.
+            table_full: how often a new key has found no room in a table so far.
+            shadow: refusals are none, because the limits only count.
+        """
         self._audit = audit
         self._refused: Outcome = "shadow_refused" if shadow else "refused"
         self.decided: Final = observer.decided
         self._shadow = shadow
         self._counts: Counter[str] = Counter()
         self._report_again_at = 0.0
+        self._observer = observer
+        self._table_full = table_full
+        self._table_full_before = 0
 
     def refused(self, context: Context, limit: str, **who: str) -> None:
         """Tell of a refusal: by which kind of limit, and whose it is."""
@@ -42,6 +55,11 @@ class Outcomes:
             shadow=self._shadow or None,
             **who,
         )
+        # Whoever finds no room is refused, so here is the time to look.
+        table_full = self._table_full()
+        if table_full > self._table_full_before:
+            self._observer.table_was_full(table_full - self._table_full_before)
+            self._table_full_before = table_full
         self._counts[limit] += 1
         now = time.monotonic()
         if now >= self._report_again_at:

@@ -52,6 +52,11 @@ class Counting:
         """``degraded`` while Redis does not answer; what is kept on this host alone is always ``ok``."""
         return "ok" if self._shared is None else self._shared.condition
 
+    @property
+    def full(self) -> int:
+        """How often a new key has found no room in a table of this process, as far as they are still open."""
+        return self._local.full + self.addresses.full
+
     def serves(self, route_class: RouteClass) -> bool:
         """Whether calls of a class are answered now."""
         return self.condition == "ok" or self._policies[route_class] != "deny"

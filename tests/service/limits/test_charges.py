@@ -34,7 +34,7 @@ class Limits:
         local = LocalLimiter(clock=lambda: self.now)
         limiters = dict.fromkeys(ROUTE_CLASSES, local)
         counting = Counting(limiters, TokenBucket(1, 1), None, local, {})
-        outcomes = Outcomes(NoAudit(), NoObserver(), shadow=shadow)
+        outcomes = Outcomes(NoAudit(), NoObserver(), lambda: counting.full, shadow=shadow)
         self.callers = CountedCallers(counting, Quotas(user, tenant), Fraction(1), outcomes, shadow=shadow)
 
     async def request(self, items: int = 1, subject: str = "tester") -> tuple[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 import time
 from collections import Counter
@@ -54,6 +55,16 @@ def timed(call: Callable[[], Answer]) -> Answer:
     return answer
 
 
+def is_let_go(lock: Path) -> bool:
+    """Whether nobody holds a file's lock."""
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def test_four_workers_grant_one_limit(new_service: Callable[..., Service]) -> None:
     """A client of four workers gets what one worker would give, and each of them grants a part of it."""
     service = new_service(**DEFAULTS, SIGIL_WORKERS="4").start()
@@ -79,6 +90,7 @@ def test_counts_that_outlive_a_restart(new_service: Callable[..., Service], tmp_
     assert private.stat().st_mode & 0o777 == 0o700
     assert statuses(service, service.token(), 3) == [200, 200, 429]
     service.kill()
+    wait_until(lambda: is_let_go(private / "lock"))  # by its workers, which see that it is gone
     # The next one removes what a killed one left, and leaves nothing itself.
     service.start()
     assert not private.exists()
