@@ -18,8 +18,8 @@ from app.http.replies import SAFETY, send_problem
 _log = structlog.get_logger("app")
 #: Errors that the operator must hear of although the caller gets an ordinary answer.
 _LOGGED: Final = 500
-#: Of these admission tells itself, once for many.
-_UNLOGGED: Final = frozenset({"overloaded"})
+#: Of these admission and limits tell themselves, once for many.
+_UNLOGGED: Final = frozenset({"overloaded", "limiter_unavailable"})
 #: Let in however many requests there are: a service that is busy is not dead.
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
 _RETRY_SOON: Final = ((b"retry-after", b"1"),)

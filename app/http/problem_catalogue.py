@@ -249,8 +249,8 @@ _SERVICE: Final = {
     "not_ready": Kind(
         503,
         "The service is not ready",
-        "An encode would not work now: the store takes no writes, or no key may sign, or tokens cannot be "
-        "checked, or the audit log cannot be written; or it is stopping. `detail` says which.",
+        "An encode would not work now: the store takes no writes, or no key may sign, or tokens or rate "
+        "limits cannot be checked, or the audit log cannot be written; or it is stopping. `detail` names it.",
         "Send requests to another instance until `/readyz` answers 200.",
     ),
     "overloaded": Kind(

@@ -130,8 +130,8 @@ class CountedCallers:
         """Count; None where nobody can, and nothing is refused."""
         try:
             return await self._limiters[route_class].take(caller.tenant, plan.limits, cost)
-        except LimiterUnavailableError:
-            self._outcomes.decided("user", "unavailable")
+        except LimiterUnavailableError as error:
+            self._outcomes.unavailable("user", error)
             if self._shadow:
                 return None
             raise

@@ -11,6 +11,7 @@ import structlog
 
 from app.http.context import Context
 from core.audit.interface import Audit
+from core.errors import LimiterUnavailableError
 from core.limits.observation import LimitObserver, Outcome
 
 _log = structlog.get_logger("app.limits")
@@ -43,6 +44,7 @@ class Outcomes:
         self._observer = observer
         self._table_full = table_full
         self._table_full_before = 0
+        self._complain_again_at = 0.0
 
     def refused(self, context: Context, limit: str, **who: str) -> None:
         """Tell of a refusal: by which kind of limit, and whose it is."""
@@ -66,3 +68,12 @@ class Outcomes:
             self._report_again_at = now + _REPORT_SECONDS
             event = "rate limits would refuse" if self._shadow else "rate limits refuse"
             _log.warning(event, so_far=dict(self._counts))
+
+    def unavailable(self, limit: str, error: LimiterUnavailableError) -> None:
+        """Tell that nobody can count a request."""
+        self.decided(limit, "unavailable")
+        now = time.monotonic()
+        if now >= self._complain_again_at:
+            self._complain_again_at = now + _REPORT_SECONDS
+            cause = None if error.__cause__ is None else str(error.__cause__)
+            _log.error("rate limits not checked", reason=error.reason, cause=cause)

@@ -43,6 +43,7 @@ TELLING = [
     domain.InvalidCursorError(OPERATORS_WORDS),
     domain.PayloadMissingError(OPERATORS_WORDS),
     domain.KeysUnavailableError(OPERATORS_WORDS),
+    domain.LimiterUnavailableError(OPERATORS_WORDS),
     library.NoActiveKeyError(OPERATORS_WORDS),
 ]
 

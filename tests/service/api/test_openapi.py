@@ -186,6 +186,10 @@ def test_every_operation_is_documented() -> None:
                 assert content.get("examples") or path == "/openapi.json", (path, status)
                 if status == "401":
                     assert "WWW-Authenticate" in answer["headers"], path
+                if path.startswith(SIGILS):
+                    assert described["components"]["headers"].keys() <= answer["headers"].keys(), path
+                if status == "429":
+                    assert "Retry-After" in answer["headers"], path
                 if status == "503":
                     assert "Retry-After" in answer["headers"], path
 
@@ -199,7 +203,7 @@ def test_every_problem_is_described() -> None:
         for operation in operations.values():
             assert "500" in operation["responses"], path
             if path.startswith(SIGILS):
-                assert {"401", "403", "503"} <= set(operation["responses"]), path
+                assert {"401", "403", "429", "503"} <= set(operation["responses"]), path
 
 
 def test_live_description(service: Service) -> None:
