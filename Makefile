@@ -76,6 +76,11 @@ bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peer
 bench-buckets: $(VENV)/.native $(VENV)/.group-bench ## Draw what token buckets cost, from one key to ten million
 	$(BIN)/python -m benchmarks.buckets $(BENCH)
 
+.PHONY: bench-redis
+bench-redis: $(VENV)/.native $(VENV)/.group-bench ## Time limits kept in Redis beside bare calls of the function
+	$(call need,redis-server=redis-server)
+	$(BIN)/python -m benchmarks.redis_limiter $(BENCH)
+
 .PHONY: bench-service
 bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an empty Starlette beside it
 	$(call need,wrk=wrk taskset=util-linux)

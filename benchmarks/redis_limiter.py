@@ -29,7 +29,7 @@ from core.limits.redis_function import NAME, SOURCE, hash_tag, keys_of
 from core.limits.redis_limiter import RedisLimiter
 from core.limits.terms import arguments_of
 
-#: What exact mode may take of a bare call's time (issue 4).
+#: What exact mode may take of a bare call's time.
 GOAL = 1.15
 BARE = "bare FCALL by redis-py"
 QUOTA = Quota(limit=1_000_000, window=1, burst=1_000_000)
