@@ -34,7 +34,13 @@ local function take(keys, args)
     local at = 5 * i - 3
     local parts, full, full_rest = tonumber(args[at]), tonumber(args[at + 3]), tonumber(args[at + 4])
     local arrival, rest = now, 0
-    local stored = redis.call('GET', keys[i])
+    local stored = redis.pcall('GET', keys[i])
+    if type(stored) == 'table' then
+      if not string.find(stored.err, 'WRONGTYPE', 1, true) then
+        return stored
+      end
+      stored = false -- somebody else's; it is overwritten
+    end
     if stored then
       local micros, fraction, of = string.match(stored, '^(%d+) (%d+) (%d+)$')
       micros, fraction = tonumber(micros), tonumber(fraction)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from redis.exceptions import (
@@ -18,11 +18,12 @@ from redis.exceptions import (
 from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
+from redis.typing import EncodableT
 
 from core.breaker import Breaker, BreakerOpenError, State
 from core.deadlines import Deadline, Deadlines
 from core.errors import LimiterUnavailableError
-from core.limits.redis_client import connect, name_of, outcome_of
+from core.limits.redis_client import make_pool, name_of, outcome_of
 from core.limits.redis_function import MISSING, NAME, SOURCE
 
 #: Seconds to give up connections in.
@@ -54,9 +55,7 @@ class RedisNode:
         self.host = str(options.get("host", ""))
         self.port = int(options.get("port", 6379))
         self._deadlines = deadlines
-        self._client = connect(options, connections=connections)
-        #: redis-py has no types for it.
-        self._execute: Callable[..., Awaitable[Any]] = self._client.execute_command
+        self._pool = make_pool(options, connections=connections)
         self._on_change = on_change
         self.breaker = Breaker(failures=failures, pause=pause, on_change=self._changed)
         self._probe_with: tuple[Sequence[str], Sequence[bytes]] = ((), _LOOK[:1])
@@ -105,7 +104,7 @@ class RedisNode:
             success = False
             if isinstance(error, ReadOnlyError):
                 # Its name may lead to another server by now.
-                self._chore(self._client.connection_pool.disconnect(inuse_connections=False))
+                self._chore(self._pool.disconnect(inuse_connections=False))
             raise LimiterUnavailableError("refused") from error
         except (RedisError, OSError) as error:
             success = False
@@ -124,7 +123,7 @@ class RedisNode:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             async with asyncio.timeout(_FAREWELL):
-                await self._client.aclose()
+                await self._pool.disconnect()
         except (RedisError, OSError):
             pass  # what is left of it is closed with the process
 
@@ -143,16 +142,12 @@ class RedisNode:
         return await self._send(keys, arguments, asking)
 
     async def _send(self, keys: Sequence[str], arguments: Sequence[bytes], asking: bool) -> Any:
-        if not asking:
-            return await self._execute("FCALL", NAME, len(keys), *keys, *arguments)
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.execute_command("ASKING")
-        pipeline.execute_command("FCALL", NAME, len(keys), *keys, *arguments)
-        return (await pipeline.execute())[1]
+        command: tuple[EncodableT, ...] = ("FCALL", NAME, len(keys), *keys, *arguments)
+        return await (self._pool.run(("ASKING",), command) if asking else self._pool.run(command))
 
     async def _load(self) -> None:
         with self._deadlines.begin():
-            await self._execute("FUNCTION", "LOAD", "REPLACE", SOURCE)
+            await self._pool.run(("FUNCTION", "LOAD", "REPLACE", SOURCE))
 
     def _loading_done(self, task: asyncio.Task[None]) -> None:
         self._loading = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -13,7 +13,7 @@ from redis.exceptions import AskError, MovedError, RedisError
 from core.breaker import State
 from core.deadlines import Deadline
 from core.errors import LimiterUnavailableError
-from core.limits.redis_client import RedisAddress, connect, name_of
+from core.limits.redis_client import RedisAddress, make_pool, name_of
 from core.limits.redis_node import RedisNode
 
 MakeNode = Callable[[dict[str, Any]], RedisNode]
@@ -30,9 +30,13 @@ async def _ask_for_slots(options: dict[str, Any]) -> Sequence[Any]:
     Raises:
         RedisError, OSError: the node does not tell; TimeoutError is one of the latter.
     """
-    async with asyncio.timeout(_LOOK), connect(options, connections=1) as client:
-        execute: Callable[..., Awaitable[Sequence[Any]]] = client.execute_command
-        return await execute("CLUSTER", "SLOTS")
+    pool = make_pool(options, connections=1)
+    try:
+        async with asyncio.timeout(_LOOK):
+            ranges: Sequence[Any] = await pool.run(("CLUSTER", "SLOTS"))
+            return ranges
+    finally:
+        await pool.disconnect()
 
 
 class Servers(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from core.breaker import Breaker, BreakerOpenError, State
+
+HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 
 class BreakerMachine(RuleBasedStateMachine):
@@ -86,7 +89,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=min(settings().max_examples, 1500))
+TestBreakerMachine.settings = settings(max_examples=1500 if HEAVY else 30)
 
 
 async def test_one_of_many_callers_probes() -> None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -14,6 +15,7 @@ from core.limits.interface import Limit
 from core.limits.leases import Leases
 from core.limits.quota import Quota
 from core.limits.redis_limiter import RedisLimiter
+from sigil_native import Decision
 from tests.redis_servers import RedisServer
 
 PATIENT = 5.0
@@ -153,3 +155,49 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) == 100
     await leases.take("acme", [Limit("user", "99", SLOW)], 1)
     assert len(asked) == 100
+
+
+async def test_calls_under_way_count() -> None:
+    """Tokens that may come, and tokens that may come back, are part of what a process may hold."""
+    answers: list[asyncio.Future[int]] = []
+    batches: list[list[int]] = []
+
+    async def ask(
+        group: str, limits: Sequence[Limit], needs: Sequence[int], wanted: Sequence[int]
+    ) -> tuple[int, list[tuple[bool, int]]]:
+        batches.append(list(wanted))
+        answers.append(asyncio.get_running_loop().create_future())
+        taken = await answers[-1]
+        return taken, [(taken > 0, 0) for _ in limits]
+
+    leases = Leases(ask, 20, 60.0)
+    user, tenant = Limit("user", "ann", SLOW), Limit("tenant", "acme", SLOW)
+
+    async def begin(limits: list[Limit], cost: int) -> asyncio.Task[list[Decision]]:
+        task = asyncio.create_task(leases.take("acme", limits, cost))
+        await asyncio.sleep(0)
+        return task
+
+    # Two at once for one limit: the second takes no lease.
+    first, second = await begin([tenant], 1), await begin([tenant], 1)
+    assert batches == [[20], [0]]
+    for answer in answers:
+        answer.set_result(2)
+    await asyncio.gather(first, second)
+    # 5 of the tenant's 20 are set aside for a call that is refused later; another spends the rest meanwhile.
+    refused = await begin([user, tenant], 5)
+    assert batches[-1] == [20, 0]
+    granted = await begin([tenant], 16)
+    assert batches[-1] == [15]
+    answers[-1].set_result(2)
+    await granted
+    answers[-2].set_result(0)
+    await refused
+    # All 20 are there, and no more.
+    asked = len(answers)
+    await leases.take("acme", [tenant], 20)
+    assert len(answers) == asked
+    last = await begin([tenant], 1)
+    assert len(answers) == asked + 1
+    last.cancel()
+    await asyncio.gather(last, return_exceptions=True)
