@@ -191,7 +191,9 @@ def rate_contradictions(given: Mapping[str, str]) -> list[str]:
     if "REDIS_URL" not in given and "REDIS_URL_FILE" not in given:
         needless = [name for name in _ABOUT_REDIS if name in given]
         problems += [f"{name}: REDIS_URL is not set, so nothing would come of it" for name in needless]
-    several = given.get("SIGIL_WORKERS", "1") != "1"
-    if several and sigil_native.backend != "native" and given.get("SIGIL_RATE_MODE") != "off":
-        problems.append("SIGIL_WORKERS: the pure backend shares no rate limits; set SIGIL_RATE_MODE=off")
+    if sigil_native.backend != "native" and given.get("SIGIL_RATE_MODE") != "off":
+        if given.get("SIGIL_WORKERS", "1") != "1":
+            problems.append("SIGIL_WORKERS: the pure backend shares no rate limits; set SIGIL_RATE_MODE=off")
+        if given.get("SIGIL_RATE_RESTART") == "keep":
+            problems.append("SIGIL_RATE_RESTART: the pure backend keeps no counts in files")
     return problems

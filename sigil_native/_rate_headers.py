@@ -54,9 +54,11 @@ class RatePolicy:
         quota: tokens a window in the long run.
         window: seconds.
         burst: tokens that a full bucket holds.
+        seconds_a_token: that it takes to come back.
+        stand: this limit in ``RateLimit``, for the tokens that remain and the seconds of its window.
     """
 
-    __slots__ = ("_item", "_seconds_a_token", "_stand", "burst", "name", "quota", "window")
+    __slots__ = ("_item", "burst", "name", "quota", "seconds_a_token", "stand", "window")
 
     def __init__(
         self, name: str, quota: int, window: int, *, burst: int | None = None, rate: float | None = None
@@ -84,9 +86,9 @@ class RatePolicy:
         self.burst = self.quota if burst is None else _positive(burst, "burst")
         if rate is not None and not rate > 0:
             raise InvalidOptionError("rate must be more than 0")
-        self._seconds_a_token = window / quota if rate is None else 1 / rate
+        self.seconds_a_token = window / quota if rate is None else 1 / rate
         self._item = b'"%s"' % name.encode()
-        self._stand = self._item.replace(b"%", b"%%") + b";r=%d;t=%d"
+        self.stand = self._item.replace(b"%", b"%%") + b";r=%d;t=%d"
 
     def __repr__(self) -> str:
         return f"RatePolicy({self.name!r}, {self.quota}, {self.window}, burst={self.burst})"
@@ -100,17 +102,17 @@ class RatePolicy:
         """This limit in ``RateLimit``, as a decision left it; the window ends in ``at_most`` seconds."""
         _, limit, remaining, _, reset_after = decision
         # All tokens that are missing come back in reset_after seconds, the next one before all others.
-        wait = reset_after - (limit - remaining - 1) * self._seconds_a_token
+        wait = reset_after - (limit - remaining - 1) * self.seconds_a_token
         # Mostly less than a second. This is written for every request.
         seconds: float = 1 if wait <= 1 else min(whole_seconds(wait), at_most)
-        return self._stand % (remaining, seconds)
+        return self.stand % (remaining, seconds)
 
     def refusal(self, decision: Decision, tokens: int) -> Decision:
         """A refusal of the last of so many tokens, with the time until all of them are there at once."""
         _, limit, _, wait, reset_after = decision
         if tokens > limit:
             return decision._replace(retry_after=inf)
-        whole = reset_after - (limit - tokens) * self._seconds_a_token
+        whole = reset_after - (limit - tokens) * self.seconds_a_token
         return decision._replace(retry_after=max(wait, whole))
 
 
@@ -153,28 +155,44 @@ class RateHeaders:
         Returns:
             Pairs of a lower-case name and a value, as ASGI takes them.
         """
-        tightest = decisions[0]
-        for decision in decisions[1:]:
-            if _tightness(decision) < _tightness(tightest):
-                tightest = decision
-        allowed, limit, remaining, _, reset_after = tightest
-        wait = None if allowed else retry_after(decisions)
+        # Written for every request, so it makes one round, and calls nothing that it can do without.
+        stands = []
+        least, longest, most = inf, 0.0, 0
+        for policy, (allowed, limit, remaining, _, reset_after) in zip(
+            self._policies, decisions, strict=True
+        ):
+            if not allowed:
+                return self._refused(decisions)
+            if remaining < least or (remaining == least and reset_after > longest):
+                least, longest, most = remaining, reset_after, limit
+            wait = reset_after - (limit - remaining - 1) * policy.seconds_a_token
+            stands.append(policy.stand % (remaining, 1 if wait <= 1 else whole_seconds(wait)))
+        return self._written(most, least, longest, stands)
+
+    def _refused(self, decisions: Sequence[Decision]) -> list[tuple[bytes, bytes]]:
+        _, limit, remaining, _, reset_after = min(decisions, key=_tightness)
+        wait = retry_after(decisions)
         # While a refused caller waits, no other window needs to be longer than that.
         at_most = inf if wait is None else wait
         stands = [
             policy.limit_item(decision, at_most)
             for policy, decision in zip(self._policies, decisions, strict=True)
         ]
-        fields = [
-            (b"x-ratelimit-limit", b"%d" % limit),
-            (b"x-ratelimit-remaining", b"%d" % remaining),
-            (b"x-ratelimit-reset", b"%d" % whole_seconds(reset_after)),
-            self._policy_field,
-            (b"ratelimit", b", ".join(stands)),
-        ]
+        fields = self._written(limit, remaining, reset_after, stands)
         if wait is not None:
             fields.append((b"retry-after", b"%d" % wait))
         return fields
+
+    def _written(
+        self, limit: int, remaining: float, reset_after: float, stands: list[bytes]
+    ) -> list[tuple[bytes, bytes]]:
+        return [
+            (b"x-ratelimit-limit", b"%d" % limit),
+            (b"x-ratelimit-remaining", b"%d" % remaining),
+            (b"x-ratelimit-reset", b"%d" % (1 if 0 < reset_after <= 1 else whole_seconds(reset_after))),
+            self._policy_field,
+            (b"ratelimit", b", ".join(stands)),
+        ]
 
 
 def retry_after(decisions: Iterable[Decision]) -> int | None:

@@ -93,14 +93,18 @@ class CountedCallers:
         """See CallerLimits.admit."""
         context.route_class = route_class
         plan = self._plan(caller.tenant, caller.issuer, caller.subject)
-        decisions = await self._take(route_class, caller, plan, COSTS[route_class])
-        if decisions is None:
+        try:
+            decisions = await self._limiters[route_class].take(caller.tenant, plan.limits, COSTS[route_class])
+        except LimiterUnavailableError as error:
+            self._outcomes.unavailable("user", error)
+            if not self._shadow:
+                raise
             return
         user, tenant = decisions
-        if not (user[0] and tenant[0]):
-            self._refuse(context, caller, plan, decisions)
-        else:
+        if user[0] and tenant[0]:
             self._allow(context, plan, decisions)
+        else:
+            self._refuse(context, caller, plan, decisions)
 
     async def charge(self, context: Context, items: int) -> None:
         """See CallerLimits.charge."""
@@ -109,8 +113,12 @@ class CountedCallers:
         caller, route_class = context.caller, context.route_class
         plan = self._plan(caller.tenant, caller.issuer, caller.subject)
         cost = COSTS[route_class]
-        decisions = await self._take(route_class, caller, plan, items * cost)
-        if decisions is None:
+        try:
+            decisions = await self._limiters[route_class].take(caller.tenant, plan.limits, items * cost)
+        except LimiterUnavailableError as error:
+            self._outcomes.unavailable("user", error)
+            if not self._shadow:
+                raise
             return
         if refused(decisions) is not None:
             # Whoever tries again asks for the first item too.
@@ -123,18 +131,6 @@ class CountedCallers:
             self._refuse(context, caller, plan, retold, headers)
         else:
             self._allow(context, plan, decisions)
-
-    async def _take(
-        self, route_class: RouteClass, caller: Caller, plan: _Plan, cost: int
-    ) -> Sequence[Decision] | None:
-        """Count; None where nobody can, and nothing is refused."""
-        try:
-            return await self._limiters[route_class].take(caller.tenant, plan.limits, cost)
-        except LimiterUnavailableError as error:
-            self._outcomes.unavailable("user", error)
-            if self._shadow:
-                return None
-            raise
 
     def _allow(self, context: Context, plan: _Plan, decisions: Sequence[Decision]) -> None:
         headers = plan.headers

@@ -238,3 +238,17 @@ def test_shadow(tmp_path: Path) -> None:
         assert service.call("GET", "/readyz").json["limits"] == "ok"
     finally:
         service.kill()
+
+
+def test_off(tmp_path: Path) -> None:
+    """Limits that are switched off refuse nobody, say nothing, and readiness tells."""
+    service = Service(
+        tmp_path, SIGIL_RATE_LIMIT="1", SIGIL_ADDRESS_RATE_LIMIT="1", SIGIL_RATE_MODE="off"
+    ).start()
+    try:
+        answers = [listed(service, token) for token in (service.token(), None) for _ in range(3)]
+        assert [answer.status for answer in answers] == [200] * 3 + [401] * 3
+        assert not {name for answer in answers for name in answer.headers if "ratelimit" in name}
+        assert service.call("GET", "/readyz").json["limits"] == "off"
+    finally:
+        service.kill()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from core.limits.overrides import read_overrides
 from core.limits.quota import Override, Quota, check_quota
 from core.settings import load_settings
 from tests.service.server.test_settings import GOOD, load, problems
@@ -171,8 +172,6 @@ def test_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path.write_text(json.dumps(OVERRIDES))
     settings = load(monkeypatch, **GOOD, SIGIL_RATE_OVERRIDES=str(path), SIGIL_RATE_WINDOW="20")
     assert settings.rate_overrides == path
-    from core.limits.overrides import read_overrides  # noqa: PLC0415 - beside what it is about
-
     assert read_overrides(path, 20) == {
         "acme": Override(Quota(500, 20, 800), None),
         "globex": Override(None, None),
