@@ -21,6 +21,7 @@ from core.errors import (
 from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Record, Status
 from core.store.interface import Store
+from core.time_slices import TimeSlices
 from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error
 from sigil_native import KeyRing, Sigil, SigilCodec, SigilError, canonicalize_json
 from sigil_native.errors import (
@@ -46,6 +47,13 @@ class Page(msgspec.Struct, frozen=True):
 def now_ms() -> int:
     """The time of the clock that records and expiry are judged by."""
     return time.time_ns() // 1_000_000
+
+
+class SealRequest(NamedTuple):
+    """A payload to seal, and for how many seconds; None: for ever."""
+
+    payload: CanonicalJson
+    expires_in: float | None
 
 
 class _Keys(NamedTuple):
@@ -97,9 +105,25 @@ class Engine:
             SigilError: the lifetime is out of range, or no key may sign now.
             StoreUnavailableError: nothing was kept, as far as anybody knows.
         """
-        record = self._sealed(tenant, subject, payload, expires_in)
+        record = _sealed(self._keys.codec, tenant, subject, payload, expires_in)
         await self._store.put((record,))
         return record
+
+    async def encode_many(self, tenant: str, subject: str, wanted: Sequence[SealRequest]) -> Sequence[Record]:
+        """Seal payloads in their order, all with one ring; all are durable when this returns.
+
+        Raises:
+            SigilError, StoreUnavailableError: as in encode; none was kept, as far as anybody knows.
+        """
+        codec = self._keys.codec
+        slices = TimeSlices()
+        records = []
+        for payload, expires_in in wanted:
+            records.append(_sealed(codec, tenant, subject, payload, expires_in))
+            await slices.pause()
+        if records:
+            await self._store.put(records)
+        return records
 
     async def encode_once(
         self, tenant: str, claimant: Claimant, payload: CanonicalJson, *, expires_in: float | None, key: str
@@ -115,30 +139,13 @@ class Engine:
             RecordCorruptError, RecordUnverifiableError: as in get, of the earlier record.
             SigilError, StoreUnavailableError: as in encode; the key is not used up.
         """
-        record = self._sealed(tenant, claimant.subject, payload, expires_in)
+        record = _sealed(self._keys.codec, tenant, claimant.subject, payload, expires_in)
         claim = claim_of(claimant, key, canonical_sha256=record.canonical_sha256, expires_in=expires_in)
         kept = await self._store.put_once(record, claim)
         if kept.id == record.id:
             return record, False
         self._checked(msgspec.structs.replace(kept, payload=payload))
         return kept, True
-
-    def _sealed(self, tenant: str, subject: str, payload: CanonicalJson, expires_in: float | None) -> Record:
-        codec = self._keys.codec
-        text = codec.encode_json(payload, tenant=tenant, expires_in=expires_in)
-        sigil = codec.decode(text)
-        return Record(
-            tenant=tenant,
-            id=sigil.id,
-            sigil=text,
-            key_id=sigil.key_id,
-            issued_at_ms=sigil.issued_at_ms,
-            expires_at_ms=sigil.expires_at_ms,
-            payload=payload,
-            canonical_sha256=hashlib.sha256(payload).digest(),
-            created_at_ms=now_ms(),
-            created_by=subject,
-        )
 
     async def verify(self, tenant: str, sigil: str, payload: CanonicalJson | None) -> Verdict:
         """Judge a sigil; ``payload`` may be missing only where the sigil is a token that carries it.
@@ -273,3 +280,22 @@ class Engine:
         if hashlib.sha256(payload).digest() != record.canonical_sha256:
             raise RecordCorruptError(record.id, "canonical_sha256")
         return sigil
+
+
+def _sealed(
+    codec: SigilCodec, tenant: str, subject: str, payload: CanonicalJson, expires_in: float | None
+) -> Record:
+    text = codec.encode_json(payload, tenant=tenant, expires_in=expires_in)
+    sigil = codec.decode(text)
+    return Record(
+        tenant=tenant,
+        id=sigil.id,
+        sigil=text,
+        key_id=sigil.key_id,
+        issued_at_ms=sigil.issued_at_ms,
+        expires_at_ms=sigil.expires_at_ms,
+        payload=payload,
+        canonical_sha256=hashlib.sha256(payload).digest(),
+        created_at_ms=now_ms(),
+        created_by=subject,
+    )
