@@ -74,16 +74,16 @@ lists, any path answers 404 [`not_found`](docs/problems/not_found) and 405
 [`method_not_allowed`](docs/problems/method_not_allowed), the second with the header `Allow`.
 
 **Rate limits.** Your requests count in your own limit and in your tenant's, those without a good token in
-that of their address. A batch counts once for each line. Answers say how these stand; beyond one of them, the answer is 429
-[`rate_limited`](docs/problems/rate_limited).
+that of their address. A batch counts once for each line. Answers say how these stand; beyond one of them, the
+answer is 429 [`rate_limited`](docs/problems/rate_limited).
 
 **Request ids.** A request may choose its `X-Request-Id`: 1 to 128 of `A-Z a-z 0-9 . _ : / + = @ -`. Otherwise
 it gets one. Wherever GET is allowed, HEAD is too."""
 
 _BATCH: Final = (
-    f"Each line that is not blank, at most {MOST_LINES}, is a request of its own, and the answer has a line for "
-    "each, in their order. One that is wrong gets a `FailedLine` and stops no other. Each counts in your rate "
-    "limits; if these do not allow all, nothing is done."
+    f"Each line that is not blank, at most {MOST_LINES}, is a request of its own, and the answer has a line "
+    "for each, in their order. One that is wrong gets a `FailedLine` and stops no other. Each counts in your "
+    "rate limits; if these do not allow all, nothing is done."
 )
 _ID_PARAMETER: Final[Schema] = {
     "name": "id",

@@ -70,7 +70,7 @@ class AuditQueue:
         return len(self._entries)
 
     def put(self, *entries: Entry) -> bool:
-        """Queue entries, one behind the other. Without room they are counted as lost, and the answer False."""
+        """Queue entries, one behind the other. Those without room count as lost, and the answer is False."""
         with self._changed:
             if self._closed:
                 self._lost += len(entries)
