@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Self, cast
 
 import msgspec
@@ -22,7 +22,7 @@ from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Record, Status
 from core.store.interface import Store
 from core.time_slices import TimeSlices
-from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error
+from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error, verdict_of
 from sigil_native import KeyRing, Sigil, SigilCodec, SigilError, canonicalize_json
 from sigil_native.errors import (
     IssuedInFutureError,
@@ -54,6 +54,13 @@ class SealRequest(NamedTuple):
 
     payload: CanonicalJson
     expires_in: float | None
+
+
+class Presented(NamedTuple):
+    """A sigil to judge, and the payload; None where the sigil is a token that carries it."""
+
+    sigil: str
+    payload: CanonicalJson | None
 
 
 class _Keys(NamedTuple):
@@ -121,8 +128,7 @@ class Engine:
         for payload, expires_in in wanted:
             records.append(_sealed(codec, tenant, subject, payload, expires_in))
             await slices.pause()
-        if records:
-            await self._store.put(records)
+        await self._store.put(records)
         return records
 
     async def encode_once(
@@ -156,30 +162,44 @@ class Engine:
         Raises:
             PayloadMissingError: no payload, and the sigil is no token.
         """
-        if payload is not None:
-            finding = self._examine(tenant, sigil, payload)
-        elif "." in sigil:
-            finding, payload = self._examine_token(tenant, sigil)
-        else:
-            raise PayloadMissingError("a sigil without its payload can only be verified as a token")
-        reason = finding.reason
+        finding, payload = self._found(tenant, Presented(sigil, payload))
         revocation: RevocationAspect = "unchecked"
-        if finding.sigil is not None and finding.was_issued:
-            revocation = await self._revocation(tenant, finding.sigil)
-            if reason is None and revocation == "revoked":
-                reason = "revoked"
-            elif reason is None and revocation == "unknown":
-                reason = "revocation_unknown"
-        return Verdict(
-            valid=reason is None,
-            reason=reason,
-            signature=finding.signature,
-            time=finding.time,
-            key_state=finding.key_state,
-            revocation=revocation,
-            sigil=finding.sigil,
-            canonical_sha256=None if payload is None else hashlib.sha256(payload).digest(),
-        )
+        if finding.issued_id is not None:
+            try:
+                record = await self._store.get(tenant, finding.issued_id, with_payload=False)
+            except (StoreUnavailableError, RecordCorruptError):
+                revocation = "unknown"
+            else:
+                revocation = _revocation(record)
+        return verdict_of(finding, payload, revocation)
+
+    async def verify_many(
+        self, tenant: str, presented: Sequence[Presented]
+    ) -> Sequence[Verdict | PayloadMissingError]:
+        """Judge sigils as in verify; where it would raise, its error has the verdict's place."""
+        slices = TimeSlices()
+        found: list[tuple[Finding, CanonicalJson | None] | PayloadMissingError] = []
+        issued = []
+        for one in presented:
+            try:
+                finding, payload = self._found(tenant, one)
+            except PayloadMissingError as error:
+                found.append(error)
+            else:
+                found.append((finding, payload))
+                if finding.issued_id is not None:
+                    issued.append(finding.issued_id)
+            await slices.pause()
+        revocations = await self._revocations(tenant, issued)
+        verdicts: list[Verdict | PayloadMissingError] = []
+        for result in found:
+            if isinstance(result, PayloadMissingError):
+                verdicts.append(result)
+            else:
+                finding, payload = result
+                verdicts.append(verdict_of(finding, payload, revocations[finding.issued_id]))
+            await slices.pause()
+        return verdicts
 
     async def get(self, tenant: str, record_id: str) -> tuple[Record, Sigil]:
         """A record with its payload, and its sigil, the seal checked again.
@@ -233,6 +253,14 @@ class Engine:
         """Finish the writes that were accepted."""
         await self._store.close()
 
+    def _found(self, tenant: str, presented: Presented) -> tuple[Finding, CanonicalJson | None]:
+        sigil, payload = presented
+        if payload is not None:
+            return self._examine(tenant, sigil, payload), payload
+        if "." in sigil:
+            return self._examine_token(tenant, sigil)
+        raise PayloadMissingError("a sigil without its payload can only be verified as a token")
+
     def _examine(self, tenant: str, sigil: str, payload: CanonicalJson) -> Finding:
         codec, states = self._keys
         try:
@@ -252,14 +280,14 @@ class Engine:
             return Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked"), None
         return self._examine(tenant, token, payload), payload
 
-    async def _revocation(self, tenant: str, sigil: Sigil) -> RevocationAspect:
+    async def _revocations(self, tenant: str, issued: Sequence[str]) -> Mapping[str | None, RevocationAspect]:
+        """By id; of what was not issued, which has none, too."""
+        unchecked: dict[str | None, RevocationAspect] = {None: "unchecked"}
         try:
-            record = await self._store.get(tenant, sigil.id, with_payload=False)
-        except (StoreUnavailableError, RecordCorruptError):
-            return "unknown"
-        if record is None:
-            return "not_recorded"
-        return "not_revoked" if record.revoked_at_ms is None else "revoked"
+            records = await self._store.get_many(tenant, issued)
+        except StoreUnavailableError:
+            return {**unchecked, **dict.fromkeys(issued, "unknown")}
+        return {**unchecked, **{one: _revocation(records.get(one)) for one in issued}}
 
     def _checked(self, record: Record) -> Sigil:
         payload = record.payload or b""
@@ -280,6 +308,14 @@ class Engine:
         if hashlib.sha256(payload).digest() != record.canonical_sha256:
             raise RecordCorruptError(record.id, "canonical_sha256")
         return sigil
+
+
+def _revocation(record: Record | RecordCorruptError | None) -> RevocationAspect:
+    if record is None:
+        return "not_recorded"
+    if isinstance(record, RecordCorruptError):
+        return "unknown"
+    return "not_revoked" if record.revoked_at_ms is None else "revoked"
 
 
 def _sealed(

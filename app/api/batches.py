@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from starlette.routing import Route
@@ -28,10 +28,10 @@ from app.http.problems import ProblemError, problem_from
 from app.http.replies import Reply
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit, AuditEvent, Member
-from core.engine import Engine, SealRequest, now_ms
-from core.errors import PayloadMissingError
-from core.records import CanonicalJson, Record
+from core.engine import Engine, Presented, SealRequest, now_ms
+from core.records import Record
 from core.time_slices import TimeSlices
+from core.verdict import Verdict
 from sigil_native.errors import CanonicalizationError
 
 _BASE: Final = "/api/consciousness/sigils"
@@ -40,13 +40,6 @@ _T = TypeVar("_T")
 _encode_request = msgspec.json.Decoder(EncodeRequest)
 _verify_request = msgspec.json.Decoder(VerifyRequest)
 _encode_lines = msgspec.json.Encoder().encode_lines
-
-
-class _Claim(NamedTuple):
-    """A sigil to judge, and its payload, unless it is a token that carries it."""
-
-    sigil: str
-    payload: CanonicalJson | None
 
 
 class BatchRoutes:
@@ -101,22 +94,20 @@ class BatchRoutes:
 
     async def verify(self, context: Context) -> Reply:
         """Judge sigils and payloads."""
-        tenant = context.caller.tenant
         lines = await self._paid_lines(context)
+        items = await _read_all(lines, _presented)
+        presented = [item for item in items if isinstance(item, Presented)]
+        verdicts = iter(await self._engine.verify_many(context.caller.tenant, presented))
         slices = TimeSlices()
         results: list[object] = []
         noted = []
-        for line, item in zip(lines, await _read_all(lines, _claim), strict=True):
-            result: object = item
-            if isinstance(item, _Claim):
-                try:
-                    verdict = await self._engine.verify(tenant, item.sigil, item.payload)
-                except PayloadMissingError as error:
-                    result = _failed(line, error)
-                else:
-                    noted.append(verified(verdict))
-                    result = verify_answer(verdict)
-            results.append(result)
+        for line, item in zip(lines, items, strict=True):
+            result = item if isinstance(item, FailedLine) else next(verdicts)
+            if isinstance(result, Verdict):
+                noted.append(verified(result))
+                results.append(verify_answer(result))
+            else:
+                results.append(_failed(line, result) if isinstance(result, Exception) else result)
             await slices.pause()
         await self._audited(context, "sigil.verified", noted)
         return _reply(results)
@@ -144,9 +135,9 @@ def _seal_request(text: bytes) -> SealRequest:
     return SealRequest(payload_of(request.data), request.expires_in)
 
 
-def _claim(text: bytes) -> _Claim:
+def _presented(text: bytes) -> Presented:
     request = read_request(text, _verify_request)
-    return _Claim(request.sigil, None if request.data is msgspec.UNSET else payload_of(request.data))
+    return Presented(request.sigil, None if request.data is msgspec.UNSET else payload_of(request.data))
 
 
 async def _read_all(lines: Sequence[Line], read: Callable[[bytes], _T]) -> list[_T | FailedLine]:

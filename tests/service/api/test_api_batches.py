@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +367,21 @@ async def test_others_get_their_turn(inside: InProcess, monkeypatch: pytest.Monk
     assert turns > 3 * count  # read, seal, show
     await turns_during(VERIFY, body_of(*[{"sigil": "x", "data": {}}] * count))
     assert turns > 2 * count  # read, judge
+
+
+async def test_revocations_that_nobody_knows(inside: InProcess, tmp_path: Path) -> None:
+    """A damaged record makes its own sigil's revocation unknown; a store that is away, that of all."""
+    token = inside.token("acme")
+    body = body_of(*({"data": {"n": number}} for number in range(3)))
+    records = results(await inside.call("POST", ENCODE, body, token=token, headers=LINES))
+    with closing(sqlite3.connect(tmp_path / "sigils.db")) as connection, connection:
+        connection.execute("UPDATE sigils SET created_at_ms = 'x' WHERE sigil = ?", [records[1]["sigil"]])
+    judged = body_of(*({"sigil": record["sigil"], "data": {"n": n}} for n, record in enumerate(records)))
+    verdicts = results(await inside.call("POST", VERIFY, judged, token=token, headers=LINES))
+    assert [verdict["reason"] for verdict in verdicts] == [None, "revocation_unknown", None]
+    await inside.store.close()
+    verdicts = results(await inside.call("POST", VERIFY, judged, token=token, headers=LINES))
+    assert {verdict["reason"] for verdict in verdicts} == {"revocation_unknown"}
 
 
 def test_nothing_is_acknowledged_without_the_store_or_the_log(
