@@ -10,6 +10,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from app.api.batches import BatchRoutes
 from app.api.pages import ServiceRoutes
 from app.api.resource import Nowhere
 from app.api.sigils import SigilRoutes
@@ -63,13 +64,17 @@ def build_app(
             yield
         await engine.close()
         await sigils.close()
+        await batches.close()
         await authenticator.close()
         await limits.close()
 
-    sigils = SigilRoutes(engine, Access(authenticator, limits, audit), limits, audit, body_limits)
+    access = Access(authenticator, limits, audit)
+    sigils = SigilRoutes(engine, access, limits, audit, body_limits)
+    batches = BatchRoutes(engine, access, limits, audit, body_limits)
     service = ServiceRoutes(engine, authenticator, limits, audit, is_stopping)
     documentation = DocumentationRoutes(limits.addresses)
-    routes = [*sigils.routes(), *service.routes(), *documentation.routes()]
+    # A batch is no record: its paths come first.
+    routes = [*batches.routes(), *sigils.routes(), *service.routes(), *documentation.routes()]
     router = Paths(routes, default=Nowhere(limits.addresses), lifespan=lifespan)
     return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,6 +23,7 @@ from app.server.serving import Server, configuration, connections_from
 from app.service import build_app
 from core.audit.interface import NoAudit
 from core.engine import Engine
+from core.errors import RecordCorruptError
 from core.idempotency import Claim
 from core.records import Record, Status
 from core.settings import Settings, load_settings
@@ -42,6 +43,12 @@ class NoStore:
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """See Store.get."""
         return None
+
+    async def get_many(
+        self, tenant: str, record_ids: Sequence[str]
+    ) -> Mapping[str, Record | RecordCorruptError]:
+        """See Store.get_many."""
+        return {}
 
     async def list(
         self, tenant: str, *, limit: int, before: str | None, status: Status | None, now_ms: int

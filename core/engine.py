@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Self, cast
 
 import msgspec
@@ -21,7 +21,8 @@ from core.errors import (
 from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Record, Status
 from core.store.interface import Store
-from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error
+from core.time_slices import TimeSlices
+from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error, verdict_of
 from sigil_native import KeyRing, Sigil, SigilCodec, SigilError, canonicalize_json
 from sigil_native.errors import (
     IssuedInFutureError,
@@ -46,6 +47,20 @@ class Page(msgspec.Struct, frozen=True):
 def now_ms() -> int:
     """The time of the clock that records and expiry are judged by."""
     return time.time_ns() // 1_000_000
+
+
+class SealRequest(NamedTuple):
+    """A payload to seal, and for how many seconds; None: for ever."""
+
+    payload: CanonicalJson
+    expires_in: float | None
+
+
+class Presented(NamedTuple):
+    """A sigil to judge, and the payload; None where the sigil is a token that carries it."""
+
+    sigil: str
+    payload: CanonicalJson | None
 
 
 class _Keys(NamedTuple):
@@ -97,9 +112,24 @@ class Engine:
             SigilError: the lifetime is out of range, or no key may sign now.
             StoreUnavailableError: nothing was kept, as far as anybody knows.
         """
-        record = self._sealed(tenant, subject, payload, expires_in)
+        record = _sealed(self._keys.codec, tenant, subject, payload, expires_in)
         await self._store.put((record,))
         return record
+
+    async def encode_many(self, tenant: str, subject: str, wanted: Sequence[SealRequest]) -> Sequence[Record]:
+        """Seal payloads in their order, all with one ring; all are durable when this returns.
+
+        Raises:
+            SigilError, StoreUnavailableError: as in encode; none was kept, as far as anybody knows.
+        """
+        codec = self._keys.codec
+        slices = TimeSlices()
+        records = []
+        for payload, expires_in in wanted:
+            records.append(_sealed(codec, tenant, subject, payload, expires_in))
+            await slices.pause()
+        await self._store.put(records)
+        return records
 
     async def encode_once(
         self, tenant: str, claimant: Claimant, payload: CanonicalJson, *, expires_in: float | None, key: str
@@ -115,30 +145,13 @@ class Engine:
             RecordCorruptError, RecordUnverifiableError: as in get, of the earlier record.
             SigilError, StoreUnavailableError: as in encode; the key is not used up.
         """
-        record = self._sealed(tenant, claimant.subject, payload, expires_in)
+        record = _sealed(self._keys.codec, tenant, claimant.subject, payload, expires_in)
         claim = claim_of(claimant, key, canonical_sha256=record.canonical_sha256, expires_in=expires_in)
         kept = await self._store.put_once(record, claim)
         if kept.id == record.id:
             return record, False
         self._checked(msgspec.structs.replace(kept, payload=payload))
         return kept, True
-
-    def _sealed(self, tenant: str, subject: str, payload: CanonicalJson, expires_in: float | None) -> Record:
-        codec = self._keys.codec
-        text = codec.encode_json(payload, tenant=tenant, expires_in=expires_in)
-        sigil = codec.decode(text)
-        return Record(
-            tenant=tenant,
-            id=sigil.id,
-            sigil=text,
-            key_id=sigil.key_id,
-            issued_at_ms=sigil.issued_at_ms,
-            expires_at_ms=sigil.expires_at_ms,
-            payload=payload,
-            canonical_sha256=hashlib.sha256(payload).digest(),
-            created_at_ms=now_ms(),
-            created_by=subject,
-        )
 
     async def verify(self, tenant: str, sigil: str, payload: CanonicalJson | None) -> Verdict:
         """Judge a sigil; ``payload`` may be missing only where the sigil is a token that carries it.
@@ -149,30 +162,44 @@ class Engine:
         Raises:
             PayloadMissingError: no payload, and the sigil is no token.
         """
-        if payload is not None:
-            finding = self._examine(tenant, sigil, payload)
-        elif "." in sigil:
-            finding, payload = self._examine_token(tenant, sigil)
-        else:
-            raise PayloadMissingError("a sigil without its payload can only be verified as a token")
-        reason = finding.reason
+        finding, payload = self._found(tenant, Presented(sigil, payload))
         revocation: RevocationAspect = "unchecked"
-        if finding.sigil is not None and finding.was_issued:
-            revocation = await self._revocation(tenant, finding.sigil)
-            if reason is None and revocation == "revoked":
-                reason = "revoked"
-            elif reason is None and revocation == "unknown":
-                reason = "revocation_unknown"
-        return Verdict(
-            valid=reason is None,
-            reason=reason,
-            signature=finding.signature,
-            time=finding.time,
-            key_state=finding.key_state,
-            revocation=revocation,
-            sigil=finding.sigil,
-            canonical_sha256=None if payload is None else hashlib.sha256(payload).digest(),
-        )
+        if finding.issued_id is not None:
+            try:
+                record = await self._store.get(tenant, finding.issued_id, with_payload=False)
+            except (StoreUnavailableError, RecordCorruptError):
+                revocation = "unknown"
+            else:
+                revocation = _revocation(record)
+        return verdict_of(finding, payload, revocation)
+
+    async def verify_many(
+        self, tenant: str, presented: Sequence[Presented]
+    ) -> Sequence[Verdict | PayloadMissingError]:
+        """Judge sigils as in verify; where it would raise, its error has the verdict's place."""
+        slices = TimeSlices()
+        found: list[tuple[Finding, CanonicalJson | None] | PayloadMissingError] = []
+        issued = []
+        for one in presented:
+            try:
+                finding, payload = self._found(tenant, one)
+            except PayloadMissingError as error:
+                found.append(error)
+            else:
+                found.append((finding, payload))
+                if finding.issued_id is not None:
+                    issued.append(finding.issued_id)
+            await slices.pause()
+        revocations = await self._revocations(tenant, issued)
+        verdicts: list[Verdict | PayloadMissingError] = []
+        for result in found:
+            if isinstance(result, PayloadMissingError):
+                verdicts.append(result)
+            else:
+                finding, payload = result
+                verdicts.append(verdict_of(finding, payload, revocations[finding.issued_id]))
+            await slices.pause()
+        return verdicts
 
     async def get(self, tenant: str, record_id: str) -> tuple[Record, Sigil]:
         """A record with its payload, and its sigil, the seal checked again.
@@ -226,6 +253,14 @@ class Engine:
         """Finish the writes that were accepted."""
         await self._store.close()
 
+    def _found(self, tenant: str, presented: Presented) -> tuple[Finding, CanonicalJson | None]:
+        sigil, payload = presented
+        if payload is not None:
+            return self._examine(tenant, sigil, payload), payload
+        if "." in sigil:
+            return self._examine_token(tenant, sigil)
+        raise PayloadMissingError("a sigil without its payload can only be verified as a token")
+
     def _examine(self, tenant: str, sigil: str, payload: CanonicalJson) -> Finding:
         codec, states = self._keys
         try:
@@ -245,14 +280,14 @@ class Engine:
             return Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked"), None
         return self._examine(tenant, token, payload), payload
 
-    async def _revocation(self, tenant: str, sigil: Sigil) -> RevocationAspect:
+    async def _revocations(self, tenant: str, issued: Sequence[str]) -> Mapping[str | None, RevocationAspect]:
+        """By id; of what was not issued, which has none, too."""
+        unchecked: dict[str | None, RevocationAspect] = {None: "unchecked"}
         try:
-            record = await self._store.get(tenant, sigil.id, with_payload=False)
-        except (StoreUnavailableError, RecordCorruptError):
-            return "unknown"
-        if record is None:
-            return "not_recorded"
-        return "not_revoked" if record.revoked_at_ms is None else "revoked"
+            records = await self._store.get_many(tenant, issued)
+        except StoreUnavailableError:
+            return {**unchecked, **dict.fromkeys(issued, "unknown")}
+        return {**unchecked, **{one: _revocation(records.get(one)) for one in issued}}
 
     def _checked(self, record: Record) -> Sigil:
         payload = record.payload or b""
@@ -273,3 +308,30 @@ class Engine:
         if hashlib.sha256(payload).digest() != record.canonical_sha256:
             raise RecordCorruptError(record.id, "canonical_sha256")
         return sigil
+
+
+def _revocation(record: Record | RecordCorruptError | None) -> RevocationAspect:
+    if record is None:
+        return "not_recorded"
+    if isinstance(record, RecordCorruptError):
+        return "unknown"
+    return "not_revoked" if record.revoked_at_ms is None else "revoked"
+
+
+def _sealed(
+    codec: SigilCodec, tenant: str, subject: str, payload: CanonicalJson, expires_in: float | None
+) -> Record:
+    text = codec.encode_json(payload, tenant=tenant, expires_in=expires_in)
+    sigil = codec.decode(text)
+    return Record(
+        tenant=tenant,
+        id=sigil.id,
+        sigil=text,
+        key_id=sigil.key_id,
+        issued_at_ms=sigil.issued_at_ms,
+        expires_at_ms=sigil.expires_at_ms,
+        payload=payload,
+        canonical_sha256=hashlib.sha256(payload).digest(),
+        created_at_ms=now_ms(),
+        created_by=subject,
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 import msgspec
 
+from core.records import CanonicalJson
 from sigil_native import Sigil
 from sigil_native.errors import (
     IssuedInFutureError,
@@ -55,9 +57,28 @@ class Finding(msgspec.Struct, frozen=True):
     key_state: KeyAspect
 
     @property
-    def was_issued(self) -> bool:
-        """Whether the tag proves that the sigil was issued for this tenant and payload."""
-        return self.signature == "valid"
+    def issued_id(self) -> str | None:
+        """The sigil's id, if the tag proves that it was issued for this tenant and payload."""
+        return self.sigil.id if self.sigil is not None and self.signature == "valid" else None
+
+
+def verdict_of(finding: Finding, payload: CanonicalJson | None, revocation: RevocationAspect) -> Verdict:
+    """The verdict over a payload that was presented, which is None where a token held none."""
+    reason = finding.reason
+    if reason is None and revocation == "revoked":
+        reason = "revoked"
+    elif reason is None and revocation == "unknown":
+        reason = "revocation_unknown"
+    return Verdict(
+        valid=reason is None,
+        reason=reason,
+        signature=finding.signature,
+        time=finding.time,
+        key_state=finding.key_state,
+        revocation=revocation,
+        sigil=finding.sigil,
+        canonical_sha256=None if payload is None else hashlib.sha256(payload).digest(),
+    )
 
 
 _UNUSABLE_KEYS: dict[type[SigilError], KeyAspect] = {

@@ -7,9 +7,17 @@ from typing import Any, Final
 
 import msgspec
 
-from app.api.schemas import Health, Readiness, SigilPage, record_answer, record_with_data, verify_answer
+from app.api.schemas import (
+    Health,
+    Readiness,
+    SigilPage,
+    failed_line,
+    record_answer,
+    record_with_data,
+    verify_answer,
+)
 from app.http.problem_catalogue import KINDS
-from app.http.problems import ProblemDocument
+from app.http.problems import ProblemDocument, ProblemError
 from core.cursor import write_cursor
 from core.records import CanonicalJson, Record
 from core.verdict import Verdict
@@ -71,11 +79,16 @@ def _named(**examples: tuple[str, object]) -> _Example:
     return {name: {"summary": summary, "value": _shown(value)} for name, (summary, value) in examples.items()}
 
 
+def _lines(*values: object) -> str:
+    return msgspec.json.Encoder().encode_lines(values).decode()
+
+
 _NOW: Final = _SEAL.issued_at_ms
 _KEPT: Final = record_answer(_record(), _NOW)
 _REVOKED: Final = record_answer(
     _record(revoked_at_ms=_NOW + _A_DAY, revoked_by=_SUBJECT, revoked_reason=REASON), _NOW + _A_DAY
 )
+_FAILED: Final = failed_line(2, ProblemError("invalid_request", "Expected `object`", pointer="/data"))
 
 #: What requests may look like, by operation.
 REQUESTS: Final[dict[str, _Example]] = {
@@ -89,6 +102,16 @@ REQUESTS: Final[dict[str, _Example]] = {
         strand=("The DNA form, with its payload", {"sigil": _SEAL.strand, "data": PAYLOAD}),
         token=("A token, which carries its payload", {"sigil": TOKEN}),
     ),
+    "encodeBatch": _named(
+        two=("Two payloads", _lines({"data": PAYLOAD}, {"data": OTHER_PAYLOAD, "expires_in": 3600})),
+        wrong=("The second is none", _lines({"data": PAYLOAD}, {"data": []})),
+    ),
+    "verifyBatch": _named(
+        two=(
+            "A payload, and one that was changed",
+            _lines({"sigil": SIGIL, "data": PAYLOAD}, {"sigil": SIGIL, "data": OTHER_PAYLOAD}),
+        ),
+    ),
     "revoke": _named(reason=("A reason", {"reason": REASON})),
 }
 
@@ -98,6 +121,15 @@ ANSWERS: Final[dict[str, _Example]] = {
     "verify": _named(
         valid=("A seal that holds", verify_answer(_verdict(None))),
         changed=("The payload is not what was sealed", verify_answer(_verdict("tag_mismatch"))),
+    ),
+    "encodeBatch": _named(
+        wrong=("A record, and what is wrong with the second line", _lines(_KEPT, _FAILED)),
+    ),
+    "verifyBatch": _named(
+        two=(
+            "A seal that holds, and one that does not",
+            _lines(verify_answer(_verdict(None)), verify_answer(_verdict("tag_mismatch"))),
+        ),
     ),
     "list": _named(
         piece=("A piece, and where the next one begins", SigilPage([_KEPT], write_cursor(_SEAL.id))),

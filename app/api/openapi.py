@@ -10,9 +10,18 @@ from typing import Final
 import msgspec
 
 from app.api.examples import SIGIL, problem_examples
-from app.api.openapi_parts import RATE_HEADERS, Schema, answer, header, operation, public
+from app.api.openapi_parts import (
+    RATE_HEADERS,
+    Schema,
+    answer,
+    answer_lines,
+    header,
+    operation,
+    public,
+)
 from app.api.schemas import (
     EncodeRequest,
+    FailedLine,
     Health,
     Readiness,
     RevokeRequest,
@@ -23,14 +32,17 @@ from app.api.schemas import (
     VerifyRequest,
 )
 from app.http.idempotency import PATTERN as IDEMPOTENCY_KEY
+from app.http.lines import MOST_LINES
 from app.http.problem_catalogue import KINDS
 from app.http.problems import ProblemDocument
 from sigil_native import KeyRing, SigilCodec, __version__
 
 _BASE: Final = "/api/consciousness/sigils"
 
-#: What the text of any JSON body can have wrong.
-_BODY_PROBLEMS: Final = (
+#: What any body can have wrong.
+_TRANSFER_PROBLEMS: Final = ("body_timeout", "body_too_large", "unsupported_media_type")
+#: What a JSON text can have wrong.
+_LINE_PROBLEMS: Final = (
     "syntax",
     "trailing_data",
     "invalid_utf8",
@@ -41,10 +53,9 @@ _BODY_PROBLEMS: Final = (
     "integer_range",
     "nesting_too_deep",
     "invalid_request",
-    "body_timeout",
-    "body_too_large",
-    "unsupported_media_type",
 )
+_BODY_PROBLEMS: Final = (*_LINE_PROBLEMS, *_TRANSFER_PROBLEMS)
+_LINES_PROBLEMS: Final = (*_TRANSFER_PROBLEMS, "empty_batch", "too_many_lines")
 _WITHHELD: Final = ("record_corrupt", "record_unverifiable")
 _KEY_PROBLEMS: Final = ("invalid_idempotency_key", "idempotency_key_reused")
 _STORE_PROBLEMS: Final = ("store_unavailable", "store_overloaded")
@@ -53,7 +64,8 @@ _DESCRIPTION: Final = """\
 **Tokens.** Send a JWT of your issuer as `Authorization: Bearer <token>`. It names your tenant and your
 roles; each call below says which role it needs. Another tenant's records do not exist for you.
 
-**Bodies** are `application/json` in UTF-8, not compressed. Unknown members, duplicate names and integers
+**Bodies** are `application/json` in UTF-8, not compressed; those of batches `application/x-ndjson`, a JSON
+object a line, and so are their answers. Unknown members, duplicate names and integers
 that other readers would round are refused.
 
 **Errors** are `application/problem+json` (RFC 9457). Programs read `code`; `type` leads to
@@ -62,12 +74,17 @@ lists, any path answers 404 [`not_found`](docs/problems/not_found) and 405
 [`method_not_allowed`](docs/problems/method_not_allowed), the second with the header `Allow`.
 
 **Rate limits.** Your requests count in your own limit and in your tenant's, those without a good token in
-that of their address. Answers say how these stand; beyond one of them, the answer is 429
-[`rate_limited`](docs/problems/rate_limited).
+that of their address. A batch counts once for each line. Answers say how these stand; beyond one of them, the
+answer is 429 [`rate_limited`](docs/problems/rate_limited).
 
 **Request ids.** A request may choose its `X-Request-Id`: 1 to 128 of `A-Z a-z 0-9 . _ : / + = @ -`. Otherwise
 it gets one. Wherever GET is allowed, HEAD is too."""
 
+_BATCH: Final = (
+    f"Each line that is not blank, at most {MOST_LINES}, is a request of its own, and the answer has a line "
+    "for each, in their order. One that is wrong gets a `FailedLine` and stops no other. Each counts in your "
+    "rate limits; if these do not allow all, nothing is done."
+)
 _ID_PARAMETER: Final[Schema] = {
     "name": "id",
     "in": "path",
@@ -125,7 +142,9 @@ def document() -> Schema:
         ],
         "paths": {
             _BASE: {"post": _encode(), "get": _list()},
+            f"{_BASE}/batch": {"post": _encode_batch()},
             f"{_BASE}/verify": {"post": _verify()},
+            f"{_BASE}/verify/batch": {"post": _verify_batch()},
             f"{_BASE}/{{id}}": {"get": _get()},
             f"{_BASE}/{{id}}/revoke": {"post": _revoke()},
             "/healthz": {"get": _health()},
@@ -158,6 +177,7 @@ def _schemas() -> Schema:
         SigilRecordWithData,
         SigilPage,
         VerifyAnswer,
+        FailedLine,
         Health,
         Readiness,
         ProblemDocument,
@@ -169,6 +189,7 @@ def _schemas() -> Schema:
         {"properties": {"sigil": {"type": "string", "pattern": "\\."}}},
     ]
     schemas["ProblemDocument"]["properties"]["code"]["enum"] = sorted(KINDS)
+    schemas["LineProblem"]["properties"]["code"]["enum"] = sorted({*_LINE_PROBLEMS, "data_missing"})
     return schemas
 
 
@@ -219,6 +240,39 @@ def _verify() -> Schema:
         {"200": answer("verify", "The verdict.", "VerifyAnswer")},
         (*_BODY_PROBLEMS, "data_missing", "audit_unavailable"),
         body="VerifyRequest",
+    )
+
+
+def _encode_batch() -> Schema:
+    return operation(
+        "encodeBatch",
+        "Seal many payloads and keep their records.",
+        f"{_BATCH} When the answer arrives, all records are on disk. They are kept together or not at all: a "
+        "request without an answer, or with a 5xx, may or may not have left all of them.",
+        "sigil:encode",
+        {"200": answer_lines("encodeBatch", "A record or an error for each line.", "SigilRecord")},
+        (
+            *_LINES_PROBLEMS,
+            "idempotency_key_refused",
+            *_STORE_PROBLEMS,
+            "audit_unavailable",
+            "no_active_key",
+        ),
+        body="EncodeRequest",
+        lines=True,
+    )
+
+
+def _verify_batch() -> Schema:
+    return operation(
+        "verifyBatch",
+        "Judge many sigils and payloads.",
+        _BATCH,
+        "sigil:verify",
+        {"200": answer_lines("verifyBatch", "A verdict or an error for each line.", "VerifyAnswer")},
+        (*_LINES_PROBLEMS, "audit_unavailable"),
+        body="VerifyRequest",
+        lines=True,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from app.api.examples import ANSWERS, REQUESTS
+from app.http.bodies import JSON, LINES
 from app.http.problem_catalogue import KINDS, problem_type
 from app.http.problems import MEDIA_TYPE
 
@@ -86,8 +87,9 @@ def operation(
     *,
     parameters: Sequence[Schema] = (),
     body: str | None = None,
+    lines: bool = False,
 ) -> Schema:
-    """A call that needs a token with a role."""
+    """A call that needs a token with a role; ``lines``: with a body of one or more in each line."""
     described: Schema = {
         "operationId": name,
         "tags": ["Sigils"],
@@ -104,8 +106,9 @@ def operation(
     if parameters:
         described["parameters"] = list(parameters)
     if body:
-        content = {"schema": ref(body), "examples": REQUESTS[name]}
-        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+        content = {"schema": _lines(ref(body)) if lines else ref(body), "examples": REQUESTS[name]}
+        media_type = (LINES if lines else JSON).name.decode()
+        described["requestBody"] = {"required": True, "content": {media_type: content}}
     return described
 
 
@@ -134,6 +137,26 @@ def answer(name: str, description: str, schema: str | None, headers: Schema | No
         "description": description,
         "headers": {**_REQUEST_ID, **(headers or {})},
         "content": {"application/json": content},
+    }
+
+
+def answer_lines(name: str, description: str, schema: str) -> Schema:
+    """A good answer of the batch ``name``: a value of this type, or an error, in each line."""
+    either = {"anyOf": [ref(schema), ref("FailedLine")]}
+    return {
+        "description": description,
+        "headers": dict(_REQUEST_ID),
+        "content": {LINES.name.decode(): {"schema": _lines(either), "examples": ANSWERS[name]}},
+    }
+
+
+def _lines(schema: Schema) -> Schema:
+    """A text with a value in each line. JSON Schema has no word for that; ``contentSchema`` is next to it."""
+    return {
+        "type": "string",
+        "pattern": "[^ \\t\\r\\n]",
+        "contentMediaType": LINES.name.decode(),
+        "contentSchema": schema,
     }
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from app.http.problem_catalogue import KINDS, problem_type
+from app.http.problems import ProblemError
 from core.audit.interface import AuditCondition
 from core.engine import LONGEST_REASON
 from core.records import Record, Status
@@ -14,6 +16,7 @@ from core.timestamps import timestamp
 from core.verdict import KeyAspect, RevocationAspect, SignatureAspect, TimeAspect, Verdict
 from sigil_native import Sigil
 
+_REFERENCE: Final = {"format": "uri-reference"}
 _JSON_OBJECT: Final = {"type": "object", "additionalProperties": True}
 Data = Annotated[
     msgspec.Raw, Meta(description="The payload: any JSON object (RFC 7493).", extra_json_schema=_JSON_OBJECT)
@@ -111,6 +114,28 @@ class VerifyAnswer(msgspec.Struct, frozen=True):
     expires_at: Timestamp | None
 
 
+class LineProblem(msgspec.Struct, frozen=True, omit_defaults=True, rename={"kind": "type"}):
+    """An error, as for a request that has nothing but this line (RFC 9457)."""
+
+    kind: Annotated[
+        str,
+        Meta(description="Where the page about this kind of problem is.", extra_json_schema=_REFERENCE),
+    ]
+    title: Annotated[str, Meta(description="What is wrong, in a few words; the same for all of its kind.")]
+    status: Annotated[int, Meta(description="Of the answer to such a request.", ge=400, le=499)]
+    code: Annotated[str, Meta(description="Names the kind of problem for programs; stable.")]
+    detail: Annotated[str, Meta(description="What happened here, for people; may change.")]
+    pointer: Annotated[str, Meta(description="Where in the line, as a JSON Pointer.")] | None = None
+    offset: Annotated[int, Meta(description="Where in the line, in bytes.", ge=0)] | None = None
+
+
+class FailedLine(msgspec.Struct, frozen=True):
+    """What a batch answers to a line that is wrong."""
+
+    error: LineProblem
+    line: Annotated[int, Meta(description="Its place in the body; blank lines count, too.", ge=1)]
+
+
 class Health(msgspec.Struct, frozen=True):
     """The process runs."""
 
@@ -175,4 +200,21 @@ def verify_answer(verdict: Verdict) -> VerifyAnswer:
         key_id=None if sigil is None else f"{sigil.key_id:08x}",
         issued_at=None if sigil is None else timestamp(sigil.issued_at_ms),
         expires_at=None if sigil is None else _timestamp_or_none(sigil.expires_at_ms),
+    )
+
+
+def failed_line(number: int, problem: ProblemError) -> FailedLine:
+    """What is wrong with a line, as the API shows it."""
+    code = problem.code
+    return FailedLine(
+        LineProblem(
+            problem_type(code),
+            KINDS[code].title,
+            problem.status,
+            code,
+            problem.detail,
+            problem.pointer,
+            problem.offset,
+        ),
+        number,
     )

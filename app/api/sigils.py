@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.routing import Route
 
+from app.api.audit_members import encoded, verified
+from app.api.requests import payload_of, read_request
 from app.api.resource import Handler, Resource, Secured
 from app.api.schemas import (
     EncodeRequest,
@@ -23,7 +25,7 @@ from app.api.schemas import (
     verify_answer,
 )
 from app.authentication.access import Access
-from app.http.bodies import BodyLimits, BodyReader
+from app.http.bodies import JSON, BodyLimits, BodyReader
 from app.http.completion import Completion
 from app.http.context import Context
 from app.http.idempotency import idempotency_key
@@ -35,13 +37,10 @@ from core.engine import Engine, now_ms
 from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifiableError
 from core.idempotency import Claimant
 from core.records import CanonicalJson, Record, Status
-from sigil_native import canonicalize_json
 
 BASE: Final = "/api/consciousness/sigils"
 _T = TypeVar("_T")
 
-#: One level more than payloads may have: the envelope's own.
-_MAX_DEPTH: Final = 513
 _RECORD_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _LIMIT: Final = re.compile(r"[0-9]{1,3}")
 _DEFAULT_LIMIT: Final = 50
@@ -87,7 +86,7 @@ class SigilRoutes:
         """Seal a payload and keep its record."""
         key = idempotency_key(context)
         request = await self._body(context, _encode_request)
-        payload = _payload(request.data)
+        payload = payload_of(request.data)
         self._audit.check()
         record, replayed = await self._completion.of(self._encode(context, payload, request.expires_in, key))
         location = (b"location", f"{BASE}/{record.id}".encode())
@@ -107,32 +106,17 @@ class SigilRoutes:
                 record, replayed = await self._engine.encode_once(
                     caller.tenant, claimant, payload, expires_in=expires_in, key=key
                 )
-        await self._audited(
-            context,
-            "sigil.encoded",
-            sigil_id=record.id,
-            sealing_key=f"{record.key_id:08x}",
-            replayed=replayed or None,
-        )
+        await self._audited(context, "sigil.encoded", **encoded(record, replayed=replayed))
         return record, replayed
 
     async def verify(self, context: Context) -> Reply:
         """Judge a sigil and a payload."""
         caller = context.caller
         request = await self._body(context, _verify_request)
-        payload = None if request.data is msgspec.UNSET else _payload(request.data)
+        payload = None if request.data is msgspec.UNSET else payload_of(request.data)
         self._audit.check()
         verdict = await self._engine.verify(caller.tenant, request.sigil, payload)
-        claimed = verdict.sigil
-        await self._audited(
-            context,
-            "sigil.verified",
-            valid=verdict.valid,
-            reason=verdict.reason,
-            # Where the signature does not hold these are what was claimed.
-            sigil_id=None if claimed is None else claimed.id,
-            sealing_key=None if claimed is None else f"{claimed.key_id:08x}",
-        )
+        await self._audited(context, "sigil.verified", **verified(verdict))
         return json_reply(200, verify_answer(verdict))
 
     async def list(self, context: Context) -> Reply:
@@ -203,26 +187,7 @@ class SigilRoutes:
             raise
 
     async def _body(self, context: Context, decoder: msgspec.json.Decoder[_T]) -> _T:
-        """Read a body through the one strict door.
-
-        The whole body is canonicalised, envelope included: msgspec would take duplicate members
-        and malformed UTF-8. What it then cuts out of the canonical text is canonical itself.
-        """
-        text = await self._bodies.json_text(context)
-        canonical = canonicalize_json(text, max_depth=_MAX_DEPTH)
-        try:
-            return decoder.decode(canonical)
-        except msgspec.ValidationError as error:
-            detail, _, path = str(error).partition(" - at `$")
-            pointer = path.rstrip("`").replace(".", "/")
-            raise ProblemError("invalid_request", detail, pointer=pointer) from None
-
-
-def _payload(data: msgspec.Raw) -> CanonicalJson:
-    payload = bytes(data)
-    if not payload.startswith(b"{"):
-        raise ProblemError("invalid_request", "Expected `object`", pointer="/data")
-    return CanonicalJson(payload)
+        return read_request(await self._bodies.text(context, JSON), decoder)
 
 
 def _record_id(context: Context) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from app.http.problem_catalogue import KINDS, Kind, problem_type
 
 _Schema = dict[str, Any]
+_PROBLEM = "application/problem+json"
 
 
 def problem_markdown(code: str, kind: Kind) -> str:
@@ -62,11 +63,11 @@ def _operation(method: str, path: str, operation: _Schema) -> Iterator[str]:
         rows = ((f"`{one['name']}`", one["in"], one["description"]) for one in operation["parameters"])
         yield _table(("parameter", "in", ""), rows)
     if "requestBody" in operation:
-        content = operation["requestBody"]["content"]["application/json"]
+        (content,) = operation["requestBody"]["content"].values()
         yield f"The body is {_type(content['schema'])}."
         yield _first_example(content)
     for status, answer in operation["responses"].items():
-        content = answer["content"].get("application/json")
+        content = next((one for name, one in answer["content"].items() if name != _PROBLEM), None)
         if content is not None:
             yield f"**{status}** {answer['description']} The body is {_type(content['schema'])}."
             yield _first_example(content)
@@ -75,7 +76,7 @@ def _operation(method: str, path: str, operation: _Schema) -> Iterator[str]:
 
 def _refusals(responses: _Schema) -> Iterator[tuple[str, str]]:
     for status, answer in responses.items():
-        content = answer["content"].get("application/problem+json")
+        content = answer["content"].get(_PROBLEM)
         if content is not None:
             yield status, " ".join(map(_problem_link, content["examples"]))
 
@@ -83,7 +84,9 @@ def _refusals(responses: _Schema) -> Iterator[tuple[str, str]]:
 def _first_example(content: _Schema) -> str:
     """The first example, or nothing: the description shows none of itself."""
     for example in content.get("examples", {}).values():
-        text = json.dumps(example["value"], indent=2, ensure_ascii=False)
+        value = example["value"]
+        # Several JSON texts, a line each, are shown as they are.
+        text = value.rstrip() if type(value) is str else json.dumps(value, indent=2, ensure_ascii=False)
         return f"```json\n{text}\n```"
     return ""
 
@@ -106,6 +109,8 @@ def _type(schema: _Schema) -> str:
         return " or ".join(_type(one) for one in schema["anyOf"])
     if "enum" in schema:
         return ", ".join("null" if value is None else f"`{value}`" for value in schema["enum"])
+    if "contentSchema" in schema:
+        return f"in each line {_type(schema['contentSchema'])}"
     if schema.get("type") == "array":
         return f"array of {_type(schema['items'])}"
     kind = str(schema.get("type", "any value"))

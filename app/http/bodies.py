@@ -12,7 +12,27 @@ from app.http.context import ClientGoneError, Context
 from app.http.deadlines import DeadlinePassedError, Deadlines
 from app.http.problems import ProblemError
 
-_JSON: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?', re.IGNORECASE)
+
+class MediaType:
+    """A media type that bodies may have.
+
+    Attributes:
+        name: as answers have it.
+    """
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        pattern = re.escape(name) + rb'(?:[ \t]*;[ \t]*charset="?utf-8"?)?'
+        self._pattern = re.compile(pattern, re.IGNORECASE)
+
+    def fits(self, content_type: bytes) -> bool:
+        """Whether the header's value names this type, and no other character set than UTF-8."""
+        return self._pattern.fullmatch(content_type) is not None
+
+
+JSON: Final = MediaType(b"application/json")
+#: JSON texts, a line each.
+LINES: Final = MediaType(b"application/x-ndjson")
 
 
 class BodyLimits(msgspec.Struct, frozen=True):
@@ -34,15 +54,16 @@ class BodyReader:
         self._limits = limits
         self._deadlines = Deadlines(limits.seconds)
 
-    async def json_text(self, context: Context) -> bytes:
-        """The bytes of a JSON body, never more than the limit of them held.
+    async def text(self, context: Context, media_type: MediaType) -> bytes:
+        """The bytes of a body of this type, never more than the limit of them held.
 
         Raises:
-            ProblemError: not application/json, too large, or too slow.
+            ProblemError: another type, too large, or too slow.
             ClientGoneError: the client went away.
         """
-        if not _JSON.fullmatch(context.content_type):
-            raise ProblemError("unsupported_media_type", "the content type must be application/json")
+        if not media_type.fits(context.content_type):
+            detail = f"the content type must be {media_type.name.decode()}"
+            raise ProblemError("unsupported_media_type", detail)
         if context.content_encoding not in {b"", b"identity"}:
             raise ProblemError("unsupported_media_type", "the body must not be compressed")
         try:

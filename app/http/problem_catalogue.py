@@ -111,6 +111,13 @@ _REQUESTS: Final = {
         "`Idempotency-Key` is empty, too long, given twice, or has characters that are not allowed.",
         "Send one key of visible ASCII characters, best in quotes; a random UUID does well.",
     ),
+    "idempotency_key_refused": Kind(
+        400,
+        "This call takes no idempotency key",
+        "The request has an `Idempotency-Key`, which holds for one record, and asks for several. Nothing was "
+        "done.",
+        "Leave the header out. To be able to send payloads again, seal them one by one, each with a key.",
+    ),
     "unauthenticated": Kind(
         401,
         "A valid bearer token is required",
@@ -151,18 +158,31 @@ _REQUESTS: Final = {
         "The body has more bytes than this service takes. `detail` says how many it takes.",
         "Send a smaller payload. For something large, seal its digest instead.",
     ),
+    "too_many_lines": Kind(
+        413,
+        "The batch has too many lines",
+        "The body has more lines than a batch may have. `detail` says how many these are. Nothing was done.",
+        "Send the lines in several batches.",
+    ),
     "unsupported_media_type": Kind(
         415,
-        "The body must be application/json",
-        "`Content-Type` is missing or names something else, or `Content-Encoding` says that the body is "
-        "compressed.",
-        "Send `Content-Type: application/json` and an uncompressed body in UTF-8.",
+        "The body has another media type than it must have",
+        "`Content-Type` is missing or names something else than `detail` says, or `Content-Encoding` says "
+        "that the body is compressed.",
+        "Send `Content-Type: application/json`, or for a batch `application/x-ndjson`, and an uncompressed "
+        "body in UTF-8.",
     ),
     "invalid_request": Kind(
         422,
         "The request does not have the expected form",
         "The body is good JSON, but a member is missing, unknown, or has another type or value than it may.",
         "`pointer` names the member and `detail` says what was expected. The API reference has the form.",
+    ),
+    "empty_batch": Kind(
+        422,
+        "The batch is empty",
+        "The body has no line, or nothing but blank ones.",
+        "Send a JSON object in each line.",
     ),
     "idempotency_key_reused": Kind(
         422,

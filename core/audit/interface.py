@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 #: What is audited. The first word is the subject, the second what happened to it.
@@ -49,6 +50,13 @@ class Audit(Protocol):
                 told that its call succeeded.
         """
 
+    async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
+        """Queue lines of one event, one behind the other, and wait like ``write`` until all are in the file.
+
+        Raises:
+            AuditUnavailableError: as above; none of what they tell may be called a success.
+        """
+
     def check(self) -> None:
         """Ask before something is done that a required log must then hold.
 
@@ -72,6 +80,9 @@ class NoAudit:
 
     async def write(self, event: AuditEvent, **members: Member) -> None:
         """See Audit.write."""
+
+    async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
+        """See Audit.write_all."""
 
     def check(self) -> None:
         """See Audit.check."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -74,14 +75,23 @@ class AuditLog:
 
     async def write(self, event: AuditEvent, **members: Member) -> None:
         """See Audit.write."""
+        await self.write_all(event, (members,))
+
+    async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
+        """See Audit.write_all."""
         if not self._required:
-            self.note(event, **members)
+            for members in lines:
+                self.note(event, **members)
+            return
+        if not lines:
             return
         broken = self._writer.outage.reason
         loop = asyncio.get_running_loop()
         # What has happened is queued all the same: the log shall have it when it works again.
-        future = loop.create_future() if broken is None else None
-        if not self._put(Entry(event, members, future)):
+        entries = [Entry(event, members) for members in lines]
+        # Lines get into the file in their order, so whoever waits for the last waits for all.
+        future = entries[-1].future = loop.create_future() if broken is None else None
+        if not self._put(*entries):
             raise AuditUnavailableError("overloaded", retry_after=1)
         if future is None:
             raise AuditUnavailableError(broken or "")
@@ -107,8 +117,8 @@ class AuditLog:
             self._queue.close()
             await asyncio.to_thread(self._writer.join, self._patience)
 
-    def _put(self, entry: Entry) -> bool:
-        kept = self._queue.put(entry)
+    def _put(self, *entries: Entry) -> bool:
+        kept = self._queue.put(*entries)
         if not kept:
             self._writer.outage.begin("overloaded")
         return kept

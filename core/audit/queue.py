@@ -69,13 +69,14 @@ class AuditQueue:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, entry: Entry) -> bool:
-        """Queue an entry. Without room it is counted as lost, and the answer False."""
+    def put(self, *entries: Entry) -> bool:
+        """Queue entries, one behind the other. Those without room count as lost, and the answer is False."""
         with self._changed:
             if self._closed:
-                self._lost += 1
+                self._lost += len(entries)
                 return False
-            return self._add(entry, 1)
+            kept = [self._add(entry, 1) for entry in entries]
+            return all(kept)
 
     def admits(self, event: AuditEvent, members: Mapping[str, Member]) -> bool:
         """Whether an event gets a line of its own; a refusal too many is only counted."""

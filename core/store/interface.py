@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from core.errors import RecordCorruptError
 from core.idempotency import Claim
 from core.records import Record, Status
 
@@ -44,6 +45,14 @@ class Store(Protocol):
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """The tenant's record, or None."""
+
+    async def get_many(
+        self, tenant: str, record_ids: Sequence[str]
+    ) -> Mapping[str, Record | RecordCorruptError]:
+        """Those of the tenant's records with these ids that there are, by id, without their payloads.
+
+        A damaged one stops no other: it has its error in its place.
+        """
 
     async def list(
         self, tenant: str, *, limit: int, before: str | None, status: Status | None, now_ms: int

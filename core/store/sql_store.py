@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
@@ -32,6 +33,8 @@ _READERS: Final = 4
 _LISTERS: Final = 2
 _MAX_WAITING: Final = 10_000
 _MAX_WAITING_BYTES: Final = 64 << 20
+#: Records that one statement looks up: whoever wants more lets others read in between.
+_LOOKED_UP_AT_ONCE: Final = 100
 #: What a waiting record holds beside its payload, about.
 _RECORD_OVERHEAD: Final = 1024
 
@@ -42,6 +45,7 @@ _NAMES = [str(column.name) for column in _WITH_PAYLOAD]
 # On the hot paths in SQL: compiled statements cost up to 2.4 times as much.
 _GET = f"SELECT {', '.join(_NAMES)} FROM sigils WHERE tenant = ? AND id = ?"  # noqa: S608 - our own names
 _GET_WITHOUT_PAYLOAD = _GET.replace(", payload FROM", " FROM")
+_GET_SOME = _GET_WITHOUT_PAYLOAD.removesuffix("= ?") + "IN"
 _GET_CLAIMED = (
     f"SELECT request_digest, {', '.join(_NAMES[:-1])} FROM sigil_idempotency_keys"  # noqa: S608 - as above
     " JOIN sigils USING (tenant) WHERE tenant = ? AND key_digest = ? AND id = record_id"
@@ -90,6 +94,10 @@ def _record(row: Sequence[Any]) -> Record:
         return msgspec.convert(stored, Record, builtin_types=(bytes,))
     except (AttributeError, TypeError, ValueError) as error:
         raise RecordCorruptError(str(stored["id"]), f"columns: {error}") from None
+
+
+def _rows(statement: str, values: tuple[object, ...], connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+    return connection.exec_driver_sql(statement, values).all()
 
 
 def _of(tenant: str, record_id: str) -> sa.ColumnElement[bool]:
@@ -279,6 +287,24 @@ class SqlStore:
             self._readers, lambda connection: connection.exec_driver_sql(statement, key).one_or_none()
         )
         return None if row is None else _record(row)
+
+    async def get_many(
+        self, tenant: str, record_ids: Sequence[str]
+    ) -> Mapping[str, Record | RecordCorruptError]:
+        """See Store.get_many."""
+        found: dict[str, Record | RecordCorruptError] = {}
+        for first in range(0, len(record_ids), _LOOKED_UP_AT_ONCE):
+            some = record_ids[first : first + _LOOKED_UP_AT_ONCE]
+            statement = f"{_GET_SOME} ({', '.join('?' * len(some))})"
+            values = (tenant, *map(_stored_id, some))
+            for row in await self._read(self._readers, partial(_rows, statement, values)):
+                try:
+                    record = _record(row)
+                except RecordCorruptError as error:
+                    found[error.record_id] = error
+                else:
+                    found[record.id] = record
+        return found
 
     async def list(
         self, tenant: str, *, limit: int, before: str | None, status: Status | None, now_ms: int

@@ -112,9 +112,10 @@ class InProcess:
         token: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request."""
-        content = b"" if body is None else json.dumps(body).encode()
-        sent = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
+        """One request; a body that is no bytes is sent as its JSON."""
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        own = {name.lower(): value for name, value in (headers or {}).items()}
+        sent = {"content-type": "application/json", "content-length": str(len(content)), **own}
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
         plain, _, query = path.partition("?")
@@ -128,7 +129,7 @@ class InProcess:
             "raw_path": plain.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
         }

@@ -18,7 +18,7 @@ from app.api.examples import ANSWERS, REQUESTS, SIGIL, TENANT
 from app.api.openapi import document
 from app.http.problem_catalogue import KINDS
 from sigil_native import KeyRing, SigilCodec
-from tests.service.running import SIGILS, Service
+from tests.service.running import REPOSITORY, SIGILS, Service
 
 if TYPE_CHECKING:
     import schemathesis
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 EXAMPLES = 300 if HEAVY else 12
 
+LINES = {"Content-Type": "application/x-ndjson"}
 BEYOND_THE_SCHEMA = {
     "not_found",
     "idempotency_key_reused",
@@ -45,6 +46,8 @@ def operations() -> list[tuple[str, str]]:
 def api(service: Service) -> schemathesis.BaseSchema:
     """The live description."""
     import schemathesis  # noqa: PLC0415 - it takes a second, which other tests need not wait for
+
+    import tests.service.api.schemathesis_lines  # noqa: F401, PLC0415 - for its effect
 
     return schemathesis.openapi.from_url(f"{service.url}/openapi.json")
 
@@ -92,9 +95,11 @@ def test_as_described(service: Service, api: schemathesis.BaseSchema, method: st
 
 def run_schemathesis(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Its command, with every check but one: what JSON Schema cannot say, the test above knows better."""
+    schemathesis_lines = "tests.service.api.schemathesis_lines"
     command = [sys.executable, "-m", "schemathesis.cli", "run", *arguments, "--checks=all", "--no-color"]
     command += ["--exclude-checks=positive_data_acceptance", "--generation-database=none"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": schemathesis_lines, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_whole_api(service: Service, tmp_path: Path) -> None:
@@ -158,7 +163,17 @@ def test_examples_hold(service: Service) -> None:
     for name, example in REQUESTS["verify"].items():
         verdict = service.call("POST", f"{SIGILS}/verify", example["value"], token=token).json
         assert verdict == ANSWERS["verify"]["changed" if name == "changed" else "valid"]["value"], name
+    for name, path in (("encodeBatch", f"{SIGILS}/batch"), ("verifyBatch", f"{SIGILS}/verify/batch")):
+        body = list(REQUESTS[name].values())[-1]["value"]
+        (shown,) = ANSWERS[name].values()
+        answer = service.call("POST", path, body, token=token, headers=LINES)
+        assert list(map(forms, lines_in(answer.body))) == list(map(forms, lines_in(shown["value"]))), name
     assert known.decode(REQUESTS["verify"]["strand"]["value"]["sigil"]) == known.decode(SIGIL)
+
+
+def lines_in(text: str | bytes) -> list[object]:
+    """The values in the lines of a text."""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def forms(value: object) -> object:
@@ -179,7 +194,8 @@ def test_every_operation_is_documented() -> None:
         for operation in operations.values():
             assert {"summary", "description", "tags", "operationId"} <= operation.keys(), path
             if "requestBody" in operation:
-                assert operation["requestBody"]["content"]["application/json"]["examples"]
+                (content,) = operation["requestBody"]["content"].values()
+                assert content["examples"], path
             for status, answer in operation["responses"].items():
                 assert "X-Request-Id" in answer["headers"]
                 (content,) = answer["content"].values()

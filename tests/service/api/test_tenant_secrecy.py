@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import time
@@ -19,6 +20,7 @@ from tests.service.api.in_process import InProcess, Statement
 from tests.service.running import SIGILS, Service
 
 EVENT: Final = {"data": {"type": "order.paid"}}
+LINES: Final = {"Content-Type": "application/x-ndjson"}
 REVOKE: Final = {"reason": "x"}
 SAME_ID: Final = {"X-Request-Id": "always-this-one"}
 BEGIN: Final = "BEGIN IMMEDIATE"
@@ -157,6 +159,7 @@ async def everything(inside: InProcess, token: str, foreign: Any) -> set[tuple[s
         Request("POST", SIGILS, {**EVENT, "expires_in": 1}),
         Request("POST", SIGILS, EVENT, {"Idempotency-Key": "k"}),
         Request("POST", SIGILS, {"data": {}}, {"Idempotency-Key": "k"}),
+        Request("POST", f"{SIGILS}/batch", b'{"data":{}}\n{"data":{"n":2}}', LINES),
         *(Request(method, f"{SIGILS}?limit=1") for method in ("GET", "HEAD")),
         *(Request("GET", f"{SIGILS}?status={status}") for status in ("active", "expired", "revoked")),
         Request("GET", f"{SIGILS}?cursor={write_cursor(own['id'])}&status=active"),
@@ -165,10 +168,13 @@ async def everything(inside: InProcess, token: str, foreign: Any) -> set[tuple[s
         place = f"{SIGILS}/{record['id']}"
         requests += [Request("GET", place), Request("HEAD", place)]
         requests += [Request("POST", f"{place}/revoke", REVOKE)] * 2
-        requests.append(Request("POST", f"{SIGILS}/verify", {"sigil": record["sigil"], **EVENT}))
+        judged = {"sigil": record["sigil"], **EVENT}
+        requests.append(Request("POST", f"{SIGILS}/verify", judged))
+        requests.append(Request("POST", f"{SIGILS}/verify/batch", json.dumps(judged).encode(), LINES))
     called = set()
     for request in requests:
-        await inside.call(*request[:3], token=token, headers=request.headers)
+        answer = await inside.call(*request[:3], token=token, headers=request.headers)
+        assert answer.status in {200, 201, 404, 422}, request
         path = request.path.partition("?")[0]
         for record in (own, keyed, foreign):
             path = path.replace(record["id"], "{id}")

@@ -108,6 +108,39 @@ async def test_many_at_once(make: Make, path: Path) -> None:
     assert faults([path]) == []
 
 
+@pytest.mark.parametrize("required", [True, False])
+async def test_many_of_one_caller(make: Make, path: Path, required: bool) -> None:
+    """When ``write_all`` returns, the last line is there, and all before it; of none there is no line."""
+    log = make(required=required)
+    await log.write_all("sigil.encoded", [{"number": number} for number in range(2500)])
+    await log.write_all("sigil.encoded", [])
+    if not required:
+        await log.close()
+    assert [line["number"] for line in lines(path) if "number" in line] == list(range(2500))
+    assert faults([path]) == []
+
+
+async def test_many_of_one_caller_on_a_full_disk(make: Make, path: Path) -> None:
+    """Their caller is refused, while it fails and once that is known; the log has all of them afterwards."""
+    log = make()
+    with capture_logs(), full_disk():  # standard output may be a file that cannot grow either
+        for _ in range(2):
+            with pytest.raises(AuditUnavailableError, match="full"):
+                await log.write_all("sigil.encoded", [{"number": number} for number in range(3)])
+    await until(lambda: log.condition == "ok")
+    assert [line["number"] for line in lines(path) if "number" in line] == [0, 1, 2] * 2
+
+
+async def test_many_of_one_caller_without_room(make: Make, path: Path) -> None:
+    """Where there is room for some of the lines only, these are kept, the others counted."""
+    log = make(most_waiting=3)
+    with frozen_disk(path), pytest.raises(AuditUnavailableError, match="overloaded"):
+        await log.write_all("sigil.encoded", [{"number": number} for number in range(8)])
+    await until(lambda: "audit.lost" in events(path))
+    assert [line["count"] for line in lines(path) if "count" in line] == [5]
+    assert events(path).count("sigil.encoded") == 3
+
+
 async def test_a_caller_who_stops_waiting(make: Make, path: Path) -> None:
     """A caller who is cancelled takes nothing back and harms no other."""
     log = make()

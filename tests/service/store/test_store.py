@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -27,7 +28,7 @@ from core.errors import (
 )
 from core.store.sql_schema import SCHEMA_VERSION
 from core.store.sql_store import SqlStore
-from tests.service.store.store_records import record
+from tests.service.store.store_records import record, record_id
 
 
 @pytest.fixture
@@ -193,6 +194,24 @@ async def test_rows_of_somebody_else(store: SqlStore, path: Path, change: str) -
     connection.close()
     with pytest.raises(RecordCorruptError):
         await ids(store)
+
+
+async def test_many_are_looked_up(store: SqlStore, path: Path) -> None:
+    """Of the ids asked for, the tenant's own come back, however many; a damaged row stops no other."""
+    kept = [record(number) for number in range(1, 251)]
+    await store.put([*kept, record(999, tenant="other")])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE sigils SET key_id = 'x' WHERE issued_at_ms = 7")
+    connection.close()
+    asked = [one.id for one in kept[::-1]]
+    found = dict(await store.get_many("acme", [record_id(999), *asked, record_id(1000), asked[0]]))
+    damaged = found.pop(record_id(7))
+    assert isinstance(damaged, RecordCorruptError)
+    assert damaged.record_id == record_id(7)
+    assert found == {
+        one.id: msgspec.structs.replace(one, payload=None) for one in kept if one.issued_at_ms != 7
+    }
+    assert await store.get_many("acme", []) == {}
 
 
 async def test_locked_database(store: SqlStore, path: Path) -> None:

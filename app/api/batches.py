@@ -1,0 +1,164 @@
+"""Encode and verify, many in a request: a line of the body for each, and a line of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.routing import Route
+
+from app.api.audit_members import encoded, verified
+from app.api.requests import payload_of, read_request
+from app.api.resource import Resource, Secured
+from app.api.schemas import (
+    EncodeRequest,
+    FailedLine,
+    VerifyRequest,
+    failed_line,
+    record_answer,
+    verify_answer,
+)
+from app.authentication.access import Access
+from app.http.bodies import LINES, BodyLimits, BodyReader
+from app.http.completion import Completion
+from app.http.context import Context
+from app.http.lines import Line, lines_of
+from app.http.problems import ProblemError, problem_from
+from app.http.replies import Reply
+from app.limits.limits import RateLimits
+from core.audit.interface import Audit, AuditEvent, Member
+from core.engine import Engine, Presented, SealRequest, now_ms
+from core.records import Record
+from core.time_slices import TimeSlices
+from core.verdict import Verdict
+from sigil_native.errors import CanonicalizationError
+
+_BASE: Final = "/api/consciousness/sigils"
+_T = TypeVar("_T")
+
+_encode_request = msgspec.json.Decoder(EncodeRequest)
+_verify_request = msgspec.json.Decoder(VerifyRequest)
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class BatchRoutes:
+    """The verbs for many at once.
+
+    A line that is wrong gets a line that says why, and stops no other. Everything else is for all lines
+    together: they are paid for before the first of them is looked at, and what cannot be kept or noted
+    fails the request.
+    """
+
+    def __init__(
+        self, engine: Engine, access: Access, limits: RateLimits, audit: Audit, body_limits: BodyLimits
+    ) -> None:
+        self._engine = engine
+        self._access = access
+        self._limits = limits
+        self._audit = audit
+        self._bodies = BodyReader(body_limits)
+        #: What changes the store is audited, whether or not its caller still waits.
+        self._completion = Completion()
+
+    def routes(self) -> list[Route]:
+        """Where each verb lives."""
+        addresses = self._limits.addresses
+        encode = Secured("sigil:encode", self.encode, self._access)
+        verify = Secured("sigil:verify", self.verify, self._access)
+        return [
+            Route(_BASE + "/batch", Resource(addresses, post=encode)),
+            Route(_BASE + "/verify/batch", Resource(addresses, post=verify)),
+        ]
+
+    async def encode(self, context: Context) -> Reply:
+        """Seal payloads and keep their records."""
+        if context.idempotency_keys:
+            raise ProblemError("idempotency_key_refused", "a batch takes no Idempotency-Key")
+        items = await _read_all(await self._paid_lines(context), _seal_request)
+        wanted = [item for item in items if isinstance(item, SealRequest)]
+        records = iter(await self._completion.of(self._encode(context, wanted)))
+        now = now_ms()
+        slices = TimeSlices()
+        results: list[object] = []
+        for item in items:
+            results.append(item if isinstance(item, FailedLine) else record_answer(next(records), now))
+            await slices.pause()
+        return _reply(results)
+
+    async def _encode(self, context: Context, wanted: Sequence[SealRequest]) -> Sequence[Record]:
+        caller = context.caller
+        records = await self._engine.encode_many(caller.tenant, caller.subject, wanted)
+        await self._audited(context, "sigil.encoded", [encoded(record) for record in records])
+        return records
+
+    async def verify(self, context: Context) -> Reply:
+        """Judge sigils and payloads."""
+        lines = await self._paid_lines(context)
+        items = await _read_all(lines, _presented)
+        presented = [item for item in items if isinstance(item, Presented)]
+        verdicts = iter(await self._engine.verify_many(context.caller.tenant, presented))
+        slices = TimeSlices()
+        results: list[object] = []
+        noted = []
+        for line, item in zip(lines, items, strict=True):
+            result = item if isinstance(item, FailedLine) else next(verdicts)
+            if isinstance(result, Verdict):
+                noted.append(verified(result))
+                results.append(verify_answer(result))
+            else:
+                results.append(_failed(line, result) if isinstance(result, Exception) else result)
+            await slices.pause()
+        await self._audited(context, "sigil.verified", noted)
+        return _reply(results)
+
+    async def close(self) -> None:
+        """Finish what has begun, though nobody waits for it."""
+        await self._completion.close()
+
+    async def _paid_lines(self, context: Context) -> list[Line]:
+        """The lines of the body, all of which the caller's limits allow."""
+        lines = lines_of(await self._bodies.text(context, LINES))
+        self._audit.check()
+        # The first one was paid for when the request was let in.
+        await self._limits.callers.charge(context, len(lines) - 1)
+        return lines
+
+    async def _audited(self, context: Context, event: AuditEvent, done: Sequence[dict[str, Member]]) -> None:
+        """Audit what the caller did; an answer that the log does not know of must not be given."""
+        who = {"request_id": context.request_id.decode(), **context.caller.named()}
+        await self._audit.write_all(event, [{**who, **members} for members in done])
+
+
+def _seal_request(text: bytes) -> SealRequest:
+    request = read_request(text, _encode_request)
+    return SealRequest(payload_of(request.data), request.expires_in)
+
+
+def _presented(text: bytes) -> Presented:
+    request = read_request(text, _verify_request)
+    return Presented(request.sigil, None if request.data is msgspec.UNSET else payload_of(request.data))
+
+
+async def _read_all(lines: Sequence[Line], read: Callable[[bytes], _T]) -> list[_T | FailedLine]:
+    """What each line asks for, or what is wrong with it."""
+    slices = TimeSlices()
+    items: list[_T | FailedLine] = []
+    for line in lines:
+        try:
+            items.append(read(line.text))
+        except (CanonicalizationError, ProblemError) as error:
+            items.append(_failed(line, error))
+        await slices.pause()
+    return items
+
+
+def _failed(line: Line, error: Exception) -> FailedLine:
+    problem = problem_from(error)
+    if problem is None:
+        raise error
+    return failed_line(line.number, problem)
+
+
+def _reply(results: Sequence[object]) -> Reply:
+    return Reply(200, _encode_lines(results), media_type=LINES.name)
