@@ -58,7 +58,7 @@ def keys(forge: Forge) -> SlowKeys:
 def access(keys: SlowKeys) -> Access:
     """Access with a limit that does not come back while a test runs."""
     quota = Quota(LIMIT, 3600, LIMIT)
-    outcomes = Outcomes(NoAudit(), NoObserver(), shadow=False)
+    outcomes = Outcomes(NoAudit(), NoObserver(), lambda: 0, shadow=False)
     bucket = TokenBucket(quota.rate, quota.burst)
     addresses = CountedAddresses(bucket, quota, ClientAddress(), outcomes, shadow=False)
     limits = RateLimits(NoCallerLimits(), addresses, None)
