@@ -19,11 +19,9 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 import sigil_native
-from core.limits.outage import Policy, share_of
 from core.limits.overrides import LARGEST_LIMIT, read_overrides
-from core.limits.quota import Quota, Quotas, check_quota
-from core.limits.redis_client import RedisAddress
-from core.limits.routes import ROUTE_CLASSES
+from core.limits.quota import Quota, Quotas, check_quota, share_of
+from core.limits.routes import ROUTE_CLASSES, Policy
 from core.setting_types import COMMA_SEPARATED, Folder
 from sigil_native import InvalidOptionError
 from sigil_native.asgi import ClientAddress
@@ -70,6 +68,8 @@ def _policies(value: Any) -> Any:
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
+    from core.limits.redis_client import RedisAddress  # noqa: PLC0415 - redis-py takes long to import
+
     RedisAddress(url.get_secret_value())
     return url
 

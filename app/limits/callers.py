@@ -12,9 +12,8 @@ from app.limits.answers import rate_headers, refused, too_many
 from app.limits.outcomes import Outcomes
 from core.errors import LimiterUnavailableError
 from core.limits.counting import Counting
-from core.limits.interface import Limit
-from core.limits.outage import Answer, share_of
-from core.limits.quota import Quotas
+from core.limits.interface import Answer, Limit
+from core.limits.quota import Quotas, share_of
 from core.limits.routes import COSTS, RouteClass
 from sigil_native import Decision
 from sigil_native.asgi import RateHeaders

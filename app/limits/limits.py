@@ -14,10 +14,10 @@ from app.server.reloading import Reloadable
 from core.audit.interface import Audit, AuditEvent
 from core.errors import LimiterUnavailableError
 from core.limits.counting import Counting, counting_from
+from core.limits.interface import Condition
 from core.limits.observation import BackendState, LimitObserver
 from core.limits.overrides import read_overrides
 from core.limits.quota import Quotas
-from core.limits.redis_limiter import Condition
 from core.rate_settings import RateSettings
 from core.settings import SettingsError
 from sigil_native.asgi import ClientAddress

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import LimiterUnavailableError
-from core.limits.interface import Limit, Limiter
+from core.limits.interface import Condition, Limit, Limiter
 from core.limits.local import LocalLimiter, table_file
-from core.limits.outage import OutageLimiter, Policy, share_of
 from core.limits.overrides import MOST_QUOTAS
-from core.limits.quota import Quota, Quotas
-from core.limits.redis_limiter import Condition, RedisLimiter
-from core.limits.routes import ROUTE_CLASSES, RouteClass
+from core.limits.quota import Quota, Quotas, share_of
+from core.limits.routes import ROUTE_CLASSES, Policy, RouteClass
 from core.rate_settings import RateSettings
 from sigil_native import BucketFileError, TokenBucket
+
+if TYPE_CHECKING:
+    from core.limits.outage import OutageLimiter
 
 OnChange = Callable[[Condition, frozenset[str]], object]
 
@@ -84,6 +86,10 @@ def counting_from(settings: RateSettings, folder: Path | None, on_change: OnChan
     if settings.redis_url is None:
         callers: dict[RouteClass, Limiter] = dict.fromkeys(ROUTE_CLASSES, local)
         return Counting(callers, addresses, None, local, settings.rate_outage)
+    # Only here, as redis-py takes long to import.
+    from core.limits.outage import OutageLimiter  # noqa: PLC0415
+    from core.limits.redis_limiter import RedisLimiter  # noqa: PLC0415
+
     shared = OutageLimiter(
         RedisLimiter.from_url(
             settings.redis_url.get_secret_value(),

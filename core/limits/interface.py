@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -23,6 +23,29 @@ class Limit(msgspec.Struct, frozen=True):
     name: str
     key: str
     quota: Quota
+
+
+#: How those who keep count do: ``degraded`` while Redis, or a part of it, is left alone.
+Condition = Literal["ok", "degraded"]
+#: Who gave an answer: Redis, for all hosts; the buckets of this host; nobody, all is allowed.
+Source = Literal["shared", "local", "allow"]
+
+
+class Answer(tuple[Decision, ...]):
+    """Decisions, and where they are from.
+
+    Attributes:
+        source: ``shared`` is the rule. ``local``: a share of the limits, kept by this host. ``allow``:
+            nobody counts, and the decisions are those of full buckets, which is nothing to tell a client.
+    """
+
+    source: Source
+
+    def __new__(cls, decisions: Iterable[Decision], source: Source) -> Answer:
+        """Decisions of a source."""
+        self = super().__new__(cls, decisions)
+        self.source = source
+        return self
 
 
 class Limiter(Protocol):

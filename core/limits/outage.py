@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 import structlog
 
 from core.breaker import State
 from core.errors import LimiterUnavailableError
-from core.limits.interface import Limit
+from core.limits.interface import Answer, Condition, Limit
 from core.limits.local import LocalLimiter
-from core.limits.quota import Quota
-from core.limits.redis_limiter import Condition, RedisLimiter
+from core.limits.quota import share_of
+from core.limits.redis_limiter import RedisLimiter
+from core.limits.routes import Policy
 from sigil_native import Decision
 
 _log = structlog.get_logger("core.limits")
 
-Policy = Literal["local", "deny", "allow"]
-#: Who gave an answer: Redis, for all hosts; the buckets of this host; nobody, all is allowed.
-Source = Literal["shared", "local", "allow"]
-
 #: Shares are rounded to this part.
 _FINEST: Final = 1000
-
-
-class Answer(tuple[Decision, ...]):
-    """Decisions, and where they are from.
-
-    Attributes:
-        source: ``shared`` is the rule. ``local``: a share of the limits, kept by this host. ``allow``:
-            nobody counts, and the decisions are those of full buckets, which is nothing to tell a client.
-    """
-
-    source: Source
-
-    def __new__(cls, decisions: Iterable[Decision], source: Source) -> Answer:
-        """Decisions of a source."""
-        self = super().__new__(cls, decisions)
-        self.source = source
-        return self
-
-
-@lru_cache(4096)
-def share_of(quota: Quota, share: Fraction) -> Quota:
-    """A part of a quota: rate and burst of it, but a burst of at least 1."""
-    burst = max(int(quota.burst * share), 1)
-    return Quota(quota.limit * share.numerator, quota.window * share.denominator, burst)
 
 
 class OutageLimiter:

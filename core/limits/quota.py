@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -82,3 +84,10 @@ def check_quota(quota: Quota) -> None:
         TokenBucket(quota.rate, quota.burst, capacity=1)
     except InvalidOptionError as error:
         raise ValueError(str(error)) from None
+
+
+@lru_cache(4096)
+def share_of(quota: Quota, share: Fraction) -> Quota:
+    """A part of a quota: rate and burst of it, but a burst of at least 1."""
+    burst = max(int(quota.burst * share), 1)
+    return Quota(quota.limit * share.numerator, quota.window * share.denominator, burst)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from core.breaker import State
 from core.deadlines import Deadlines
 from core.errors import LimiterUnavailableError
-from core.limits.interface import Limit
+from core.limits.interface import Condition, Limit
 from core.limits.leases import Leases
 from core.limits.redis_client import RedisAddress
 from core.limits.redis_function import hash_tag, keys_of
@@ -17,8 +17,6 @@ from core.limits.redis_node import RedisNode
 from core.limits.redis_servers import ClusterServers, Servers, SingleServer
 from core.limits.terms import arguments_of, terms_of
 from sigil_native import Decision
-
-Condition = Literal["ok", "degraded"]
 
 _SERVER_TIME: Final = b""
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from core.errors import LimiterUnavailableError
-from core.limits.interface import Limit
+from core.limits.interface import Answer, Limit
 from core.limits.local import LocalLimiter
-from core.limits.outage import Answer, OutageLimiter
+from core.limits.outage import OutageLimiter
 from core.limits.quota import Quota
 from core.limits.redis_function import hash_tag
 from core.limits.redis_limiter import RedisLimiter

@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from core.errors import LimiterUnavailableError
 from core.limits.interface import Limit
 from core.limits.local import LocalLimiter
-from core.limits.outage import OutageLimiter, share_of
-from core.limits.quota import Quota
+from core.limits.outage import OutageLimiter
+from core.limits.quota import Quota, share_of
 from core.limits.redis_limiter import RedisLimiter
 from tests.redis_servers import RedisServer
 
