@@ -96,7 +96,8 @@ docs: $(VENV)/.group-docs ## Build the documentation into site/
 .PHONY: test
 test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
 	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium redis-server=redis-server)
-	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal $(PYTEST)
+	# Bytecode is kept whatever the environment says: the tests start the service some hundred times.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal $(PYTEST)
 
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
 
