@@ -17,7 +17,7 @@ import pytest
 from sigil_native._bucket import TokenBucket
 
 HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
-SECONDS: Final = 30.0 if HEAVY else 1.5
+KILLS: Final = 500 if HEAVY else 12
 PROCESSES: Final = 8
 #: So few that all of them meet, and that new keys fight for the places of old ones.
 KEYS: Final = [f"key {number}" for number in range(40)]
@@ -61,19 +61,20 @@ def test_killed_processes_leave_a_table_that_is_right(table: Path) -> None:
     try:
         running = [_start(table, chosen.randrange(1 << 32)) for _ in range(PROCESSES)]
         everybody += running
-        killed = 0
-        while time.monotonic() < began + SECONDS:
+        for _ in range(KILLS):
             time.sleep(chosen.uniform(0.001, 0.03))
             place = chosen.randrange(PROCESSES)
             process, _ = running[place]
             os.kill(process.pid or 0, signal.SIGKILL)
             process.join()
-            killed += 1
             running[place] = _start(table, chosen.randrange(1 << 32))
             everybody.append(running[place])
-        before = [sum(counts) for _, counts in running]
-        time.sleep(0.5)
-        after = [sum(counts) for _, counts in running]
+        # The survivors go on.
+        for _, counts in running:
+            before = sum(counts)
+            while sum(counts) == before:
+                assert time.monotonic() < began + 200
+                time.sleep(0.01)
     finally:
         for process, _ in everybody:
             if process.is_alive():
@@ -82,8 +83,6 @@ def test_killed_processes_leave_a_table_that_is_right(table: Path) -> None:
         span = time.monotonic() - began
         table.unlink(missing_ok=True)
     granted = [sum(column) for column in zip(*(counts for _, counts in everybody), strict=True)]
-    print(f"{killed} killed, {sum(granted)} granted in {span:.2f} s, most of one key {max(granted)}")
-    assert killed > SECONDS * 5
+    print(f"{KILLS} killed, {sum(granted)} granted in {span:.2f} s, most of one key {max(granted)}")
     assert all(count <= BURST + RATE * span for count in granted)
     assert min(granted) > 0
-    assert sum(later > earlier for earlier, later in zip(before, after, strict=True)) >= PROCESSES - 1
