@@ -24,7 +24,8 @@ from rich.table import Table
 
 from core.limits.interface import Limit
 from core.limits.quota import Quota
-from core.limits.redis_client import RedisAddress, make_pool
+from core.limits.redis_address import RedisAddress
+from core.limits.redis_client import make_pool
 from core.limits.redis_function import NAME, SOURCE, hash_tag, keys_of
 from core.limits.redis_limiter import RedisLimiter
 from core.limits.terms import arguments_of

@@ -21,6 +21,7 @@ from pydantic_settings import NoDecode
 import sigil_native
 from core.limits.overrides import LARGEST_LIMIT, read_overrides
 from core.limits.quota import Quota, Quotas, check_quota, share_of
+from core.limits.redis_address import RedisAddress
 from core.limits.routes import ROUTE_CLASSES, Policy
 from core.setting_types import COMMA_SEPARATED, Folder
 from sigil_native import InvalidOptionError
@@ -68,9 +69,7 @@ def _policies(value: Any) -> Any:
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    from core.limits.redis_client import RedisAddress  # noqa: PLC0415 - redis-py takes long to import
-
-    RedisAddress(url.get_secret_value())
+    RedisAddress(url.get_secret_value()).check_files()
     return url
 
 
@@ -109,7 +108,7 @@ class RateSettings(BaseModel):
     rate_folder: Folder | None = Field(default=None, validation_alias="SIGIL_RATE_FOLDER")
     rate_restart: Literal["reset", "keep"] = Field(default="reset", validation_alias="SIGIL_RATE_RESTART")
     rate_capacity: int = Field(
-        default=1 << 18, ge=1 << 10, le=1 << 28, validation_alias="SIGIL_RATE_CAPACITY"
+        default=1 << 18, ge=1 << 10, le=1 << 24, validation_alias="SIGIL_RATE_CAPACITY"
     )
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
         default=None, validation_alias="REDIS_URL"

@@ -6,10 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
 from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.connection import AbstractConnection, RedisSSLContext, SSLConnection, parse_url
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    RedisSSLContext,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -18,93 +23,8 @@ from redis.typing import EncodableT
 #: Connections of a pool that are made at a time. More would slow each other down until all are too late,
 #: which the next ones would be too.
 _CONNECTING: Final = 4
-_SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 #: Seconds for a connection to be made, in the background.
 _HANDSHAKE: Final = 1.0
-#: What an address in a URL may add. Everything else is ours: time limits, retries, how answers are read.
-_OPTIONS: Final = frozenset(
-    ("host", "port", "path", "db", "username", "password", "connection_class", "client_name")
-) | frozenset(
-    f"ssl_{name}"
-    for name in (
-        "keyfile",
-        "certfile",
-        "password",
-        "cert_reqs",
-        "ca_certs",
-        "ca_path",
-        "check_hostname",
-        "min_version",
-    )
-)
-
-
-class RedisAddress:
-    """Where Redis is, and how to get in. Shows no secrets.
-
-    Attributes:
-        cluster: whether it is a cluster, of which these are some nodes.
-        nodes: for each node, what redis-py's connections are made with.
-    """
-
-    __slots__ = ("cluster", "nodes")
-
-    def __init__(self, url: str) -> None:
-        """Read a URL.
-
-        ``redis://``, ``rediss://`` (TLS) and ``unix://`` as redis-py has them. ``redis+cluster://`` and
-        ``rediss+cluster://`` name one or more nodes of a cluster, separated by commas:
-        ``redis+cluster://user:password@one:6379,two:6379``.
-
-        Raises:
-            ValueError: it is none of these. The message has nothing of the URL.
-        """
-        try:
-            parts = urlsplit(url)
-            if parts.scheme not in _SCHEMES:
-                raise ValueError(parts.scheme)
-            self.cluster = parts.scheme.endswith("+cluster")
-            self.nodes = [_options(node) for node in _nodes(parts)]
-        except ValueError:
-            message = "not the URL of a Redis server: " + ", ".join(f"{scheme}://" for scheme in _SCHEMES)
-            raise ValueError(message) from None
-        if self.cluster and any(node.get("db", 0) for node in self.nodes):
-            raise ValueError("a Redis Cluster has no database but 0")
-        for node in self.nodes:
-            if unknown := node.keys() - _OPTIONS:
-                raise ValueError(f"not an option of a Redis URL: {', '.join(sorted(unknown))}")
-
-    def __repr__(self) -> str:
-        names = ", ".join(map(name_of, self.nodes))
-        return f"RedisAddress({'cluster of ' if self.cluster else ''}{names})"
-
-    def node(self, host: str, port: int) -> dict[str, Any]:
-        """The options for another node of the cluster."""
-        return {**self.nodes[0], "host": host, "port": port}
-
-
-def name_of(options: dict[str, Any]) -> str:
-    """What a node is called in logs."""
-    if "path" in options:
-        return str(options["path"])
-    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
-
-
-def _nodes(parts: SplitResult) -> list[str]:
-    if not parts.scheme.endswith("+cluster"):
-        return [parts.geturl()]
-    access, at, hosts = parts.netloc.rpartition("@")
-    scheme = parts.scheme.removesuffix("+cluster")
-    return [
-        parts._replace(scheme=scheme, netloc=access + at + host.strip()).geturl() for host in hosts.split(",")
-    ]
-
-
-def _options(url: str) -> dict[str, Any]:
-    options: dict[str, Any] = dict(parse_url(url))
-    if "path" not in options and not options.get("host"):
-        raise ValueError("no host")
-    return options
 
 
 async def outcome_of(task: asyncio.Task[None]) -> None:
@@ -192,13 +112,17 @@ class Pool(BlockingConnectionPool):
 
 
 def make_pool(options: dict[str, Any], *, connections: int) -> Pool:
-    """Connections to one server, made when they are used.
+    """Connections to one server of a ``RedisAddress``, made when they are used.
 
     It has no time limits of its own for commands: its user has one deadline for all of a call, from the wait
     for a connection to the last byte of the answer. A call that is cancelled in the middle closes its
     connection, so no later call reads its answer.
     """
+    options = dict(options)
+    encrypted = options.pop("tls", False)
+    kind = UnixDomainSocketConnection if "path" in options else SSLConnection if encrypted else Connection
     return Pool(
+        connection_class=kind,
         max_connections=connections,
         timeout=None,
         socket_timeout=None,

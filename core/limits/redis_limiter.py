@@ -11,7 +11,7 @@ from core.deadlines import Deadlines
 from core.errors import LimiterUnavailableError
 from core.limits.interface import Condition, Limit
 from core.limits.leases import Leases
-from core.limits.redis_client import RedisAddress
+from core.limits.redis_address import RedisAddress
 from core.limits.redis_function import hash_tag, keys_of
 from core.limits.redis_node import RedisNode
 from core.limits.redis_servers import ClusterServers, Servers, SingleServer

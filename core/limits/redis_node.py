@@ -23,7 +23,8 @@ from redis.typing import EncodableT
 from core.breaker import Breaker, BreakerOpenError, State
 from core.deadlines import Deadline, Deadlines
 from core.errors import LimiterUnavailableError
-from core.limits.redis_client import make_pool, name_of, outcome_of
+from core.limits.redis_address import name_of
+from core.limits.redis_client import make_pool, outcome_of
 from core.limits.redis_function import MISSING, NAME, SOURCE
 
 #: Seconds to give up connections in.

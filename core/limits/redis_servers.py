@@ -13,7 +13,8 @@ from redis.exceptions import AskError, MovedError, RedisError
 from core.breaker import State
 from core.deadlines import Deadline
 from core.errors import LimiterUnavailableError
-from core.limits.redis_client import RedisAddress, make_pool, name_of
+from core.limits.redis_address import RedisAddress, name_of
+from core.limits.redis_client import make_pool
 from core.limits.redis_node import RedisNode
 
 MakeNode = Callable[[dict[str, Any]], RedisNode]

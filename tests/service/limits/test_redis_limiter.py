@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from core.errors import LimiterUnavailableError
 from core.limits.interface import Limit
 from core.limits.quota import Quota
-from core.limits.redis_client import RedisAddress
+from core.limits.redis_address import RedisAddress
 from core.limits.redis_function import NAME, SOURCE, VERSION, hash_tag, keys_of, written
 from core.limits.redis_limiter import RedisLimiter
 from core.limits.terms import Terms
@@ -342,7 +342,7 @@ async def test_secrets_are_not_shown(
         with pytest.raises(ValueError, match="Redis") as refused:
             RedisAddress(url)
         shown += [repr(refused.value), repr(refused.value.__cause__)]
-    with pytest.raises(ValueError, match="not an option of a Redis URL: retry") as refused:
+    with pytest.raises(ValueError, match="options of such a Redis URL: none") as refused:
         RedisAddress("redis://:s3cret@host/?retry=s3cret")
     output = capsys.readouterr()
     text = " ".join([*shown, str(refused.value), caplog.text, output.out, output.err])
@@ -356,11 +356,72 @@ def test_addresses() -> None:
     address = RedisAddress("rediss+cluster://ann:pass@one:7000,two,[::1]:7002?ssl_ca_certs=ca.pem")
     assert address.cluster
     places = [(node["host"], node.get("port")) for node in address.nodes]
-    assert places == [("one", 7000), ("two", None), ("::1", 7002)]
+    assert places == [("one", 7000), ("two", 6379), ("::1", 7002)]
     assert all(node["password"] == "pass" and node["ssl_ca_certs"] == "ca.pem" for node in address.nodes)
     assert repr(address) == "RedisAddress(cluster of one:7000, two:6379, ::1:7002)"
     with pytest.raises(ValueError, match="no database but 0"):
         RedisAddress("redis+cluster://one:7000/3")
+    assert RedisAddress("redis://localhost").nodes == [{"host": "localhost", "port": 6379}]
+    assert RedisAddress("redis://:p%40ss%2F@h/7").nodes == [
+        {"host": "h", "port": 6379, "password": "p@ss/", "db": 7}
+    ]
+    assert RedisAddress("unix://ann:pw@/run/redis.sock?db=2").nodes == [
+        {"path": "/run/redis.sock", "username": "ann", "password": "pw", "db": 2}
+    ]
+    assert RedisAddress("rediss://h").nodes == [{"host": "h", "port": 6379, "tls": True}]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://u:12?s3cret=1@localhost",
+        "redis://u:12/s3cret@localhost",
+        "redis://u:1#s3cret@localhost",
+        "redis://u:12?s3cret@localhost",
+        "redis://u:s3cret%zz@localhost",
+        "redis://u:s3 cret@localhost",
+        "redis://h/s3cret",
+        "redis://h/0/1",
+        "redis://h/-1",
+        "redis://h/1?db=2",
+        "redis://h?password=s3cret",
+        "redis://h?host=s3cret",
+        "redis://h?ssl_ca_certs=/s3cret",
+        "rediss://h?ssl_cert_reqs=none",
+        "rediss://h?ssl_ca_certs=",
+        "rediss://h?ssl_ca_certs=s3cret&ssl_ca_certs=s3cret",
+        "redis://h#s3cret",
+        "redis://h:0",
+        "redis://h:70000",
+        "redis://a,b",
+        "redis://a..b",
+        "redis://" + "h" * 300,
+        "redis://h\nost",
+        " redis://h",
+        "redis://",
+        "redis+cluster://one,,two",
+        "redis+cluster:///run/s3cret",
+        "unix://h/run/redis.sock#",
+        "unix:///run/redis.sock?db=s3cret",
+        "REDIS://h",
+    ],
+)
+def test_addresses_that_are_none(url: str) -> None:
+    """What would be passed over, or taken for something else, is refused, and nothing of it is shown."""
+    with pytest.raises(ValueError, match="Redis") as refused:
+        RedisAddress(url)
+    assert "s3cret" not in repr(refused.value)
+
+
+def test_files_that_an_address_names(tmp_path: Path) -> None:
+    """They are looked at when the service starts."""
+    junk = tmp_path / "junk.pem"
+    junk.write_text("junk")
+    for query in ("ssl_ca_certs={}", "ssl_certfile={}", "ssl_keyfile={}", "ssl_certfile={0}&ssl_keyfile={0}"):
+        for file in (junk, tmp_path / "missing"):
+            with pytest.raises(ValueError, match="ssl_"):
+                RedisAddress(f"rediss://h?{query.format(file)}").check_files()
+    RedisAddress("rediss://h").check_files()
 
 
 async def test_no_call_takes_longer_than_its_deadline(redis_server: RedisServer) -> None:
