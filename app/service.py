@@ -60,6 +60,7 @@ def build_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         authenticator.start()
+        limits.start()
         async with reloader.at_work():
             yield
         await engine.close()

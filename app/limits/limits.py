@@ -62,6 +62,11 @@ class RateLimits:
         if self._counting is not None and self._enforced and not self._counting.serves("encode"):
             raise LimiterUnavailableError("open")
 
+    def start(self) -> None:
+        """Begin to look after those who keep count. Needs a running event loop."""
+        if self._counting is not None:
+            self._counting.start()
+
     async def close(self) -> None:
         """Give up connections and files."""
         if self._counting is not None:

@@ -63,6 +63,11 @@ class Counting:
         """Whether calls of a class are answered now."""
         return self.condition == "ok" or self._policies[route_class] != "deny"
 
+    def start(self) -> None:
+        """Begin to look after Redis. Needs a running event loop."""
+        if self._shared is not None:
+            self._shared.start()
+
     async def close(self) -> None:
         """Give up connections and files."""
         await (self._local if self._shared is None else self._shared).close()

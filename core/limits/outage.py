@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
@@ -83,6 +84,10 @@ class OutageLimiter:
         """The Redis servers that are used now, and how the breaker of each stands."""
         return self._redis.nodes
 
+    def start(self) -> None:
+        """Begin to notice while nobody asks that Redis is away. Needs a running event loop."""
+        self._redis.start()
+
     def view(self, route_class: str) -> OutageView:
         """The limiter for a class of routes.
 
@@ -146,9 +151,10 @@ class OutageLimiter:
     def _changed(self) -> None:
         before, self._failing = self._failing, self._redis.failing
         if self._failing:
-            _log.error("redis for rate limits failing", nodes=sorted(self._failing))
+            nodes = {name: self._redis.causes.get(name, "no node tells") for name in sorted(self._failing)}
+            _log.error("redis for rate limits failing", pid=os.getpid(), nodes=nodes)
         else:
-            _log.warning("redis for rate limits works again", nodes=sorted(before))
+            _log.warning("redis for rate limits works again", pid=os.getpid(), nodes=sorted(before))
         if self._on_change is not None:
             self._on_change(self.condition, self._failing)
 

@@ -120,6 +120,15 @@ class RedisLimiter:
         """The servers that are used now, and how the breaker of each stands."""
         return self._servers.states
 
+    @property
+    def causes(self) -> Mapping[str, str]:
+        """What was wrong with the servers that are left alone."""
+        return self._servers.causes
+
+    def start(self) -> None:
+        """Begin to notice while nobody asks that Redis is away. Needs a running event loop."""
+        self._servers.start()
+
     async def take(self, group: str, limits: Sequence[Limit], cost: int) -> list[Decision]:
         """Count a request, if it may be: see ``Limiter``.
 
@@ -171,13 +180,9 @@ class RedisLimiter:
         keys = keys_of(hash_tag(group), limits)
         try:
             with self._deadlines.begin() as deadline:
-                answer = await self._servers.call(keys, arguments, deadline)
+                return await self._servers.call(keys, arguments, deadline)
         except TimeoutError:
             raise LimiterUnavailableError("timeout") from None
-        if not isinstance(answer, list) or len(answer) != 2 + 3 * len(limits):
-            # Somebody else's function has this name.
-            raise LimiterUnavailableError("refused")
-        return answer
 
     def _time(self) -> list[bytes]:
         return [_SERVER_TIME if self._client_time is None else b"%d" % self._client_time()]

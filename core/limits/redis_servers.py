@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -48,10 +48,17 @@ class Servers(Protocol):
         """Their names, and how the breaker of each stands."""
 
     @property
+    def causes(self) -> Mapping[str, str]:
+        """What was wrong with those that are left alone."""
+
+    @property
     def lost(self) -> bool:
         """Whether nobody knows where they are."""
 
-    async def call(self, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline) -> Any:
+    def start(self) -> None:
+        """Begin to notice while nobody asks that one is away. Needs a running event loop."""
+
+    async def call(self, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline) -> list[int]:
         """Call the function where the keys are.
 
         Raises:
@@ -63,6 +70,10 @@ class Servers(Protocol):
 
     async def close(self) -> None:
         """Give up all connections."""
+
+
+def _causes(nodes: Iterable[RedisNode]) -> dict[str, str]:
+    return {node.name: node.cause for node in nodes if node.breaker.state != "closed"}
 
 
 class SingleServer:
@@ -79,7 +90,16 @@ class SingleServer:
         """See ``Servers``."""
         return {self._node.name: self._node.breaker.state}
 
-    async def call(self, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline) -> Any:
+    @property
+    def causes(self) -> Mapping[str, str]:
+        """See ``Servers``."""
+        return _causes([self._node])
+
+    def start(self) -> None:
+        """See ``Servers``."""
+        self._node.start()
+
+    async def call(self, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline) -> list[int]:
         """See ``Servers``."""
         try:
             return await self._node.call(keys, arguments, deadline)
@@ -116,6 +136,7 @@ class ClusterServers:
         self._looked = float("-inf")
         self._farewells: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._started = False
         self.lost = False
 
     @property
@@ -123,7 +144,17 @@ class ClusterServers:
         """See ``Servers``."""
         return {name: node.breaker.state for name, node in self._nodes.items()}
 
-    async def call(self, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline) -> Any:
+    @property
+    def causes(self) -> Mapping[str, str]:
+        """See ``Servers``."""
+        return _causes(self._nodes.values())
+
+    def start(self) -> None:
+        """See ``Servers``."""
+        self._started = True
+        self._look_soon()
+
+    async def call(self, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline) -> list[int]:
         """See ``Servers``. Follows to another node once, because nothing was done at the first."""
         slot = key_slot(keys[0].encode())
         node = self._slots[slot] or await self._found(slot)
@@ -150,7 +181,7 @@ class ClusterServers:
 
     async def _follow(
         self, node: RedisNode, slot: int, keys: Sequence[str], arguments: Sequence[bytes], deadline: Deadline
-    ) -> Any:
+    ) -> list[int]:
         try:
             return await node.call(keys, arguments, deadline)
         except AskError as error:
@@ -178,7 +209,9 @@ class ClusterServers:
         options = self._address.node(host, port)
         name = name_of(options)
         if name not in self._nodes:
-            self._nodes[name] = self._make(options)
+            node = self._nodes[name] = self._make(options)
+            if self._started:
+                node.start()
         return self._nodes[name]
 
     def _look_soon(self) -> None:

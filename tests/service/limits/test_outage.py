@@ -74,16 +74,44 @@ async def test_policies_and_the_way_back(outage: Outage) -> None:
         outage.server.start()
         await outage.until("ok")
     name = f"127.0.0.1:{outage.server.port}"
-    assert [(log["event"], log["nodes"]) for log in logs] == [
+    assert [(log["event"], list(log["nodes"])) for log in logs] == [
         ("redis for rate limits failing", [name]),
         ("redis for rate limits works again", [name]),
     ]
+    assert "connect" in logs[0]["nodes"][name].lower()
     assert outage.changes == [("degraded", frozenset({name})), ("ok", frozenset())]
     assert outage.limiter.nodes == {name: "closed"}
     answer = await view("write").take("acme", LIMITS, 1)
     assert answer.source == "shared"
     with pytest.raises(KeyError):
         view("unknown")
+
+
+async def test_an_outage_is_noticed_while_nobody_asks(outage: Outage) -> None:
+    """Readiness and metrics know that Redis is away, and that it is back, before a request needs it."""
+    outage.server.kill()
+    outage.limiter.start()
+    await outage.until("degraded")
+    outage.server.start()
+    await outage.until("ok")
+    assert [condition for condition, _ in outage.changes] == ["degraded", "ok"]
+
+
+async def test_answers_of_somebody_else(outage: Outage) -> None:
+    """What answers under the function's name, and is not it, counts as failing, and the log tells."""
+    source = "#!lua name=other\nredis.register_function('sigil_take_1', function() return 'junk' end)"
+    with outage.server.client() as client:
+        client.function_flush()
+        client.function_load(source)
+    with capture_logs() as logs:
+        for _ in range(3):
+            answer = await outage.limiter.view("write").take("acme", LIMITS, 1)
+            assert answer.source == "local"
+        assert outage.limiter.condition == "degraded"
+    assert list(logs[0]["nodes"].values()) == ["an answer that is not the function's"]
+    with outage.server.client() as client:
+        client.function_flush()
+    await outage.until("ok")
 
 
 async def test_no_fresh_burst(outage: Outage) -> None:
