@@ -102,10 +102,10 @@ def shared_memory(path: str | os.PathLike[str], layout: Layout, now: int, *, fre
                 Path(path).unlink()  # who has it open keeps what it has
                 continue
             if found is None:
-                return _begin(descriptor, layout, now)
+                return _begin(path, descriptor, layout, now)
             epoch, key, boot = found
             if boot != _boot() or abs(now - epoch) > _STALE:
-                return _begin(descriptor, layout, now)
+                return _begin(path, descriptor, layout, now)
             memory = mmap.mmap(descriptor, layout.size)
             if fresh:
                 _clear(memory)
@@ -170,11 +170,14 @@ def _examine(descriptor: int, layout: Layout) -> tuple[int, bytes, bytes] | None
     return epoch, key, boot
 
 
-def _begin(descriptor: int, layout: Layout, now: int) -> Memory:
+def _begin(path: str | os.PathLike[str], descriptor: int, layout: Layout, now: int) -> Memory:
     """Make a table of full buckets. Nobody uses the file yet: it is new, or from before the last boot."""
     if os.fstat(descriptor).st_size != layout.size:
         os.ftruncate(descriptor, 0)
-    _allocate(descriptor, layout.size)
+    try:
+        _allocate(descriptor, layout.size)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     memory = mmap.mmap(descriptor, layout.size)
     _clear(memory)
     key = os.urandom(16)

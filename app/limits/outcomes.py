@@ -62,6 +62,7 @@ class Outcomes:
         if table_full > self._table_full_before:
             self._observer.table_was_full(table_full - self._table_full_before)
             self._table_full_before = table_full
+            self._counts["table full"] = table_full
         self._counts[limit] += 1
         now = time.monotonic()
         if now >= self._report_again_at:

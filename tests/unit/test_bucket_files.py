@@ -181,7 +181,7 @@ def _make_beyond_the_limit(path: Path) -> None:
     try:
         shared(path, capacity=10_000)
     except OSError as error:
-        os._exit(0 if error.errno else 1)
+        os._exit(0 if error.errno and error.filename == str(path) else 1)
     os._exit(1)
 
 
