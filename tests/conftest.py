@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from tests.backends import BACKENDS, load_backend
 
 # Found counterexamples are printed so that they can be replayed anywhere.
-settings.register_profile("default", deadline=None, derandomize=False, print_blob=True, max_examples=60)
+settings.register_profile("default", deadline=None, derandomize=False, print_blob=True, max_examples=50)
 settings.register_profile(
     "heavy",
     settings.get_profile("default"),

@@ -14,6 +14,8 @@ from typing import Any
 
 import redis
 
+from tests.processes import freeze
+
 #: Milliseconds in which a cluster notices that a node is away.
 NODE_TIMEOUT = 1000
 
@@ -98,7 +100,7 @@ class RedisServer:
 
     def freeze(self) -> None:
         """Stop it where it is: connections stay, nothing is answered."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def thaw(self) -> None:
         """Go on after ``freeze``."""

@@ -23,6 +23,7 @@ from app.metrics.metrics import Metrics
 from app.server.failures import StartFailedError
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
+from tests.processes import freeze
 from tests.service.running import Answer, Service, forks
 
 _SECONDS = 30.0
@@ -119,7 +120,7 @@ def test_several_workers_answer_at_one_address(new_service: Callable[..., Servic
     service = new_service(SIGIL_WORKERS="2").start()
     port = metrics_port(service)
     frozen, _ = service.workers()
-    os.kill(frozen, signal.SIGSTOP)
+    freeze(frozen)
     try:
         for _ in range(20):
             assert value(port, "sigil_rate_limit_table_full_total") == 0.0
