@@ -11,6 +11,9 @@ from typing import Self
 class Deadlines:
     """Makes deadlines, of which the first made is the first to pass. So one timer does for all of them.
 
+    For short times: one keeps its place until its moment, even if its call has long ended. Requests, which
+    have a minute, are watched in another way.
+
     For one event loop.
     """
 
