@@ -15,7 +15,9 @@ class StoreUnavailableError(DomainError):
     """The store cannot answer now. Nothing was acknowledged; the same call may work later.
 
     Attributes:
-        reason: short and stable: ``locked``, ``full``, ``io``, ``replaced``, ``overloaded``, ``closed``.
+        reason: short and stable: ``locked``, ``full``, ``io``, ``replaced``, ``overloaded``, ``closed``; of a
+            DNAStore also ``timeout``, ``connection``, ``tls``, ``open`` (the breaker), ``refused`` (it answers, but
+            not with what was asked), ``forbidden``, ``invalid_answer``; of a spool also ``spool_full``.
         retry_after: seconds after which another attempt makes sense.
     """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NewType
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, NewType
 
 import msgspec
 
@@ -22,6 +23,8 @@ class Record(msgspec.Struct, frozen=True):
         canonical_sha256: of the payload, 32 bytes.
         created_by: the subject whose token asked for it.
         revoked_at_ms: ``None`` while it is not revoked.
+        stale: whether it comes from what this host knows while the store is away, so that somebody else
+            may have revoked it. Never stored or sent.
     """
 
     tenant: str
@@ -37,6 +40,7 @@ class Record(msgspec.Struct, frozen=True):
     revoked_at_ms: int | None = None
     revoked_by: str | None = None
     revoked_reason: str | None = None
+    stale: bool = False
 
     def status(self, now_ms: int) -> Status:
         """Where the record stands; a revoked one stays revoked after its expiry."""
@@ -45,3 +49,49 @@ class Record(msgspec.Struct, frozen=True):
         if self.expires_at_ms and now_ms >= self.expires_at_ms:
             return "expired"
         return "active"
+
+
+class Listing(NamedTuple):
+    """A piece of a listing.
+
+    Attributes:
+        records: newest first.
+        stale: whether more may be there, which cannot be seen while the store is away.
+    """
+
+    records: Sequence[Record]
+    stale: bool = False
+
+
+#: What happened: a record was sealed or revoked, or all records older than one were purged.
+Step = Literal["sealed", "revoked", "purged"]
+
+
+class Place(NamedTuple):
+    """An entry's place in its tenant's history."""
+
+    chain: str
+    number: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One step of a tenant's history, chained to the one before it. Each process that writes has chains of its own.
+
+    Attributes:
+        chain: names the chain, 32 hexadecimal digits.
+        number: counts from 1 within tenant and chain.
+        record_id: of the record; of a purge, the id below which records were purged.
+        at_ms: when, in milliseconds since the Unix epoch.
+        previous: the seal of the entry before it. The first entry of a chain has the last one of the chain that
+            it takes the place of, or nothing.
+        seal: over all of the above and what it is about; a sigil in its text form.
+    """
+
+    tenant: str
+    chain: str
+    number: int
+    step: Step
+    record_id: str
+    at_ms: int
+    previous: str
+    seal: str

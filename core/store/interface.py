@@ -7,24 +7,37 @@ from typing import Protocol
 
 from core.errors import RecordCorruptError
 from core.idempotency import Claim
-from core.records import Record, Status
+from core.records import Entry, Listing, Place, Record, Status
 
 
 class Store(Protocol):
     """Keeps records, for each tenant apart: no call sees another tenant's records.
 
-    A call that returns is durable: what it wrote survives the loss of the process and of power. A
-    call that raises has acknowledged nothing. A call that is cancelled may or may not have taken
-    effect, wholly in either case.
+    Durability: a call that returns is durable: what it wrote survives the loss of the process and of power. A
+    call that raises has acknowledged nothing. A call that is cancelled, or fails because the store is
+    unavailable, may or may not have taken effect, wholly in either case.
 
-    Every method may raise StoreUnavailableError.
+    Order: whoever begins a call after another has returned sees what that has done. Calls at the same time have
+    some order.
+
+    Idempotency: every write may be made again, after an error or not. What has been done already is not done
+    twice, and the answer is what it would have been.
+
+    ``tests/service/store/contract.py`` holds every implementation to this. Every method that is
+    awaited may raise StoreUnavailableError.
     """
 
-    async def put(self, records: Sequence[Record]) -> None:
-        """Keep records, all or none.
+    def start(self) -> None:
+        """Begin what runs in the background, if anything does; in the event loop that all calls come from."""
+
+    async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
+        """Keep records, and entries of histories, all or none.
+
+        A record that is there already, with the same seal and all else that it was made with, is kept as it is, with
+        what has happened to it since. Likewise an entry.
 
         Raises:
-            DuplicateRecordError: one of the ids is taken.
+            DuplicateRecordError: one of the ids, or places in a history, is taken by another.
             InvalidRecordError: the store cannot hold one of them.
         """
 
@@ -39,25 +52,40 @@ class Store(Protocol):
 
         Raises:
             IdempotencyKeyReusedError: the earlier request asked for something else.
-            DuplicateRecordError: the record's id is taken.
+            DuplicateRecordError: the record's id is taken by another.
             InvalidRecordError: the store cannot hold it.
         """
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
-        """The tenant's record, or None."""
+        """The tenant's record, or None.
+
+        Raises:
+            RecordCorruptError: it is there, and is no record.
+        """
 
     async def get_many(
-        self, tenant: str, record_ids: Sequence[str]
+        self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
     ) -> Mapping[str, Record | RecordCorruptError]:
-        """Those of the tenant's records with these ids that there are, by id, without their payloads.
+        """Those of the tenant's records with these ids that there are, by id.
 
         A damaged one stops no other: it has its error in its place.
         """
 
     async def list(
-        self, tenant: str, *, limit: int, before: str | None, status: Status | None, now_ms: int
-    ) -> Sequence[Record]:
-        """At most ``limit`` records with ids below ``before``, newest first, without their payloads."""
+        self,
+        tenant: str,
+        *,
+        limit: int,
+        before: str | None,
+        status: Status | None,
+        now_ms: int,
+        with_payload: bool = False,
+    ) -> Listing:
+        """At most ``limit`` records with ids below ``before``, newest first.
+
+        Raises:
+            RecordCorruptError: one of them is no record.
+        """
 
     async def revoke(
         self, tenant: str, record_id: str, *, reason: str, revoked_by: str, now_ms: int
@@ -65,6 +93,18 @@ class Store(Protocol):
         """Mark a record revoked and return it without its payload; None if there is none.
 
         A record that is revoked already stays as it is, with its first reason.
+        """
+
+    async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
+        """At most ``limit`` entries of a tenant's history behind a place, by chain and number."""
+
+    async def count(self) -> Mapping[str, int]:
+        """How many records each tenant has; tenants without records or entries are not there. May take seconds."""
+
+    async def purge(self, tenant: str, *, before: str, limit: int) -> int:
+        """Delete at most ``limit`` of a tenant's oldest records with ids below ``before``; how many it were.
+
+        Entries stay, and so do records that are not older.
         """
 
     async def probe(self) -> None:
