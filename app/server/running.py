@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from app.metrics.limits import LimitMetrics
 from app.metrics.metrics import Metrics
 from app.server.certificates import Certificates
 from app.server.failures import explained
@@ -31,6 +32,7 @@ from core.tls_settings import TLS_NAMES, tls_problem
 
 #: What a stop may take beyond the time that running requests are given: writing what waits.
 _STOP_GRACE: Final = 10.0
+_METRICS_VARIABLES: Final = "SIGIL_METRICS_HOST, SIGIL_METRICS_PORT"
 
 _log = structlog.get_logger("app")
 
@@ -127,7 +129,7 @@ def _serve(
     with contextlib.ExitStack() as stack:
         observer: LimitObserver = NoObserver()
         if metrics is not None:
-            observer = stack.enter_context(metrics.at_work(place))
+            observer = stack.enter_context(metrics.at_work(LimitMetrics, place))
         with explained():
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)
@@ -148,7 +150,7 @@ def _metrics(settings: Settings, stack: contextlib.ExitStack) -> Metrics | None:
     port = settings.metrics_port(development=settings.is_development)
     if port is None:
         return None
-    metrics = Metrics(settings.metrics_host, port, settings.workers)
+    metrics = Metrics(settings.metrics_host, port, settings.workers, variables=_METRICS_VARIABLES)
     stack.callback(metrics.close)
     return metrics
 

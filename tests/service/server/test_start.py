@@ -20,7 +20,8 @@ from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey
 
 import sigil_native
-from app.authentication.development import DevelopmentIssuer, PrivateFileError, audit_secret, event_secret
+from app.authentication.development import DevelopmentIssuer, audit_secret, event_secret
+from core.private_files import PrivateFileError
 from app.cli import main
 from tests.service.authentication.forge import ISSUER, Forge
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
