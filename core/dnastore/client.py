@@ -15,7 +15,7 @@ import msgspec
 from core.deadlines import Deadlines
 from core.dnastore import answers
 from core.dnastore.bulkhead import Bulkhead
-from core.dnastore.failures import FORBIDDEN, invalid_answer
+from core.dnastore.failures import FORBIDDEN, AttemptFailedError, invalid_answer
 from core.dnastore.transport import PROBE, Call, Transport
 from core.dnastore.wire import (
     MOST_LISTED,
@@ -35,6 +35,7 @@ from core.errors import (
     IdempotencyKeyReusedError,
     InvalidRecordError,
     RecordCorruptError,
+    RecordNotFoundError,
     StoreOverloadedError,
     StoreUnavailableError,
 )
@@ -175,13 +176,14 @@ class DnaStoreClient:
         call = Call("GET", f"/records/{quote(record_id, safe='')}?{urlencode(query)}")
 
         async def read(response: aiohttp.ClientResponse) -> Record | None:
-            if response.status == 404 or response.status == 500:
-                code = await answers.problem_code(response)
-                if response.status == 404 and code == "not_found":
+            try:
+                sent = await answers.decoded_body(response, _decode_record, largest)
+            except AttemptFailedError as error:
+                if (response.status, error.code) == (404, RecordNotFoundError.code):
                     return None
-                if response.status == 500 and code == "record_corrupt":
-                    raise RecordCorruptError(record_id, "stored")
-            sent = await answers.decoded_body(response, _decode_record, largest)
+                if (response.status, error.code) == (500, RecordCorruptError.code):
+                    raise RecordCorruptError(record_id, "stored") from None
+                raise
             return answers.record_from(sent, tenant, with_payload=with_payload, record_id=record_id)
 
         return await self._within_time(lambda moment: self._read(call, read, moment))
