@@ -13,11 +13,11 @@ from core.descriptors import most_connections
 from core.keys import ring_from
 from core.settings import (
     Settings,
-    SettingsError,
     key_files,
     load_key_settings,
     load_settings,
 )
+from core.settings_loading import SettingsError
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import REPOSITORY, clean_environment
 
@@ -377,8 +377,8 @@ def test_password_of_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
         (tmp_path / "url").write_text(f"{driver}://user:{password}@host:5433/db?sslmode=verify-full\n")
         settings = load(monkeypatch, **GOOD, SIGIL_STORE_URL_FILE=str(tmp_path / "url"))
         assert settings.store_url.startswith(f"{driver}://user:{password}@host")
-        assert "host:5433/db?sslmode=verify-full" in settings.shown_store_url
-        for text in (settings.shown_store_url, repr(settings), str(settings.model_dump())):
+        assert "host:5433/db?sslmode=verify-full" in settings.records_place
+        for text in (settings.records_place, repr(settings), str(settings.model_dump())):
             assert password not in text
         digests.add(settings.digest())
     assert len(digests) == 1
