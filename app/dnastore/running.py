@@ -79,6 +79,6 @@ def _observer(settings: ServerSettings, stack: contextlib.ExitStack, *, developm
 
 def _certificates(settings: ServerSettings) -> Certificates:
     try:
-        return Certificates(settings.tls)
+        return Certificates.of_server(settings.tls)
     except TlsFileError as error:  # changed since the settings were checked
         raise SettingsError([tls_problem(error, SERVER_TLS_NAMES)]) from None

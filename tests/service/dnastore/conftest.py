@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.service.dnastore.running import EVERYTHING, DnaStore
+from tests.service.dnastore.scripted import Scripted, scripted
+from tests.service.server.tls_files import Authority
 
 _tenants = itertools.count()
 
@@ -35,6 +37,19 @@ def new_dnastore(tmp_path: Path) -> Iterator[Callable[..., DnaStore]]:
     yield make
     for one in made:
         one.stop()
+
+
+@pytest.fixture(scope="package")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who issues the certificates of both sides, where there is no real server."""
+    return Authority(tmp_path_factory.mktemp("dnastore-authority"))
+
+
+@pytest.fixture
+async def stage(authority: Authority) -> AsyncIterator[Scripted]:
+    """A DNAStore that answers what the test tells it."""
+    async with scripted(authority) as serving:
+        yield serving
 
 
 @pytest.fixture
