@@ -28,7 +28,7 @@ def several(tenant: str, count: int) -> list[Record]:
 
 
 def test_listings_have_any_length(dnastore: DnaStore, tenant: str) -> None:
-    """Without a limit all records come, newest first, each once; with one, so many; before an id, the rest."""
+    """Without a limit all records come, newest first; with one, so many; before an id, those below."""
     dnastore.put(*several(tenant, MANY))
     all_ids = [record_id(number) for number in range(MANY, 0, -1)]
     path = f"/v1/records?tenant={tenant}"
