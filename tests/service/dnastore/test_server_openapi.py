@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import schemathesis
 
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
-EXAMPLES = 300 if HEAVY else 6
+EXAMPLES = 300 if HEAVY else 2
 
 #: What JSON Schema cannot say: ids that nobody has, places that are half named, names of too many bytes.
 BEYOND_THE_SCHEMA = {"not_found", "invalid_query", "invalid_request"}
@@ -67,7 +67,7 @@ def test_as_described(dnastore: DnaStore, api: schemathesis.BaseSchema, method: 
     """No request, well formed or not, makes the server fail or answer what is not described."""
     with requests.Session() as session:
         try_all(api[path][method], dnastore, session, positive=True)
-        if path.startswith("/v1/"):
+        if {"parameters", "requestBody"} & document()["paths"][path][method].keys():
             try_all(api[path][method], dnastore, session, positive=False)
     assert not dnastore.logged("request failed")
 
