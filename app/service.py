@@ -35,6 +35,7 @@ from core.engine import Engine
 from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.settings import Settings
+from core.store.retention import Retention
 from sigil_native import __version__
 
 
@@ -48,10 +49,11 @@ def build_app(
     rate_limits: RateLimits | None = None,
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
+    retention: Retention | None = None,
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so does the reloader. Engine, authenticator and limits are closed when it shuts
+    While the server runs, so do the reloader and the retention. Engine, authenticator and limits are closed when it shuts
     down.
     """
     limits = rate_limits or no_rate_limits()
@@ -61,7 +63,7 @@ def build_app(
         engine.start()
         authenticator.start()
         limits.start()
-        async with reloader.at_work():
+        async with reloader.at_work(), retention.at_work() if retention else contextlib.nullcontext():
             yield
         await engine.close()
         await sigils.close()
@@ -172,6 +174,7 @@ def service_from(
                 rate_limits=rate_limits,
                 request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
                 is_stopping=is_stopping,
+                retention=Retention(store, settings.retention_days) if settings.retention_days else None,
             )
         finally:
             # Here, so that it is said of a stop that waits for nothing, too.
