@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
-import sqlalchemy as sa
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings
 
@@ -25,6 +24,7 @@ from core.setting_types import (
     is_loopback,
 )
 from core.settings_loading import READING, SettingsError, problems_of, unknown_names, values_from_files
+from core.store.store_url import shown
 from core.tls import Identity, Part, ServerFiles
 from core.tls_settings import unusable_files
 
@@ -106,7 +106,7 @@ class ServerSettings(BaseSettings):
     @property
     def shown_store_url(self) -> str:
         """The same, fit to be shown: without a password."""
-        return sa.make_url(self.store_url).render_as_string(hide_password=True)
+        return shown(self.store_url)
 
     @property
     def tls(self) -> ServerFiles:
