@@ -34,6 +34,7 @@ from core.idempotency import KeyLimits
 from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.limits.observation import LimitObserver, NoObserver
+from core.seals import Seals
 from core.settings import Settings
 from core.store.sql_store import SqlStore
 from sigil_native import __version__
@@ -149,14 +150,15 @@ def service_from(
     """
     fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
     ring = ring_from(settings, fallback)
+    seals = Seals(ring)
     authenticator = authenticator_from(settings)
     key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
     store = SqlStore.open(settings.store_url, key_limits=key_limits)
     try:
         audit = audit_from(settings)
         try:
-            engine = Engine(ring, store)
-            keys = RingReloading(ring, engine, fallback)
+            engine = Engine(seals, store)
+            keys = RingReloading(ring, seals, fallback)
             rate_limits = rate_limits_from(settings, rate_folder, audit, observer or NoObserver())
             watched = [keys, *rate_limits.reloadables, *reloadables]
             reloader = Reloader(watched, audit, interval=settings.reload_seconds)

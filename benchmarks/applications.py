@@ -23,6 +23,7 @@ from app.server.serving import Server, configuration, connections_from
 from app.service import build_app
 from core.audit.interface import NoAudit
 from core.engine import Engine
+from core.seals import Seals
 from core.errors import RecordCorruptError
 from core.idempotency import Claim
 from core.records import Record, Status
@@ -85,7 +86,7 @@ def without_store(settings: Settings) -> ASGIApp:
     authenticator = Authenticator([DevelopmentIssuer(settings.data_dir).trusted])
     limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
     reloader = Reloader([], NoAudit(), interval=0)
-    return build_app(Engine(ring, NoStore()), authenticator, NoAudit(), limits, reloader)
+    return build_app(Engine(Seals(ring), NoStore()), authenticator, NoAudit(), limits, reloader)
 
 
 def main() -> None:
