@@ -23,10 +23,10 @@ from app.server.serving import Server, configuration, connections_from
 from app.service import build_app
 from core.audit.interface import NoAudit
 from core.engine import Engine
-from core.seals import Seals
 from core.errors import RecordCorruptError
 from core.idempotency import Claim
 from core.records import Record, Status
+from core.seals import Seals
 from core.settings import Settings, load_settings
 from sigil_native import KeyRing
 

@@ -29,7 +29,7 @@ class VerifyingStore:
     """The Store protocol over another store that may answer anything.
 
     A record's seal covers its payload, tenant, id and times, so payloads are asked for even where nobody
-    wants them. That it was revoked, by whom, and who asked for it, are not under the seal: a history has these.
+    wants them. Revocations, and who asked for a record, are not under the seal: a history has these.
     """
 
     def __init__(self, store: Store, seals: Seals) -> None:
