@@ -14,14 +14,10 @@ from core.idempotency import Claim
 from core.records import Entry, Listing, Place, Record, Status
 from core.seals import Seals
 from core.store.interface import Store
+from core.store.pieces import FIRST, next_size
 from core.time_slices import TimeSlices
 
-#: Records that are asked for at once. Each comes with its payload, which may be as large as a request's body:
-#: the first few tell how large, and then about so many bytes come at once.
-_FIRST: Final = 16
-_MOST: Final = 256
-_BYTES: Final = 4 << 20
-#: Such pieces that are in memory at the same time.
+#: Pieces of what was asked for that are in memory at the same time.
 _PIECES: Final = 8
 
 
@@ -77,7 +73,7 @@ class VerifyingStore:
         """See Store.get_many."""
         found: dict[str, Record | RecordCorruptError | RecordUnverifiableError] = {}
         wanted = list(dict.fromkeys(record_ids))
-        slices, size, first = TimeSlices(), _FIRST, 0
+        slices, size, first = TimeSlices(), FIRST, 0
         while first < len(wanted):
             some = wanted[first : first + size]
             async with self._pieces:
@@ -91,7 +87,7 @@ class VerifyingStore:
                         found[record_id] = record
                 records = [record for record in piece.values() if isinstance(record, Record)]
             first += len(some)
-            size = _next_size(size, records)
+            size = next_size(size, records)
         return found
 
     async def list(
@@ -106,7 +102,7 @@ class VerifyingStore:
     ) -> Listing:
         """See Store.list."""
         listed: list[Record] = []
-        slices, size, stale = TimeSlices(), _FIRST, False
+        slices, size, stale = TimeSlices(), FIRST, False
         while len(listed) < limit:
             asked = min(size, limit - len(listed))
             async with self._pieces:
@@ -119,7 +115,7 @@ class VerifyingStore:
                     if status is not None and record.status(now_ms) != status:
                         raise StoreUnavailableError("invalid_answer")
                     await slices.pause()
-                size = _next_size(size, piece.records)
+                size = next_size(size, piece.records)
             stale = stale or piece.stale
             if len(piece.records) < asked:
                 break
@@ -206,9 +202,3 @@ def _check_listing(piece: Listing, limit: int, before: str | None) -> None:
     descending = ids if before is None else [before, *ids]
     if len(ids) > limit or any(later >= earlier for earlier, later in itertools.pairwise(descending)):
         raise StoreUnavailableError("invalid_answer")
-
-
-def _next_size(size: int, records: Sequence[Record]) -> int:
-    """How many records to ask for next: of payloads like these, about the bytes that may come at once."""
-    seen = sum(len(record.payload or b"") + 1 for record in records)
-    return max(1, min(_MOST, 4 * size, _BYTES * len(records) // seen if records else size))
