@@ -16,7 +16,7 @@ import hashlib
 from functools import lru_cache
 from typing import Final
 
-from core.errors import RecordCorruptError
+from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.records import Entry, Place, Record, Step
 from core.seals import checked_seal
 from sigil_native import SigilCodec, canonicalize
@@ -102,6 +102,15 @@ def check_entry(codec: SigilCodec, entry: Entry) -> None:
         raise RecordCorruptError(name, "seal")
     canonical = canonicalize(statement, integers="exact")
     checked_seal(codec, sigil, canonical, tenant=_sealing_tenant(entry.tenant), at_ms=entry.at_ms, name=name)
+
+
+def is_authentic(codec: SigilCodec, entry: Entry) -> bool:
+    """Whether an entry's seal holds, as far as the key ring can tell."""
+    try:
+        check_entry(codec, entry)
+    except (RecordCorruptError, RecordUnverifiableError):
+        return False
+    return True
 
 
 def _statement(
