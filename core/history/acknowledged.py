@@ -122,7 +122,8 @@ class Acknowledged:
         if self._tenants is not None and tenant not in self._tenants:
             return
         if told.event == "sigil.encoded":
-            self._told.setdefault((tenant, record_id), _Told()).created_by = told.subject
+            subject = told.subject if isinstance(told.subject, str) else None
+            self._told.setdefault((tenant, record_id), _Told()).created_by = subject
         elif told.event == "sigil.revoked":
             self._told.setdefault((tenant, record_id), _Told()).revoked = True
 
