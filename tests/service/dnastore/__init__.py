@@ -1,0 +1,1 @@
+"""The DNAStore: its server and its client."""
