@@ -19,6 +19,7 @@ from app.authentication.roles import ROLES
 from app.key_commands import keys
 from app.server.failures import StartFailedError, settings_failure
 from app.server.running import run
+from app.store_commands import store
 from core.settings import Settings, load_settings
 from core.settings_loading import EXIT_CODE, SettingsError
 from core.tenants import is_tenant
@@ -35,6 +36,7 @@ def main() -> None:
 
 
 main.add_command(keys)
+main.add_command(store)
 
 
 @main.command()
