@@ -130,14 +130,14 @@ async def _refuse(response: aiohttp.ClientResponse) -> NoReturn:
         if status in _AT_FAULT:
             raise RequestRefusedError(status, code)
         trouble = Trouble("refused", f"the DNAStore answers with status {status}")
-        raise AttemptFailedError(trouble, counts=False, code=code)
+        raise AttemptFailedError(trouble, counts=False, problem=code)
     if status < 300:
         raise invalid_answer(f"status {status}")
     raise AttemptFailedError(
         Trouble("refused", f"the DNAStore answers with status {status}"),
         repeatable=status == 503,
         wait=_seconds(response.headers.get("Retry-After", "")),
-        code=code,
+        problem=code,
     )
 
 

@@ -22,6 +22,7 @@ from core.dnastore.wire import (
     MOST_LOOKED_UP,
     Lookup,
     Purge,
+    Purged,
     Put,
     PutOnce,
     Revoke,
@@ -63,11 +64,7 @@ _decode_record: Final = msgspec.json.Decoder(WireRecord).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 
-class _Purged(msgspec.Struct):
-    purged: int
-
-
-_decode_purged: Final = msgspec.json.Decoder(_Purged).decode
+_decode_purged: Final = msgspec.json.Decoder(Purged).decode
 
 
 class DnaStoreClient:
@@ -179,14 +176,21 @@ class DnaStoreClient:
             try:
                 sent = await answers.decoded_body(response, _decode_record, largest)
             except AttemptFailedError as error:
-                if (response.status, error.code) == (404, RecordNotFoundError.code):
+                if (response.status, error.problem) == (404, RecordNotFoundError.code):
                     return None
-                if (response.status, error.code) == (500, RecordCorruptError.code):
+                if (response.status, error.problem) == (500, RecordCorruptError.code):
                     raise RecordCorruptError(record_id, "stored") from None
                 raise
             return answers.record_from(sent, tenant, with_payload=with_payload, record_id=record_id)
 
-        return await self._within_time(lambda moment: self._read(call, read, moment))
+        async def found(moment: float) -> Record | None:
+            record = await self._read(call, read, moment)
+            if record is None:
+                # Anybody may say that there is no such page.
+                await self._transport.prove(moment)
+            return record
+
+        return await self._within_time(found)
 
     async def get_many(
         self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
@@ -347,6 +351,8 @@ def _raise(result: WriteResult) -> NoReturn:
             raise InvalidRecordError("the DNAStore cannot hold this record")
         case "key_reused":
             raise IdempotencyKeyReusedError("the key was used for another request")
+        case "damaged":
+            raise RecordCorruptError(result.damaged or "of a write", "stored")
         case "forbidden":
             raise StoreUnavailableError(FORBIDDEN.reason)
         case "overloaded":

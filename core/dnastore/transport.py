@@ -41,6 +41,8 @@ _ALERT: Final = 0.5
 
 #: Bytes of a body that aiohttp sends in one piece.
 _LARGE: Final = 1 << 20
+#: Statuses of answers in which there is something.
+_GOOD: Final = frozenset({200, 204})
 
 # Its own would count in another place than the service's metrics, and log each retry.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -105,6 +107,7 @@ class Transport:
         self._closed = False
         self._cause = ""
         self._quiet = quiet
+        self._proven = False
         self._logged: dict[str, float] = {}
         #: The loop of all calls.
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -175,6 +178,15 @@ class Transport:
             raise
         raise AssertionError("stamina returns or raises")
 
+    async def prove(self, moment: float) -> None:
+        """Return if the DNAStore is known to be one, by an answer that nobody else gives.
+
+        Raises:
+            StoreUnavailableError: it is not; see ``call``.
+        """
+        if not self._proven:
+            await self.call(PROBE, answers.probed, moment)
+
     async def attempt(self, call: Call, read: Read[_T]) -> _T:
         """Send a request once, and read its answer.
 
@@ -203,6 +215,7 @@ class Transport:
                 status = response.status
                 answer = await read(response)
             success = True
+            self._proven = self._proven or status in _GOOD
             return answer
         except asyncio.CancelledError:
             # Cut off when it had had its time: that tells something. Before, it does not.

@@ -1,1 +1,1 @@
-"""The DNAStore: its server and its client."""
+"""The DNAStore server, and clients of it."""

@@ -44,6 +44,10 @@ class Scripted:
         self.connections = 0
         self.url = ""
 
+    async def begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, served as it is served then."""
+        await self.serve(reader, writer)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.connections += 1
@@ -66,12 +70,9 @@ class Scripted:
             writer.close()
 
 
-def answer(
-    status: int, body: bytes = b"", media_type: str = "application/json", more: str = "", close: bool = False
-) -> bytes:
+def answer(status: int, body: bytes = b"", media_type: str = "application/json", more: str = "") -> bytes:
     """An answer in HTTP."""
-    kept = "Connection: close\r\n" if close else ""
-    head = f"HTTP/1.1 {status} x\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n{more}{kept}\r\n"
+    head = f"HTTP/1.1 {status} x\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
     return head.encode() + body
 
 
@@ -116,9 +117,7 @@ async def scripted(authority: Authority, context: ssl.SSLContext | None = None) 
         identity = Identity(*authority.issue("dnastore"))
         context = server_context(ServerFiles(identity, authority.path))
     dnastore = Scripted()
-    server = await asyncio.start_server(
-        lambda *streams: dnastore.serve(*streams), "127.0.0.1", 0, ssl=context
-    )
+    server = await asyncio.start_server(dnastore.begin, "127.0.0.1", 0, ssl=context)
     dnastore.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield dnastore
