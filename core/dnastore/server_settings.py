@@ -59,6 +59,7 @@ class ServerSettings(BaseSettings):
     allow: Annotated[Path, AfterValidator(_allow_list)] = Field(validation_alias="DNASTORE_SERVER_ALLOW")
     data_dir: Folder = Field(default=Path("data"), validation_alias="DNASTORE_SERVER_DATA_DIR")
     store_url_setting: StoreUrl | None = Field(default=None, validation_alias="DNASTORE_SERVER_STORE_URL")
+    retention_days: int = Field(default=0, ge=0, le=36_500, validation_alias="DNASTORE_SERVER_RETENTION_DAYS")
     metrics_host: str = Field(default="127.0.0.1", validation_alias="DNASTORE_SERVER_METRICS_HOST")
     metrics_port_setting: MetricsPort | None = Field(
         default=None, validation_alias="DNASTORE_SERVER_METRICS_PORT"
