@@ -227,17 +227,20 @@ class DnaStoreClient:
 
     async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
         """See Store.entries."""
-        limit = min(limit, MOST_LISTED)
-        query = {"tenant": tenant, "limit": str(limit)}
-        if after is not None:
-            query |= {"chain": after.chain, "number": str(after.number)}
-        call = Call("GET", f"/entries?{urlencode(query)}")
+        found: list[Entry] = []
 
-        async def read(response: aiohttp.ClientResponse) -> Sequence[Entry]:
-            lines = answers.lines_of(response, longest=_RECORD_BYTES, largest=_LARGEST_ANSWER)
-            return await answers.entries_from(lines, tenant, after=after, limit=limit)
+        async def walk(moment: float) -> None:
+            last = after
+            while (missing := limit - len(found)) > 0:
+                page = min(MOST_LISTED, missing)
+                some = await self._entries(tenant, last, page, moment)
+                found.extend(some)
+                if len(some) < page:
+                    return
+                last = Place(some[-1].chain, some[-1].number)
 
-        return await self._within_time(lambda moment: self._read(call, read, moment))
+        await self._within_time(walk)
+        return found
 
     async def count(self) -> Mapping[str, int]:
         """See Store.count."""
@@ -313,6 +316,17 @@ class DnaStoreClient:
             return await answers.looked_up(lines, lookup)
 
         return await self._read(Call("POST", "/lookups", _encode(lookup)), read, moment)
+
+    async def _entries(self, tenant: str, after: Place | None, limit: int, moment: float) -> Sequence[Entry]:
+        query = {"tenant": tenant, "limit": str(limit)}
+        if after is not None:
+            query |= {"chain": after.chain, "number": str(after.number)}
+
+        async def read(response: aiohttp.ClientResponse) -> Sequence[Entry]:
+            lines = answers.lines_of(response, longest=_RECORD_BYTES, largest=_LARGEST_ANSWER)
+            return await answers.entries_from(lines, tenant, after=after, limit=limit)
+
+        return await self._read(Call("GET", f"/entries?{urlencode(query)}"), read, moment)
 
     async def _list(self, wanted: answers.Wanted, moment: float) -> Sequence[Record]:
         longest = self._largest_record if wanted.with_payload else _RECORD_BYTES
