@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from app.http.deadlines import DeadlinePassedError, Deadlines
 from core.errors import StoreUnavailableError
 from core.records import Entry, Listing, Place, Record, Status
 from tests.service.dnastore.in_process import Exchange, Inside, eventually
@@ -98,3 +103,28 @@ async def test_heads_of_streams(tmp_path: Path) -> None:
     store = Endless()
     answer = await Inside(tmp_path, store).call("HEAD", _PATH)
     assert (answer.status, answer.body, answer.is_whole, store.pages) == (200, b"", True, 1)
+
+
+async def test_each_page_has_the_time_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline that is renewed begins again; one that is not passes when it would have."""
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    deadlines = Deadlines(100)
+
+    async def look_at(moment: float) -> None:
+        nonlocal now
+        now = moment
+        deadlines._sweep()
+        await asyncio.sleep(0)
+
+    with pytest.raises(DeadlinePassedError), deadlines.watch() as deadline:
+        await look_at(90)
+        deadline.renew()
+        with contextlib.suppress(DeadlinePassedError), deadlines.watch():
+            await look_at(189)
+        await look_at(189)
+        deadline.renew()
+        await look_at(288)
+        assert now == 288
+        await look_at(290)
+        raise AssertionError("not passed")
