@@ -66,14 +66,16 @@ class Patience(msgspec.Struct, frozen=True):
         lock: for other transactions.
         statement: for a statement, by the server.
         answer: for the server to say anything.
-        long: for statements that go over everything, such as changes of the schema.
+        long: for statements that go over all records.
+        schema: for changes of the schema, others' too.
     """
 
     connect: int = 5
     lock: float = 2
     statement: float = 8
     answer: float = 10
-    long: float = 3600
+    long: float = 300
+    schema: float = 3600
 
 
 class _NoAnswerError(psycopg.OperationalError):
@@ -163,7 +165,7 @@ class PostgresDatabase:
         if encoding != "UTF8":
             raise StoreSchemaError(f"the database's encoding must be UTF8, not {encoding}")
         # Until the transaction ends; others may be busy with the same for long.
-        self._driver(connection).answer_seconds = self._patience.long
+        self._driver(connection).answer_seconds = self._patience.schema
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
 
@@ -267,8 +269,9 @@ class PostgresDatabase:
 
     @staticmethod
     def _allow(connection: sa.Connection, statement: float, answer: float) -> None:
-        PostgresDatabase._driver(connection).answer_seconds = answer
         connection.exec_driver_sql(f"SET statement_timeout = {_milliseconds(statement)}")
+        # Not before: a server that does not answer this is not waited for.
+        PostgresDatabase._driver(connection).answer_seconds = answer
 
     def back_up(self, path: Path, progress: Callable[[int, int], None]) -> None:
         """See Database.back_up.

@@ -284,11 +284,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "tmpfs", folder], check=True)
     try:
-        yield (
-            lambda larger: (
-                subprocess.run(["mount", "-o", f"remount,size={larger}", folder], check=True) and None
-            )
-        )
+        yield resize
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
