@@ -81,6 +81,10 @@ build: $(VENV)/.native ## Compile the native modules in place
 serve: $(VENV)/.native $(VENV)/.group-service ## Start the service on loopback, for development
 	$(BIN)/python -m app serve --development
 
+.PHONY: dnastore
+dnastore: $(VENV)/.native $(VENV)/.group-service ## Start a DNAStore on loopback, with certificates made on the spot
+	$(BIN)/python -m app dnastore --development
+
 .PHONY: bench
 bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peers
 	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)
@@ -93,6 +97,10 @@ bench-buckets: $(VENV)/.native $(VENV)/.group-bench ## Draw what token buckets c
 bench-redis: $(VENV)/.native $(VENV)/.group-bench ## Time limits kept in Redis beside bare calls of the function
 	$(call need,redis-server=redis-server)
 	$(BIN)/python -m benchmarks.redis_limiter $(BENCH)
+
+.PHONY: bench-dnastore
+bench-dnastore: $(VENV)/.native $(VENV)/.group-bench ## Time records through a DNAStore beside the same store used directly
+	$(BIN)/python -m benchmarks.dnastore $(BENCH)
 
 .PHONY: bench-stores
 bench-stores: $(VENV)/.native $(VENV)/.group-bench ## Draw what the store costs, from ten thousand records to ten million

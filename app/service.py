@@ -25,15 +25,16 @@ from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.http.resource import Nowhere
 from app.http.routing import Paths
 from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
-from app.metrics.metrics import Observers
+from app.metrics.observers import Observers
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
-from app.stores import dnastore_certificates, store_from, try_dnastore
+from app.stores import dnastore_certificates, guarded, store_from, try_dnastore
 from core.audit.interface import Audit, NoAudit
 from core.audit.log import AuditLog
 from core.engine import Engine
 from core.issuers import RemoteIssuer
 from core.keys import ring_from
+from core.seals import Seals
 from core.settings import Settings
 from core.store.retention import Retention
 from sigil_native import __version__
@@ -151,15 +152,16 @@ def service_from(
     """
     fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
     ring = ring_from(settings, fallback)
+    seals = Seals(ring)
     authenticator = authenticator_from(settings)
     certificates = dnastore_certificates(settings)
     try_dnastore(settings, certificates)
-    store = store_from(settings, certificates, observers.stores)
+    store = guarded(store_from(settings, certificates, observers.stores), settings, seals)
     try:
         audit = audit_from(settings)
         try:
-            engine = Engine(ring, store)
-            keys = RingReloading(ring, engine, fallback)
+            engine = Engine(seals, store)
+            keys = RingReloading(ring, seals, fallback)
             rate_limits = rate_limits_from(settings, rate_folder, audit, observers.limits)
             ours = [] if certificates is None else [certificates]
             watched = [keys, *rate_limits.reloadables, *ours, *reloadables]

@@ -132,6 +132,7 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStore
     idempotency_keys: int = Field(
         default=KeyLimits().per_tenant, ge=1000, le=100_000_000, validation_alias="SIGIL_IDEMPOTENCY_KEYS"
     )
+    history: Literal["on", "off"] = Field(default="off", validation_alias="SIGIL_HISTORY")
     workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
     audit: AuditPlace | None = Field(default=None, validation_alias="SIGIL_AUDIT")
