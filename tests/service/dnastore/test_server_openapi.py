@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import schemathesis
 
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
-EXAMPLES = 100 if HEAVY else 2
+EXAMPLES = 50 if HEAVY else 2
 
 #: What JSON Schema cannot say: ids that nobody has, places that are half named, names of too many bytes.
 BEYOND_THE_SCHEMA = {"not_found", "invalid_query", "invalid_request"}
