@@ -422,3 +422,17 @@ async def test_what_cannot_be_sent(stage: Scripted, connect: Connect) -> None:
         await client.put([record(number) for number in range(2001)])
     await client.put([])
     assert stage.requests == []
+
+
+async def test_nobody_waits_for_an_open_breaker(stage: Scripted, connect: Connect) -> None:
+    """The call whose failure opens the breaker ends there, and does not wait to be refused."""
+    stage.script = hang_up
+    client = connect(breaker_failures=2, breaker_pause=60, timeout=30)
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreUnavailableError, match="connection"):
+            await client.put([record(1)])
+    assert len(stage.requests) == 2
+
+
+async def hang_up(_: Request) -> None:
+    """Close the connection instead of answering."""
