@@ -77,7 +77,7 @@ def display(unit: str) -> Iterator[Display]:
 
 
 class FindingsShown:
-    """Findings on standard output: a table at the end for people, otherwise a line for each as it is found."""
+    """Findings on standard output: at the end a table for people, otherwise a line for each at once."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json

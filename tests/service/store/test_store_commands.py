@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def data_dir(written: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(data_dir: Path) -> Iterator[Command]:
+def command(data_dir: Path) -> Command:
     """Runs ``store`` on that folder."""
     unset = dict.fromkeys(os.environ.keys() - clean_environment().keys())
 
@@ -71,7 +71,7 @@ def command(data_dir: Path) -> Iterator[Command]:
         }
         return CliRunner().invoke(main, ["store", *arguments], env=environment)
 
-    yield run
+    return run
 
 
 def tamper(data_dir: Path, statements: str) -> None:
