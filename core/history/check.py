@@ -1,8 +1,9 @@
 """Checking all that a store has of a tenant: seals, histories, and that the two fit together.
 
-The entries come first, then the records. An entry is kept with its record or after it, so what an entry claims
-must be there when the records are looked at, however many arrive meanwhile. Only a purge can come in between, and
-entries of what is new: where something looks wrong that these may explain, the entries are read again.
+The entries come first, then the records. An entry is kept with its record or after it, so what an entry
+claims must be there when the records are looked at, however many arrive meanwhile. Only a purge can come in
+between, and entries of what is new: where something looks wrong that these may explain, the entries are read
+again.
 
 Memory does not grow with the number of records: claims are sorted outside of it.
 """
@@ -22,7 +23,7 @@ from core.history.chains import CLAIM_SIZE, REVOKED, SEALED, Chains, Claim, read
 from core.history.findings import Finding, Findings, Kind
 from core.history.reading import Damage, entry_pieces, read_ahead, record_pieces
 from core.history.sorting import Sorter
-from core.history.statements import digest, is_authentic, revocation_of, sealing_of
+from core.history.statements import digest, is_authentic, link_to, revocation_of, sealing_of
 from core.records import Entry, Record, Step
 from core.seals import Seals
 from core.store.interface import Store
@@ -95,7 +96,7 @@ class TenantCheck:
         return self.checked
 
     async def _look_at_records(self, claims: Iterator[tuple[bytes, Sequence[Claim]]]) -> None:
-        """Go over the records, and beside them over what entries claim, both from the newest to the oldest."""
+        """Go over the records, and beside them over what entries claim, from the newest to the oldest."""
         record, of_record = next(claims, _NO_CLAIMS)
         async for piece in read_ahead(record_pieces(self._store, self._tenant)):
             for one in piece:
@@ -187,7 +188,8 @@ class TenantCheck:
         async for piece in read_ahead(entry_pieces(self._store, self._tenant)):
             for entry in piece:
                 if isinstance(entry, Entry):
-                    chains.origins.pop(entry.seal, None)
+                    if chains.origins:
+                        chains.origins.pop(link_to(entry.seal), None)
                     doubt = (_record_key(entry), entry.step)
                     explains = entry.step == "purged" or doubt in self._unlinked
                     if explains and is_authentic(codec, entry):
