@@ -16,10 +16,13 @@ from app.api.sigils import BASE
 from app.authentication.claims import LONGEST_SUBJECT
 from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
 from app.authentication.roles import ROLES
+from app.dnastore.command import dnastore
 from app.key_commands import keys
 from app.server.failures import StartFailedError, settings_failure
 from app.server.running import run
-from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
+from app.store_commands import store
+from core.settings import Settings, load_settings
+from core.settings_loading import EXIT_CODE, SettingsError
 from core.tenants import is_tenant
 
 _EVENT: Final = (
@@ -34,6 +37,8 @@ def main() -> None:
 
 
 main.add_command(keys)
+main.add_command(store)
+main.add_command(dnastore)
 
 
 @main.command()
@@ -114,7 +119,7 @@ def _announce(settings: Settings, url: str) -> None:
     )
     if settings.is_development:
         click.echo(f"\nSigil DNA in development mode: {url} (Ctrl-C stops it)")
-        click.echo(f"Records: {settings.store_url}")
+        click.echo(f"Records: {settings.records_place}")
         if settings.issuers:
             click.echo(f"Tokens come from {', '.join(one.issuer for one in settings.issuers)}")
         else:

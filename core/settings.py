@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode
 
 import sigil_native
 from core.descriptors import most_connections
+from core.dnastore.client_settings import DnaStoreSettings, dnastore_contradictions
 from core.idempotency import KeyLimits
 from core.issuers import (
     ALGORITHMS,
@@ -40,52 +40,38 @@ from core.setting_types import (
     ConnectionCount,
     Folder,
     KeyRingFile,
-    SqliteUrl,
+    StoreUrl,
     StrongSecret,
     StrongSecrets,
     is_loopback,
     is_protected,
     lines,
-    secret_from_file,
 )
+from core.settings_loading import READING, SettingsError, problems_of, unknown_names, values_from_files
+from core.store.store_url import shown
 from core.tls_settings import HSTS_SECONDS, TlsSettings, tls_contradictions
 from sigil_native import KeyRing, SigilError
 
-#: sysexits.h: EX_CONFIG.
-EXIT_CODE: Final = 78
-
 _OWN_PREFIXES: Final = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_")
-#: The library's and its build's.
-_FOREIGN_PREFIXES: Final = ("SIGIL_NATIVE_", "SIGIL_BUILD_")
+#: The library's and its build's, and the DNAStore server's.
+_FOREIGN_PREFIXES: Final = ("SIGIL_NATIVE_", "SIGIL_BUILD_", "DNASTORE_SERVER_")
 _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
 #: Of the one issuer that these names describe.
 _JWT_OPTIONS: Final = ("JWT_ALGORITHMS", "JWT_TENANT_CLAIMS", "JWT_ROLE_CLAIMS", "JWT_LEEWAY")
 #: Those that may stand in a file.
 _KEY_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
-_FILE_NAMES: Final = (*_KEY_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS", "REDIS_URL")
+_FILE_NAMES: Final = (*_KEY_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS", "REDIS_URL", "SIGIL_STORE_URL")
+#: Fields that are never shown, not even in a digest.
+_SECRETS: Final = {"event_secret", "previous_secrets", "audit_secret", "redis_url", "store_url_setting"}
 
 
 _KeySets = str | tuple[RemoteIssuer, ...] | None
 
 
-class SettingsError(Exception):
-    """The settings cannot work.
-
-    Attributes:
-        problems: one line each, beginning with the variable's name; none holds a value.
-    """
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
 class KeySettings(BaseSettings):
     """Where the keys come from: the settings that are read again while the service runs."""
 
-    model_config = SettingsConfigDict(
-        case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = READING
 
     event_secret: StrongSecret | None = Field(default=None, validation_alias="SPIRAL_EVENT_SECRET")
     previous_secrets: StrongSecrets = Field(
@@ -99,7 +85,7 @@ class KeySettings(BaseSettings):
         return lines(self.previous_secrets)
 
 
-class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings):
+class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStoreSettings):
     """What the service runs with. Make it with ``load_settings``."""
 
     environment: Literal["development", "production"] = Field(
@@ -124,7 +110,7 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings):
     jwks_cooldown: int = Field(default=10, ge=1, le=3600, validation_alias="JWT_JWKS_COOLDOWN")
     jwks_max_stale: int = Field(default=86400, ge=1, le=30 * 86400, validation_alias="JWT_JWKS_MAX_STALE")
     data_dir: Folder = Field(default=Path("data"), validation_alias="SIGIL_DATA_DIR")
-    store_url_setting: SqliteUrl | None = Field(default=None, validation_alias="SIGIL_STORE_URL")
+    store_url_setting: StoreUrl | None = Field(default=None, validation_alias="SIGIL_STORE_URL")
     host: str = Field(default="127.0.0.1", validation_alias="SIGIL_HOST")
     port: int = Field(default=8080, ge=0, le=65535, validation_alias="SIGIL_PORT")
     max_body_bytes: int = Field(
@@ -145,6 +131,7 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings):
     idempotency_keys: int = Field(
         default=KeyLimits().per_tenant, ge=1000, le=100_000_000, validation_alias="SIGIL_IDEMPOTENCY_KEYS"
     )
+    history: Literal["on", "off"] = Field(default="off", validation_alias="SIGIL_HISTORY")
     workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
     audit: AuditPlace | None = Field(default=None, validation_alias="SIGIL_AUDIT")
@@ -183,8 +170,15 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings):
 
     @property
     def store_url(self) -> str:
-        """Where records are kept; by default a file of the data folder."""
-        return self.store_url_setting or f"sqlite:///{self.data_dir / 'sigils.db'}"
+        """Where records are kept, with its password; by default a file of the data folder."""
+        if self.store_url_setting is None:
+            return f"sqlite:///{self.data_dir / 'sigils.db'}"
+        return self.store_url_setting.get_secret_value()
+
+    @property
+    def records_place(self) -> str:
+        """The DNAStore's URL, or the database's; shows no password."""
+        return self.dnastore_url or shown(self.store_url)
 
     @property
     def issuers(self) -> tuple[RemoteIssuer, ...]:
@@ -223,7 +217,8 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings):
 
     def digest(self) -> str:
         """SHA-256 of all settings that are no secrets: another digest, other settings."""
-        public = self.model_dump(exclude={"event_secret", "previous_secrets", "audit_secret", "redis_url"})
+        public = self.model_dump(exclude=_SECRETS)
+        public["store_url"] = shown(self.store_url)
         # Sets have another order in each process.
         text = msgspec.json.encode(public, order="deterministic", enc_hook=str)
         return hashlib.sha256(text).hexdigest()
@@ -244,14 +239,14 @@ def load_settings(environment: str | None = None) -> Settings:
     Raises:
         SettingsError: with every mistake that was found.
     """
-    values, problems = _values_from_files(os.environ, _FILE_NAMES)
+    values, problems = values_from_files(os.environ, _FILE_NAMES)
     if environment is not None:
         values["SIGIL_ENVIRONMENT"] = environment
     settings = None
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
+        problems += problems_of(error)
     given = {name: value for name, value in {**os.environ, **values}.items() if value}
     problems += _contradictions(given)
     problems += _jwt_contradictions(given)
@@ -260,7 +255,9 @@ def load_settings(environment: str | None = None) -> Settings:
         problems += _shared_secrets(settings)
     # A file's own mistakes have been found twice then: by its field, and on the way to what fits together.
     problems += [problem for problem in tls_contradictions(given) if problem not in problems]
-    problems += _unknown_names(os.environ)
+    dnastore = dnastore_contradictions(given, development=_is_development(given))
+    problems += [problem for problem in dnastore if problem not in problems]
+    problems += unknown_names(os.environ, names(), own=_OWN_PREFIXES, foreign=_FOREIGN_PREFIXES)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
@@ -272,11 +269,11 @@ def load_key_settings() -> KeySettings:
     Raises:
         SettingsError: with every mistake that was found in them.
     """
-    values, problems = _values_from_files(os.environ, _KEY_NAMES)
+    values, problems = values_from_files(os.environ, _KEY_NAMES)
     try:
         settings = KeySettings(**values)
     except ValidationError as error:
-        problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
+        problems += problems_of(error)
     if problems:
         raise SettingsError(problems)
     return settings
@@ -286,30 +283,6 @@ def key_files() -> list[Path]:
     """The files that the environment names as the keys' places."""
     named = (os.environ.get(name) for name in ("SIGIL_KEYRING", *(f"{name}_FILE" for name in _KEY_NAMES)))
     return [Path(path) for path in named if path]
-
-
-def _problem(details: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in details["loc"])
-    return f"{place}: {str(details['msg']).removeprefix('Value error, ')}"
-
-
-def _values_from_files(
-    environ: Mapping[str, str], variables: Iterable[str]
-) -> tuple[dict[str, Any], list[str]]:
-    values: dict[str, Any] = {}
-    problems = []
-    for name in variables:
-        path = environ.get(f"{name}_FILE")
-        if not path:
-            continue
-        if environ.get(name):
-            problems.append(f"{name}_FILE: {name} is set too; set one of them")
-            continue
-        try:
-            values[name] = secret_from_file(Path(path))
-        except ValueError as error:
-            problems.append(f"{name}_FILE: {error}")
-    return values, problems
 
 
 def _contradictions(given: Mapping[str, str]) -> list[str]:
@@ -368,14 +341,3 @@ def _jwt_contradictions(given: Mapping[str, str]) -> list[str]:
 
 def _is_development(given: Mapping[str, str]) -> bool:
     return given.get("SIGIL_ENVIRONMENT") == "development"
-
-
-def _unknown_names(environ: Mapping[str, str]) -> list[str]:
-    known = names()
-    problems = []
-    for name in sorted(environ):
-        if name.startswith(_OWN_PREFIXES) and not name.startswith(_FOREIGN_PREFIXES) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            problems.append(f"{name}: no such setting{hint}")
-    return problems

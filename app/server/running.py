@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from app.metrics.metrics import Metrics
+from app.metrics.metrics import Metrics, Observers
 from app.server.certificates import Certificates
 from app.server.failures import explained
 from app.server.listening import listen
@@ -21,12 +21,12 @@ from app.server.serving import STOPPING, Server, configuration, connections_from
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from app.service import service_from
-from core.limits.observation import LimitObserver, NoObserver
 from core.limits.shared_folder import kept_folder, private_folder
 from core.setting_types import is_loopback
-from core.settings import Settings, SettingsError
+from core.settings import Settings
+from core.settings_loading import SettingsError
 from core.tls import TlsFileError, is_open_to_others
-from core.tls_settings import tls_problem
+from core.tls_settings import TLS_NAMES, tls_problem
 
 #: What a stop may take beyond the time that running requests are given: writing what waits.
 _STOP_GRACE: Final = 10.0
@@ -48,7 +48,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
     # the first process of a container.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in STOPPING:
-        signal.signal(number, _stop_early)
+        signal.signal(number, stop_early)
     with contextlib.ExitStack() as stack:
         with explained():
             listener = stack.enter_context(listen(settings.host, settings.port))
@@ -60,7 +60,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
 
         def started() -> None:
             if metrics is not None:
-                host = _address("http", settings.metrics_host, metrics.port)
+                host = address("http", settings.metrics_host, metrics.port)
                 _log.info("metrics", url=f"{host}/metrics")
             on_started(url)
 
@@ -78,7 +78,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
     _log.info("stopped")
 
 
-def _stop_early(_number: int, _frame: object) -> None:
+def stop_early(_number: int, _frame: object) -> None:
     """End the process: there is nothing to finish yet. What is open is closed on the way out."""
     sys.exit(0)
 
@@ -124,9 +124,9 @@ def _serve(
 ) -> None:
     parent, place = (None, 0) if end is None else (end.channel, end.place)
     with contextlib.ExitStack() as stack:
-        observer: LimitObserver = NoObserver()
+        observers = Observers()
         if metrics is not None:
-            observer = stack.enter_context(metrics.at_work(place))
+            observers = stack.enter_context(metrics.at_work(place))
         with explained():
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)
@@ -137,7 +137,7 @@ def _serve(
                     reloadables,
                     lambda: connections.stopping,
                     rate_folder=rate_folder,
-                    observer=observer,
+                    observers=observers,
                 )
             )
         Server(configuration(settings, app), connections, certificates, on_started, parent).run([listener])
@@ -154,16 +154,17 @@ def _metrics(settings: Settings, stack: contextlib.ExitStack) -> Metrics | None:
 
 def _certificates(settings: Settings) -> Certificates | None:
     try:
-        return None if settings.tls is None else Certificates(settings.tls)
+        return None if settings.tls is None else Certificates.of_server(settings.tls)
     except TlsFileError as error:  # changed since the settings were checked
-        raise SettingsError([tls_problem(error)]) from None
+        raise SettingsError([tls_problem(error, TLS_NAMES)]) from None
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:
-    return _address("http" if settings.tls is None else "https", settings.host, listener.getsockname()[1])
+    return address("http" if settings.tls is None else "https", settings.host, listener.getsockname()[1])
 
 
-def _address(scheme: str, host: str, port: int) -> str:
+def address(scheme: str, host: str, port: int) -> str:
+    """The URL of a server."""
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
@@ -173,3 +174,11 @@ def _warn(settings: Settings) -> None:
         _log.warning("plain HTTP beyond this machine", hint="set SIGIL_TLS_CERT, or let a proxy end TLS")
     if settings.tls is not None and is_open_to_others(settings.tls.identity.key):
         _log.warning("SIGIL_TLS_KEY can be read by everybody on this machine", hint="chmod 600")
+    if settings.dnastore_files is not None:
+        if is_open_to_others(settings.dnastore_files.identity.key):
+            _log.warning("DNASTORE_CLIENT_KEY can be read by everybody on this machine", hint="chmod 600")
+        if not settings.dnastore_verify:
+            _log.warning(
+                "DNASTORE_REJECT_UNAUTHORIZED IS FALSE: NOBODY CHECKS WHO THE DNASTORE IS",
+                hint="records go to whoever answers, and come from there; unset it",
+            )

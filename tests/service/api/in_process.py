@@ -16,15 +16,16 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 from starlette.routing import Route, Router
 
-from app.api.resource import Resource
 from app.authentication.bearer import Authenticator
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.http.bodies import BodyLimits
+from app.http.resource import Resource
 from app.server.reloading import Reloader
 from app.service import build_app
 from core.audit.interface import Audit, NoAudit
 from core.engine import Engine
+from core.seals import Seals
 from core.store.sql_store import SqlStore
 from sigil_native import KeyRing
 from tests.service.running import Answer
@@ -88,7 +89,7 @@ class InProcess:
         audit = audit or NoAudit()
         reloader = Reloader([], audit, interval=0)
         limits = BodyLimits(1 << 20, 30)
-        self.app = build_app(Engine(ring, self.store), authenticator, audit, limits, reloader)
+        self.app = build_app(Engine(Seals(ring), self.store), authenticator, audit, limits, reloader)
 
     def token(self, tenant: str, *roles: str, subject: str = "tester") -> str:
         """A token; every role unless some are named."""
