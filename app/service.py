@@ -36,6 +36,7 @@ from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.seals import Seals
 from core.settings import Settings
+from core.store.retention import Retention
 from sigil_native import __version__
 
 
@@ -49,10 +50,11 @@ def build_app(
     rate_limits: RateLimits | None = None,
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
+    retention: Retention | None = None,
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so does the reloader. Engine, authenticator and limits are closed when it shuts
+    While the server runs, so do the reloader and the retention. Engine, authenticator and limits are closed when it shuts
     down.
     """
     limits = rate_limits or no_rate_limits()
@@ -62,7 +64,7 @@ def build_app(
         engine.start()
         authenticator.start()
         limits.start()
-        async with reloader.at_work():
+        async with reloader.at_work(), retention.at_work() if retention else contextlib.nullcontext():
             yield
         await engine.close()
         await sigils.close()
@@ -174,6 +176,7 @@ def service_from(
                 rate_limits=rate_limits,
                 request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
                 is_stopping=is_stopping,
+                retention=Retention(store, settings.retention_days) if settings.retention_days else None,
             )
         finally:
             # Here, so that it is said of a stop that waits for nothing, too.

@@ -111,6 +111,7 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStore
     jwks_max_stale: int = Field(default=86400, ge=1, le=30 * 86400, validation_alias="JWT_JWKS_MAX_STALE")
     data_dir: Folder = Field(default=Path("data"), validation_alias="SIGIL_DATA_DIR")
     store_url_setting: StoreUrl | None = Field(default=None, validation_alias="SIGIL_STORE_URL")
+    retention_days: int = Field(default=0, ge=0, le=36_500, validation_alias="SIGIL_RETENTION_DAYS")
     host: str = Field(default="127.0.0.1", validation_alias="SIGIL_HOST")
     port: int = Field(default=8080, ge=0, le=65535, validation_alias="SIGIL_PORT")
     max_body_bytes: int = Field(

@@ -121,7 +121,7 @@ class PostgresDatabase:
             patience: how long to wait for what.
 
         Raises:
-            StoreSchemaError: the database is not in UTF-8, or has something else in it, or is a newer version's.
+            StoreSchemaError: the database is not in UTF-8, or something else's, or a newer version's.
             StoreUnavailableError: it cannot be reached, used or written to.
         """
         self._patience = patience
@@ -223,7 +223,7 @@ class PostgresDatabase:
         return error.connection_invalidated or state[:2] in _PASSING
 
     def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
-        """See Database.lock_tenants. What the next statements see was committed before they have the locks."""
+        """See Database.lock_tenants: the next statements see what was committed before the locks were free."""
         for number in sorted(map(_tenant_lock, tenants)):  # in one order, so that nobody waits in a circle
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (number,))
 
@@ -266,7 +266,7 @@ def _tenant_lock(tenant: str) -> int:
 
 
 def _commit_durably(connection: _Connection) -> None:
-    """See that a commit is on disk when it is acknowledged, whatever the server's or the user's settings say."""
+    """See that a commit is on disk when it is acknowledged, whatever the settings of server and user say."""
     row = connection.execute("SELECT current_setting('synchronous_commit')").fetchone()
     if row is not None and row[0] not in {"on", "remote_apply"}:
         connection.execute("SET synchronous_commit = on")

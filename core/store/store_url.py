@@ -7,8 +7,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-#: What may follow a PostgreSQL database's name: libpq's own names. The password belongs before the host, where
-#: it is never shown; bounds of time are the store's own affair.
+#: What may follow a PostgreSQL database's name: libpq's own names. The password belongs before the host,
+#: where it is never shown; bounds of time are the store's own affair.
 _OPTIONS: Final = frozenset(
     {
         *("host", "hostaddr", "port", "target_session_attrs", "load_balance_hosts", "application_name"),
@@ -41,7 +41,7 @@ def database_path(url: sa.URL) -> Path:
         ValueError: the URL is of another database, or names no file.
     """
     if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
-        raise ValueError("the store must be sqlite:///path or postgresql://user:password@host/database")
+        raise ValueError("the store must be sqlite:///path or postgresql://user@host/database")
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ValueError("the store must be a plain file: records in memory would not survive a restart")
     if url.query:

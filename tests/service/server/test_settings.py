@@ -382,6 +382,7 @@ def test_password_of_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
             assert password not in text
         digests.add(settings.digest())
     assert len(digests) == 1
+    monkeypatch.delenv("SIGIL_STORE_URL_FILE")
     assert load(monkeypatch, **GOOD, SIGIL_STORE_URL="sqlite:///x.db").digest() not in digests
 
 
