@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
-from uuid import UUID
 
 import click
 import msgspec
@@ -17,9 +17,9 @@ import sqlalchemy as sa
 
 from app.authentication.development import audit_secret, event_secret
 from app.server.failures import StartFailedError, explained
-from app.store_display import Display, FindingsShown, display
+from app.store_display import Advance, Display, FindingsShown, display
 from app.stores import dnastore_certificates, store_from, with_history
-from core.errors import DomainError
+from core.errors import BackupError, DomainError
 from core.history.acknowledged import Acknowledged
 from core.history.check import Checked, TenantCheck
 from core.history.findings import Findings
@@ -29,6 +29,8 @@ from core.settings import Settings, load_settings
 from core.settings_loading import EXIT_CODE, SettingsError
 from core.store.interface import Store
 from core.store.observation import NoStoreObserver
+from core.store.retention import first_id_of
+from core.store.sql_store import SqlStore
 from core.tenants import is_tenant
 from sigil_native import AuditVerifier, SigilError
 from sigil_native.cli.output import printable
@@ -196,7 +198,7 @@ class _Checking:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(tenants: tuple[str, ...], days: float, *, yes: bool, development: bool) -> None:
     """Delete old records for good. Histories, where they are on, say so."""
-    boundary = _id_at(time.time_ns() // 1_000_000 - round(days * 86_400_000))
+    boundary = first_id_of(time.time_ns() // 1_000_000 - round(days * 86_400_000))
     with _opened(development=development) as opened, display("records") as shown:
         counts = _run(opened, _count_old(opened.store, tenants, boundary, shown))
     total = sum(counts.values())
@@ -253,9 +255,36 @@ def _counted(count: int) -> str:
     return f"{_MOST_COUNTED} records or more" if count >= _MOST_COUNTED else f"{count} records"
 
 
-def _id_at(milliseconds: int) -> str:
-    """The least id of a moment, see RFC 9562, section 5.7."""
-    return str(UUID(int=(max(0, milliseconds) << 80) | (7 << 76) | (2 << 62)))
+@store.command()
+@_development
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(file: Path, *, development: bool) -> None:
+    """Copy an SQLite database into a new FILE, while the service uses it."""
+    with _opened(development=development) as opened, display("pages") as shown:
+        if not isinstance(opened.store, SqlStore):
+            raise BackupError("the records are in a DNAStore: back up its database there")
+        with shown.task(f"{file.name}: pages", None) as advance:
+            _run(opened, _back_up(opened.store, file, advance))
+    click.echo(f"{printable(str(file))}: {file.stat().st_size} bytes")
+
+
+async def _back_up(store: SqlStore, file: Path, advance: Advance) -> None:
+    interrupted = threading.Event()
+    seen = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal seen
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        advance(done - seen, total)
+        seen = done
+
+    try:
+        await store.backup(file, progress)
+    except asyncio.CancelledError:
+        # The thread that copies ends itself, and takes what it has begun away.
+        interrupted.set()
+        raise
 
 
 def _audit_verifier(settings: Settings) -> AuditVerifier:

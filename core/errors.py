@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from core.records import Record
 
 
 class DomainError(Exception):
@@ -17,8 +21,8 @@ class StoreUnavailableError(DomainError):
     Attributes:
         reason: short and stable: ``locked``, ``full``, ``io``, ``replaced``, ``overloaded``, ``closed``; of a
             PostgreSQL database also ``timeout``, ``connection``, ``forbidden``, ``read_only``; of a
-            DNAStore also ``timeout``, ``connection``, ``tls``, ``open`` (the breaker), ``refused`` (it answers, but
-            not with what was asked), ``forbidden``, ``invalid_answer``; of a spool also ``spool_full``.
+            DNAStore also ``timeout``, ``connection``, ``tls``, ``open`` (the breaker), ``refused`` (it answers,
+            but not with what was asked), ``forbidden``, ``invalid_answer``; of a spool also ``spool_full``.
         retry_after: seconds after which another attempt makes sense.
     """
 
@@ -37,6 +41,22 @@ class StoreOverloadedError(StoreUnavailableError):
 
     def __init__(self) -> None:
         super().__init__("overloaded", retry_after=1)
+
+
+class StorePartlyUnavailableError(StoreUnavailableError):
+    """The store cannot answer now, and of what was asked only a part is known without it.
+
+    Attributes:
+        known: the records that are known, or why one cannot be read, by id.
+    """
+
+    def __init__(
+        self,
+        cause: StoreUnavailableError,
+        known: Mapping[str, Record | RecordCorruptError | RecordUnverifiableError],
+    ) -> None:
+        super().__init__(cause.reason, retry_after=cause.retry_after)
+        self.known = known
 
 
 class AuditUnavailableError(DomainError):

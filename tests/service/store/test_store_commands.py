@@ -198,3 +198,14 @@ def test_old_records_are_purged(command: Command, data_dir: Path) -> None:
     assert kinds(done) == []
     summary = json.loads(done.stdout)
     assert (summary["records"], summary["purged"], summary["entries"]) == (3, 5, 10)
+
+
+def test_a_copy(command: Command, data_dir: Path, tmp_path: Path) -> None:
+    """A backup is a store that is as valid; what is there already is not written over."""
+    copy = tmp_path / "copy.db"
+    done = command("backup", str(copy))
+    assert (done.exit_code, done.stdout) == (0, f"{copy}: {copy.stat().st_size} bytes\n")
+    assert kinds(command("verify", "--json", SIGIL_STORE_URL=f"sqlite:///{copy}")) == []
+    before = copy.read_bytes()
+    assert command("backup", str(copy)).exit_code == 69
+    assert copy.read_bytes() == before
