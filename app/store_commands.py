@@ -16,6 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from app.authentication.development import audit_secret, event_secret
+from app.server.certificates import Certificates
 from app.server.failures import StartFailedError, explained
 from app.store_display import Advance, Display, FindingsShown, display
 from app.stores import dnastore_certificates, store_from, with_history
@@ -312,6 +313,7 @@ def _opened(*, development: bool) -> Iterator[_Opened]:
             fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
             seals = Seals(ring_from(settings, fallback))
             certificates = dnastore_certificates(settings)
+            _see_that_it_answers(settings, certificates)
             store = store_from(settings, certificates, NoStoreObserver())
         yield _Opened(settings, store, seals)
     except StartFailedError as error:
@@ -335,6 +337,20 @@ def _see_that_it_is_there(settings: Settings) -> None:
         path = Path(url.database or "")
         if not path.exists():
             raise StartFailedError(f"SIGIL_STORE_URL: {path}: there is no such database", _UNAVAILABLE)
+
+
+def _see_that_it_answers(settings: Settings, certificates: Certificates | None) -> None:
+    """Try the DNAStore, to be able to say more than that it is away."""
+    if settings.dnastore_url is None or certificates is None:
+        return
+    from core.dnastore.connection_test import trouble_with  # noqa: PLC0415 - 180 ms, for aiohttp
+
+    seconds = settings.dnastore_timeout
+    trouble = asyncio.run(trouble_with(settings.dnastore_url, lambda: certificates.context, seconds=seconds))
+    if trouble is not None and trouble.lasting:
+        raise SettingsError([trouble.line])
+    if trouble is not None:
+        raise StartFailedError(f"DNASTORE_URL: the DNAStore is away: {trouble.line}", _UNAVAILABLE)
 
 
 def _run(opened: _Opened, work: Coroutine[Any, Any, _T]) -> _T:

@@ -87,8 +87,8 @@ async def _compare(folder: Path, records: int, rounds: int, callers: int) -> Non
         rate = share / statistics.median(times)
         seconds, entries = await _check(stores[name], seals, kept)
         print(
-            f"{name:>7} history: {rate:8,.0f} encodes/s from {callers} callers, {sizes[name]:5.0f} bytes a record,"
-            f" checked at {kept / seconds:8,.0f} records/s with {entries} entries"
+            f"{name:>7} history: {rate:8,.0f} encodes/s from {callers} callers, {sizes[name]:5.0f} bytes a"
+            f" record, checked at {kept / seconds:8,.0f} records/s with {entries} entries"
         )
     ratios = [plain / chained for plain, chained in zip(took["without"], took["with"], strict=True)]
     print(

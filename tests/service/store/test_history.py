@@ -139,7 +139,7 @@ async def test_forgotten_tenants_begin_again(path: Path) -> None:
 
 
 async def test_a_chain_that_follows_another(path: Path) -> None:
-    """Where nobody knows what was kept a chain ends; the next one says what it follows, which must be there."""
+    """Where nobody knows what was kept a chain ends; the next says what it follows, which must be there."""
     inner = SqlStore.open(f"sqlite:///{path}")
     inner.start()
     choices = iter(["fine", "after", "fine", "before", "fine"])

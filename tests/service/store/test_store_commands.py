@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from tests.service.dnastore.running import DnaStore
 from tests.service.running import SIGILS, Service, clean_environment
 from tests.service.store.histories import database
 
@@ -209,3 +210,26 @@ def test_a_copy(command: Command, data_dir: Path, tmp_path: Path) -> None:
     before = copy.read_bytes()
     assert command("backup", str(copy)).exit_code == 69
     assert copy.read_bytes() == before
+
+
+def test_through_a_dnastore(command: Command, data_dir: Path, tmp_path: Path) -> None:
+    """What is behind a DNAStore is checked without trusting it, and purged with a word in the history."""
+    server = DnaStore(tmp_path, DNASTORE_SERVER_STORE_URL=f"sqlite:///{data_dir / 'sigils.db'}")
+    server.start()
+    try:
+        variables = {**server.client_variables, "SIGIL_STORE_URL": ""}
+        done = command("verify", "--json", "--audit", str(data_dir / "audit.jsonl"), **variables)
+        assert kinds(done) == []
+        assert json.loads(done.stdout)["entries"] == 9
+        assert command("backup", str(tmp_path / "copy.db"), **variables).exit_code == 69
+        done = command("purge", "--older-than", "0", "--tenant", "beta", "--yes", **variables)
+        assert (done.exit_code, done.stdout) == (0, "3 records deleted\n"), done.output
+        tamper(data_dir, "UPDATE sigils SET payload = CAST('{}' AS BLOB) WHERE row = 1")
+        done = command("verify", "--json", **variables)
+        assert kinds(done) == ["record_corrupt"]
+        assert json.loads(done.stdout.splitlines()[-1])["purged"] == 3
+    finally:
+        server.stop()
+    done = command("verify", **variables)
+    assert (done.exit_code, done.stdout) == (69, "")
+    assert server.url in done.stderr or "DNASTORE_URL" in done.stderr
