@@ -170,18 +170,11 @@ class _Checking:
 
     def told(self) -> str:
         """The same for people."""
-        summary = self.summary()
-        found = [f"{count} {kind}" for kind, count in sorted(self._findings.counts.items())]
-        lines = [
-            "valid" if summary["valid"] else "NOT VALID",
-            *found,
-            f"{summary['records']} records of {summary['tenants']} tenants",
-            f"{summary['entries']} entries in {summary['chains']} chains",
-            f"{summary['before_history']} records without an entry, from before their history",
-            f"{summary['purged']} records purged, as histories say",
-        ]
-        if self._acknowledged is not None:
-            lines.append(f"{self._acknowledged} records in the audit log")
+        summary = dict(self.summary())
+        lines = ["valid" if summary.pop("valid") else "NOT VALID"]
+        del summary["findings"]
+        rows = [*self._findings.counts.items(), *summary.items()]
+        lines += [f"{name:<24} {count}" for name, count in rows if count is not None]
         return "\n".join(lines)
 
 

@@ -106,10 +106,11 @@ class FindingsShown:
         if not self._kept:
             return
         from rich.console import Console  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
+        from rich.table import Column, Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        table = Table(*_HEADINGS)
+        # Ids are worth more than a line each.
+        table = Table(*(Column(heading, overflow="fold") for heading in _HEADINGS))
         for finding in self._kept:
             style = "yellow" if finding.kind in NOTICES else "red"
             kind, *others = _cells(finding)

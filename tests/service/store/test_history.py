@@ -7,7 +7,7 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -282,6 +282,41 @@ async def test_records_of_another_tenant(path: Path, original: tuple[Path, list[
             "UPDATE sigils SET tenant = 'other'; UPDATE sigil_history SET tenant = 'other'"
         )
     assert await kinds(path, tenant="other") == ["entry_corrupt", "record_corrupt"]
+
+
+async def test_an_independent_checker(original: tuple[Path, list[Record]]) -> None:
+    """The program in the description of the format, which has the library alone, agrees with ours."""
+    page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text()
+    program = page[page.index("## Histories") :].partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(program, names)  # noqa: S102 - our own page
+    store = SqlStore.open(f"sqlite:///{original[0]}")
+    store.start()
+    entries = await store.entries("acme", after=None, limit=100)
+    records = await store.get_many("acme", [one.id for one in original[1]])
+    await store.close()
+    before = None
+    for entry in map(msgspec.structs.asdict, entries):
+        found = records[entry["record_id"]]
+        assert isinstance(found, Record)
+        record = msgspec.structs.asdict(found)
+        record["canonical_sha256"] = record["canonical_sha256"].hex()
+        members = {
+            "sealed": ("canonical_sha256", "created_at_ms", "created_by", "expires_at_ms", "sigil"),
+            "revoked": ("revoked_at_ms", "revoked_by", "revoked_reason"),
+        }[entry["step"]]
+        about = {name: record[name] for name in members}
+        names["check"](KEYS.keys.codec, entry, about, before)
+        changes = [
+            ({**entry, "at_ms": entry["at_ms"] + 1}, about, before),
+            (entry, {**about, members[1]: "x"}, before),
+            (entry, about, entry),
+        ]
+        for changed in changes:
+            with pytest.raises(ValueError, match=r"."):
+                names["check"](KEYS.keys.codec, *changed)
+        before = entry
+    assert len(entries) == 7
 
 
 async def test_keys_change(path: Path) -> None:
