@@ -7,7 +7,6 @@ import binascii
 import struct
 from collections.abc import Iterable
 from typing import Final, NamedTuple
-from uuid import UUID
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.history.findings import Finding, Findings, Kind, place_of
@@ -22,6 +21,18 @@ _CLAIM: Final = struct.Struct(">16ss32sIQ")
 CLAIM_SIZE: Final = _CLAIM.size
 SEALED: Final = b"s"
 REVOKED: Final = b"r"
+
+
+def sorting_key(record_id: str) -> bytes:
+    """An id's 16 bytes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    key = bytes.fromhex(record_id.replace("-", ""))  # a tenth of what uuid.UUID takes
+    if len(key) != 16:
+        raise ValueError("not the id of a record")
+    return key
 
 
 class Claim(NamedTuple):
@@ -131,7 +142,7 @@ class Chains:
             return
         step = SEALED if entry.step == "sealed" else REVOKED
         try:
-            record = UUID(entry.record_id).bytes
+            record = sorting_key(entry.record_id)
             about = base64.urlsafe_b64decode(about_of(entry) + "=")
             self._claims.add(_CLAIM.pack(record, step, about, len(self.names) - 1, entry.number))
         except (ValueError, binascii.Error, struct.error):

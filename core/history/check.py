@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
-from core.history.chains import CLAIM_SIZE, REVOKED, SEALED, Chains, Claim, read_claim
+from core.history.chains import CLAIM_SIZE, REVOKED, SEALED, Chains, Claim, read_claim, sorting_key
 from core.history.findings import Finding, Findings, Kind
 from core.history.reading import Damage, entry_pieces, read_ahead, record_pieces
 from core.history.sorting import Sorter
@@ -138,9 +138,9 @@ class TenantCheck:
             self._find("revocation_missing", record.id, "it was revoked, and is not any more", place)
         elif revoked:
             self._compare(record, revoked, digest(revocation_of(record)), "revocation_altered", _ALTERED)
-        if not sealed:
+        if intact and not sealed:
             self._without_entry(record, "sealed", record.created_at_ms)
-        if record.revoked_at_ms is not None and not revoked:
+        if intact and record.revoked_at_ms is not None and not revoked:
             self._without_entry(record, "revoked", record.revoked_at_ms)
 
     def _compare(self, record: Record, claims: Sequence[Claim], about: str, kind: Kind, detail: str) -> None:
@@ -174,7 +174,7 @@ class TenantCheck:
         if at_ms < self._started_ms - _FRESH_MS:
             self._findings.add(finding)
         else:
-            self._doubt(self._unlinked, (UUID(record.id).bytes, step), finding)
+            self._doubt(self._unlinked, (sorting_key(record.id), step), finding)
 
     def _doubt(self, doubts: dict[_Doubt, Finding], doubt: _Doubt, finding: Finding) -> None:
         if len(doubts) < _MOST_DOUBTS:
@@ -230,14 +230,14 @@ def _key(record: Record | Damage) -> bytes | None:
     """What records are sorted by; None where even the id is damaged."""
     record_id = record.id if isinstance(record, Record) else record.record_id
     try:
-        return UUID(record_id).bytes
+        return sorting_key(record_id)
     except ValueError:
         return None
 
 
 def _record_key(entry: Entry) -> bytes:
     try:
-        return UUID(entry.record_id).bytes
+        return sorting_key(entry.record_id)
     except ValueError:
         return b""
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.store_display import FindingsShown
+from core.history.findings import Finding
 from tests.service.dnastore.running import DnaStore
-from tests.service.running import SIGILS, Service, clean_environment
+from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 from tests.service.store.histories import database
 
 Command = Callable[..., Result]
+HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +169,46 @@ def test_found_and_named(command: Command, data_dir: Path) -> None:
     }
     assert "\x1b" not in done.stdout
     assert "NOT VALID" in done.stdout
+
+
+def test_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal findings are a table, in which ids are whole and nothing is taken for markup."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    shown = FindingsShown(as_json=False)
+    record = "01a21431-01d1-7132-a17f-9820ecd7be4a"
+    shown.tell(Finding("record_missing", "[red]acme\x1b", "it is not there", record))
+    assert capsys.readouterr().out == ""
+    shown.finish()
+    printed = capsys.readouterr().out
+    assert "[red]acme\\x1b" in "".join(printed.split())
+    columns = [line.split("│") for line in printed.splitlines() if "│" in line]
+    assert "".join(cells[3].strip() for cells in columns) == record
+
+
+@pytest.mark.skipif(not HEAVY, reason="starts a fresh interpreter: RUN_HEAVY_TESTS=1")
+def test_interrupted(data_dir: Path) -> None:
+    """Ctrl-C ends a check with one line, and a status of its own."""
+    command = [sys.executable, "-m", "app", "store", "verify", "--audit", "/dev/stdin"]
+    environment = clean_environment(SIGIL_ENVIRONMENT="development", SIGIL_DATA_DIR=str(data_dir))
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdin is not None
+            # More than a pipe holds: when it is written the check has begun to read.
+            process.stdin.write("x" * (2 << 20))
+            process.stdin.flush()
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, output, errors) == (130, "", "interrupted\n")
 
 
 def test_other_keys(command: Command) -> None:
