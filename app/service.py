@@ -25,7 +25,7 @@ from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.http.resource import Nowhere
 from app.http.routing import Paths
 from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
-from app.metrics.metrics import Observers
+from app.metrics.observers import Observers
 from app.outages import Outages
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
@@ -57,8 +57,8 @@ def build_app(
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so do the reloader and the retention. Engine, authenticator and limits are closed when it shuts
-    down.
+    While the server runs, so do the reloader and the retention. Engine, authenticator and limits are closed
+    when it shuts down.
     """
     limits = rate_limits or no_rate_limits()
 

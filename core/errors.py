@@ -20,9 +20,9 @@ class StoreUnavailableError(DomainError):
 
     Attributes:
         reason: short and stable: ``locked``, ``full``, ``io``, ``replaced``, ``overloaded``, ``closed``; of a
-            PostgreSQL database also ``timeout``, ``connection``, ``forbidden``, ``read_only``; of a
-            DNAStore also ``timeout``, ``connection``, ``tls``, ``open`` (the breaker), ``refused`` (it answers,
-            but not with what was asked), ``forbidden``, ``invalid_answer``; of a spool also ``spool_full``.
+            PostgreSQL database also ``timeout``, ``connection``, ``forbidden``, ``read_only``; of a DNAStore
+            also ``timeout``, ``connection``, ``tls``, ``open`` (the breaker), ``refused`` (it answers, but not
+            with what was asked), ``forbidden``, ``invalid_answer``; of a spool also ``spool_full``.
         retry_after: seconds after which another attempt makes sense.
     """
 
@@ -33,6 +33,10 @@ class StoreUnavailableError(DomainError):
         self.reason = reason
         self.retry_after = retry_after
 
+    def again(self) -> StoreUnavailableError:
+        """Another of the same: of those who wait for one thing, each raises its own."""
+        return StoreUnavailableError(self.reason, retry_after=self.retry_after)
+
 
 class StoreOverloadedError(StoreUnavailableError):
     """More writes wait than the store admits."""
@@ -41,6 +45,10 @@ class StoreOverloadedError(StoreUnavailableError):
 
     def __init__(self) -> None:
         super().__init__("overloaded", retry_after=1)
+
+    def again(self) -> StoreOverloadedError:
+        """Another of the same."""
+        return StoreOverloadedError()
 
 
 class StorePartlyUnavailableError(StoreUnavailableError):
