@@ -98,6 +98,10 @@ bench-redis: $(VENV)/.native $(VENV)/.group-bench ## Time limits kept in Redis b
 	$(call need,redis-server=redis-server)
 	$(BIN)/python -m benchmarks.redis_limiter $(BENCH)
 
+.PHONY: bench-history
+bench-history: $(VENV)/.native $(VENV)/.group-bench ## Time encodes with and without histories, and their check
+	$(BIN)/python -m benchmarks.history $(BENCH)
+
 .PHONY: bench-dnastore
 bench-dnastore: $(VENV)/.native $(VENV)/.group-bench ## Time records through a DNAStore beside the same store used directly
 	$(BIN)/python -m benchmarks.dnastore $(BENCH)

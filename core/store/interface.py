@@ -60,7 +60,7 @@ class Store(Protocol):
         """The tenant's record, or None.
 
         Raises:
-            RecordCorruptError: it is there, and is no record, or is not what was sealed where the store checks.
+            RecordCorruptError: it is there, and is no record; or not what was sealed, where that is checked.
             RecordUnverifiableError: the store checks seals, and the key ring cannot tell.
         """
 

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
-from tests.service.running import SIGILS, Service, clean_environment
+from app.store_display import FindingsShown
+from core.history.findings import Finding
+from tests.service.dnastore.running import DnaStore
+from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 from tests.service.store.histories import database
 
 Command = Callable[..., Result]
+HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +64,7 @@ def data_dir(written: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(data_dir: Path) -> Iterator[Command]:
+def command(data_dir: Path) -> Command:
     """Runs ``store`` on that folder."""
     unset = dict.fromkeys(os.environ.keys() - clean_environment().keys())
 
@@ -71,7 +78,7 @@ def command(data_dir: Path) -> Iterator[Command]:
         }
         return CliRunner().invoke(main, ["store", *arguments], env=environment)
 
-    yield run
+    return run
 
 
 def tamper(data_dir: Path, statements: str) -> None:
@@ -164,6 +171,46 @@ def test_found_and_named(command: Command, data_dir: Path) -> None:
     assert "NOT VALID" in done.stdout
 
 
+def test_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal findings are a table, in which ids are whole and nothing is taken for markup."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    shown = FindingsShown(as_json=False)
+    record = "01a21431-01d1-7132-a17f-9820ecd7be4a"
+    shown.tell(Finding("record_missing", "[red]acme\x1b", "it is not there", record))
+    assert capsys.readouterr().out == ""
+    shown.finish()
+    printed = capsys.readouterr().out
+    assert "[red]acme\\x1b" in "".join(printed.split())
+    columns = [line.split("│") for line in printed.splitlines() if "│" in line]
+    assert "".join(cells[3].strip() for cells in columns) == record
+
+
+@pytest.mark.skipif(not HEAVY, reason="starts a fresh interpreter: RUN_HEAVY_TESTS=1")
+def test_interrupted(data_dir: Path) -> None:
+    """Ctrl-C ends a check with one line, and a status of its own."""
+    command = [sys.executable, "-m", "app", "store", "verify", "--audit", "/dev/stdin"]
+    environment = clean_environment(SIGIL_ENVIRONMENT="development", SIGIL_DATA_DIR=str(data_dir))
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdin is not None
+            # More than a pipe holds: when it is written the check has begun to read.
+            process.stdin.write("x" * (2 << 20))
+            process.stdin.flush()
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, output, errors) == (130, "", "interrupted\n")
+
+
 def test_other_keys(command: Command) -> None:
     """Without the key that sealed them, records and entries cannot be judged: they are not called corrupt."""
     done = command("verify", "--json", SPIRAL_EVENT_SECRET="x" * 32)
@@ -198,3 +245,37 @@ def test_old_records_are_purged(command: Command, data_dir: Path) -> None:
     assert kinds(done) == []
     summary = json.loads(done.stdout)
     assert (summary["records"], summary["purged"], summary["entries"]) == (3, 5, 10)
+
+
+def test_a_copy(command: Command, data_dir: Path, tmp_path: Path) -> None:
+    """A backup is a store that is as valid; what is there already is not written over."""
+    copy = tmp_path / "copy.db"
+    done = command("backup", str(copy))
+    assert (done.exit_code, done.stdout) == (0, f"{copy}: {copy.stat().st_size} bytes\n")
+    assert kinds(command("verify", "--json", SIGIL_STORE_URL=f"sqlite:///{copy}")) == []
+    before = copy.read_bytes()
+    assert command("backup", str(copy)).exit_code == 69
+    assert copy.read_bytes() == before
+
+
+def test_through_a_dnastore(command: Command, data_dir: Path, tmp_path: Path) -> None:
+    """What is behind a DNAStore is checked without trusting it, and purged with a word in the history."""
+    server = DnaStore(tmp_path, DNASTORE_SERVER_STORE_URL=f"sqlite:///{data_dir / 'sigils.db'}")
+    server.start()
+    try:
+        variables = {**server.client_variables, "SIGIL_STORE_URL": ""}
+        done = command("verify", "--json", "--audit", str(data_dir / "audit.jsonl"), **variables)
+        assert kinds(done) == []
+        assert json.loads(done.stdout)["entries"] == 9
+        assert command("backup", str(tmp_path / "copy.db"), **variables).exit_code == 69
+        done = command("purge", "--older-than", "0", "--tenant", "beta", "--yes", **variables)
+        assert (done.exit_code, done.stdout) == (0, "3 records deleted\n"), done.output
+        tamper(data_dir, "UPDATE sigils SET payload = CAST('{}' AS BLOB) WHERE row = 1")
+        done = command("verify", "--json", **variables)
+        assert kinds(done) == ["record_corrupt"]
+        assert json.loads(done.stdout.splitlines()[-1])["purged"] == 3
+    finally:
+        server.stop()
+    done = command("verify", **variables)
+    assert (done.exit_code, done.stdout) == (69, "")
+    assert server.url in done.stderr or "DNASTORE_URL" in done.stderr
