@@ -17,8 +17,8 @@ class Store(Protocol):
     call that raises has acknowledged nothing. A call that is cancelled, or fails because the store is
     unavailable, may or may not have taken effect, wholly in either case.
 
-    Order: whoever begins a call after another has returned sees what that has done. Calls at the same time have
-    some order.
+    Order: whoever begins a call after another has returned sees what that has done. Calls at the same time
+    have some order.
 
     Idempotency: every write may be made again, after an error or not. What has been done already is not done
     twice, and the answer is what it would have been.
@@ -33,8 +33,8 @@ class Store(Protocol):
     async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """Keep records, and entries of histories, all or none.
 
-        A record that is there already, with the same seal and all else that it was made with, is kept as it is, with
-        what has happened to it since. Likewise an entry.
+        A record that is there already, with the same seal and all else that it was made with, is kept as it
+        is, with what has happened to it since. Likewise an entry.
 
         Raises:
             DuplicateRecordError: one of the ids, or places in a history, is taken by another.
@@ -100,7 +100,10 @@ class Store(Protocol):
         """At most ``limit`` entries of a tenant's history behind a place, by chain and number."""
 
     async def count(self) -> Mapping[str, int]:
-        """How many records each tenant has; tenants without records or entries are not there. May take seconds."""
+        """How many records each tenant has. May take seconds.
+
+        Tenants without records are there if they have entries.
+        """
 
     async def purge(self, tenant: str, *, before: str, limit: int) -> int:
         """Delete at most ``limit`` of a tenant's oldest records with ids below ``before``; how many it were.

@@ -113,7 +113,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @rule(worker=workers, tenant=tenants, chosen=st.integers(0, 30), reason=st.sampled_from(["a", "b"]))
     def revoke(self, worker: int, tenant: str, chosen: int, reason: str) -> None:
-        """A revocation that is acknowledged sticks, with its first reason; a refused one may have happened."""
+        """An acknowledged revocation sticks, with its first reason; a refused one may have happened."""
         key = (tenant, record(chosen).id)
         try:
             found = self.run(
