@@ -16,6 +16,7 @@ from app.http.bodies import JSON, BodyReader
 from app.http.completion import Completion
 from app.http.context import Context
 from app.http.problems import ProblemError
+from app.http.queries import query_of
 from app.http.replies import Reply, json_reply
 from core.dnastore.allow_list import Grant
 from core.dnastore.wire import (
@@ -69,6 +70,7 @@ class WriteRoute:
 
     async def write(self, context: Context, grant: Grant) -> Reply:
         """Do what can be done; say of each write what became of it."""
+        query_of(context, set())
         with self._room.for_body_of(context):
             request = read_request(await self._bodies.text(context, JSON), _decoder)
             _check_size(request)

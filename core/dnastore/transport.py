@@ -154,6 +154,8 @@ class Transport:
         def again(error: Exception) -> bool | float:
             if not isinstance(error, AttemptFailedError) or not error.repeatable:
                 return False
+            if self.breaker.state != "closed":
+                return False  # it would not be sent
             if error.wait is None:
                 return True
             return clock() + error.wait < moment and float(error.wait)

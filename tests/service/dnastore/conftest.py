@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.dnastore.client import DnaStoreClient
 from tests.service.dnastore.running import EVERYTHING, DnaStore
-from tests.service.dnastore.scripted import Scripted, scripted
+from tests.service.dnastore.scripted import Connect, Scripted, client_of, files_of, scripted
 from tests.service.server.tls_files import Authority
 
 _tenants = itertools.count()
@@ -50,6 +52,20 @@ async def stage(authority: Authority) -> AsyncIterator[Scripted]:
     """A DNAStore that answers what the test tells it."""
     async with scripted(authority) as serving:
         yield serving
+
+
+@pytest.fixture
+async def connect(stage: Scripted, authority: Authority) -> AsyncIterator[Connect]:
+    """Makes clients of the DNAStore that are closed after the test."""
+    made: list[DnaStoreClient] = []
+
+    def make(**options: Any) -> DnaStoreClient:
+        made.append(client_of(stage.url, files_of(authority), **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        await client.close()
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ class Request(NamedTuple):
     body: bytes
 
 
+#: Makes clients that are closed after the test.
+Connect = Callable[..., DnaStoreClient]
 #: Gives the bytes of an answer; None closes the connection. It may wait for as long as it likes.
 Script = Callable[[Request], Awaitable[bytes | None]]
 
@@ -136,3 +138,10 @@ def client_of(
     """A client, not started."""
     context = client_context(files)
     return DnaStoreClient(url, lambda: context, observer=observer, **more)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - it holds in another place
+            await asyncio.sleep(0.005)

@@ -287,7 +287,9 @@ def test_nobody_is_verified_on_request(authority: Authority, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("case", "setting"),
-    [("wrong authority", "DNASTORE_CA_CERT"), ("a name", "DNASTORE_CLIENT_CERT"), ("host", "DNASTORE_URL")],
+    [("a name", "DNASTORE_CLIENT_CERT"), ("wrong authority", "DNASTORE_CA_CERT"), ("host", "DNASTORE_URL")][
+        : 3 if HEAVY else 1
+    ],
 )
 def test_the_start_fails_where_only_settings_help(
     dnastore: DnaStore, new_service: Callable[..., Service], tmp_path: Path, case: str, setting: str
@@ -308,6 +310,7 @@ def test_the_start_fails_where_only_settings_help(
     ]
 
 
+@pytest.mark.skipif(not HEAVY, reason="starts one more service")
 def test_verification_off_is_loud(dnastore: DnaStore, new_service: Callable[..., Service]) -> None:
     """Each start without verification says so."""
     variables = {**dnastore.client_variables, "DNASTORE_REJECT_UNAUTHORIZED": "false"}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,44 +35,59 @@ _OTHER_CALLS: list[tuple[str, str, object]] = [
 _PAGES = ["/healthz", "/readyz", "/openapi.json"]
 
 
-def test_a_list_holds_at_once(new_dnastore: Callable[..., DnaStore]) -> None:
+@pytest.fixture(scope="module")
+def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DnaStore]:
+    """A server whose list these tests change."""
+    folder = tmp_path_factory.mktemp("changing")
+    running = DnaStore(folder, DNASTORE_SERVER_RELOAD_SECONDS="0.05").start()
+    yield running
+    running.stop()
+
+
+def test_a_list_holds_at_once(changing: DnaStore) -> None:
     """Who is taken off the list is refused, on a connection that was open before, too; the log says who."""
-    dnastore = new_dnastore(DNASTORE_SERVER_RELOAD_SECONDS="0.05").start()
-    with contextlib.closing(dnastore.connection()) as connection:
+    with contextlib.closing(changing.connection()) as connection:
         for method, path, body in (*_CALLS[1:], *_OTHER_CALLS[:3]):
-            assert dnastore.call(method, path, body, connection=connection).status < 300, path
-        dnastore.allow({CLIENT: ["acme"]})
+            assert changing.call(method, path, body, connection=connection).status < 300, path
+        changing.put(record(1, tenant="globex"), connection=connection)
+        changing.allow({CLIENT: ["acme"]})
         for method, path, body in _CALLS:
-            answer = dnastore.call(method, path, body, connection=connection)
+            answer = changing.call(method, path, body, connection=connection)
             assert (answer.status, answer.json["code"]) == (403, "tenant_forbidden"), path
-        dnastore.allow({CLIENT: []})
+        assert changing.call("GET", "/v1/counts", connection=connection).json == {}
+        changing.allow({CLIENT: []})
         for method, path, body in (*_CALLS, *_OTHER_CALLS):
-            answer = dnastore.call(method, path, body, connection=connection)
+            answer = changing.call(method, path, body, connection=connection)
             assert (answer.status, answer.json["code"]) == (403, "client_forbidden"), path
         for path in _PAGES:
-            assert dnastore.call("GET", path, connection=connection).status == 200
-    (line,) = dnastore.logged("client refused")
+            assert changing.call("GET", path, connection=connection).status == 200
+    line = changing.logged("client refused")[0]
     assert (line["names"], line["peer"]) == (CLIENT, "127.0.0.1")
     assert line["setting"] == "DNASTORE_SERVER_ALLOW"
 
 
-def test_a_bad_list_leaves_the_last_good_one(new_dnastore: Callable[..., DnaStore]) -> None:
-    """A list that cannot be used is refused, with the reason; SIGHUP reloads as well."""
-    dnastore = new_dnastore(DNASTORE_SERVER_RELOAD_SECONDS="0").start()
-    dnastore.allow_path.write_text('{"sigil-service": "*"}')
-    os.kill(dnastore.pid, signal.SIGHUP)
+def test_a_bad_list_leaves_the_last_good_one(changing: DnaStore) -> None:
+    """A list that cannot be used is refused, with the reason, and the one before it holds."""
+    changing.allow({CLIENT: ["initech"]})
+    changing.allow_path.write_text('{"sigil-service": "*"}')
     deadline = time.monotonic() + 20
-    while not dnastore.logged("allow-list refused"):
+    while not changing.logged("allow-list refused"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    (line,) = dnastore.logged("allow-list refused")
-    assert "Expected `array`, got `str`" in line["cause"]
-    assert dnastore.call("GET", "/v1/counts").status == 200
-    dnastore.allow_path.write_text("{}")
-    os.kill(dnastore.pid, signal.SIGHUP)
-    while dnastore.call("GET", "/v1/counts").status == 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert "Expected `array`, got `str`" in changing.logged("allow-list refused")[0]["cause"]
+    assert changing.call("GET", "/v1/counts").status == 200
+    assert changing.call("GET", "/v1/records?tenant=acme").json["code"] == "tenant_forbidden"
+
+
+def test_each_client_has_its_own_tenants(changing: DnaStore) -> None:
+    """Each client of one authority gets what the list says of its name."""
+    changing.allow({**EVERYTHING, "billing.example": ["acme"]})
+    changing.as_client(changing.authority.issue("billing", host="billing.example"))
+    writes = [Put([WireRecord.of(record(2, tenant=tenant))]) for tenant in ("acme", "globex")]
+    assert [one.outcome for one in changing.write(*writes).results] == ["done", "forbidden"]
+    changing.as_client(changing.authority.issue("unknown", host="unknown"))
+    assert changing.call("POST", "/v1/probe").json["code"] == "client_forbidden"
+    changing.as_client(changing.identity)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +146,3 @@ async def test_without_a_certificate(tmp_path: Path) -> None:
     body = json.dumps({"writes": []}).encode()
     answer = await inside.call("POST", "/v1/writes", body, names=())
     assert (answer.status, json.loads(answer.body)["code"]) == (403, "client_forbidden")
-
-
-def test_other_names(new_dnastore: Callable[..., DnaStore]) -> None:
-    """Each client of one authority gets what the list says of its name."""
-    dnastore = new_dnastore({**EVERYTHING, "billing.example": ["acme"]}).start()
-    dnastore.as_client(dnastore.authority.issue("billing", host="billing.example"))
-    writes = [Put([WireRecord.of(record(1, tenant=tenant))]) for tenant in ("acme", "globex")]
-    assert [one.outcome for one in dnastore.write(*writes).results] == ["done", "forbidden"]
-    dnastore.as_client(dnastore.authority.issue("unknown", host="unknown"))
-    assert dnastore.call("POST", "/v1/probe").json["code"] == "client_forbidden"

@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,15 +58,15 @@ def presented(who: str, dnastore: DnaStore, folder: Path) -> tuple[Path, Path] |
 
 
 @pytest.mark.parametrize(
-    ("who", "cause"),
+    ("who", "cause", "version"),
     [
-        ("nobody", "the client has shown no certificate"),
-        ("another authority's", "refused: unable to get local issuer certificate"),
-        ("self-signed", "refused: self-signed certificate"),
-        ("expired", "refused: certificate has expired"),
+        ("nobody", "the client has shown no certificate", ssl.TLSVersion.TLSv1_2),
+        ("nobody", "the client has shown no certificate", ssl.TLSVersion.TLSv1_3),
+        ("another authority's", "refused: unable to get local issuer certificate", ssl.TLSVersion.TLSv1_3),
+        ("self-signed", "refused: self-signed certificate", ssl.TLSVersion.TLSv1_3),
+        ("expired", "refused: certificate has expired", ssl.TLSVersion.TLSv1_3),
     ],
 )
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_certificates(
     closed: DnaStore, tmp_path: Path, who: str, cause: str, version: ssl.TLSVersion
 ) -> None:
@@ -82,31 +82,31 @@ def test_certificates(
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
-def test_protocols(new_dnastore: Callable[..., DnaStore]) -> None:
+def test_protocols(closed: DnaStore) -> None:
     """Old TLS, plain HTTP and what is neither get no answer, and a line of the log says what it was."""
-    dnastore = new_dnastore().start()
-    old = client(dnastore.authority, dnastore.identity, version=ssl.TLSVersion.TLSv1_1)
+    before = len(closed.logged("handshake refused"))
+    old = client(closed.authority, closed.identity, version=ssl.TLSVersion.TLSv1_1)
     with pytest.raises(OSError):  # noqa: PT011
-        ask(dnastore, old)
-    assert refusals(dnastore, 0)[-1]["cause"] == "the client speaks no TLS 1.2 or newer"
-    with socket.create_connection(("127.0.0.1", dnastore.port), timeout=30) as plain:
+        ask(closed, old)
+    assert refusals(closed, before)[-1]["cause"] == "the client speaks no TLS 1.2 or newer"
+    with socket.create_connection(("127.0.0.1", closed.port), timeout=30) as plain:
         plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         with contextlib.suppress(ConnectionError):
             assert b"HTTP" not in plain.recv(4096)
-    assert refusals(dnastore, 1)[-1]["cause"] == "the client speaks plain HTTP"
-    with socket.create_connection(("127.0.0.1", dnastore.port), timeout=30) as garbage:
+    assert refusals(closed, before + 1)[-1]["cause"] == "the client speaks plain HTTP"
+    with socket.create_connection(("127.0.0.1", closed.port), timeout=30) as garbage:
         garbage.sendall(b"\0" * 100)
         with contextlib.suppress(ConnectionError):
             assert b"HTTP" not in garbage.recv(4096)
-    assert refusals(dnastore, 2)[-1]["cause"] == "the client speaks no TLS"
+    assert refusals(closed, before + 2)[-1]["cause"] == "the client speaks no TLS"
 
 
-def test_distrustful_clients(new_dnastore: Callable[..., DnaStore], tmp_path: Path) -> None:
+def test_distrustful_clients(closed: DnaStore, tmp_path: Path) -> None:
     """When it is the client that refuses, the log says so, and which of the server's settings it is about."""
-    dnastore = new_dnastore().start()
+    before = len(closed.logged("handshake refused"))
     with pytest.raises(ssl.SSLCertVerificationError):
-        ask(dnastore, client(Authority(tmp_path / "other"), dnastore.identity))
-    line = refusals(dnastore, 0)[-1]
+        ask(closed, client(Authority(tmp_path / "other"), closed.identity))
+    line = refusals(closed, before)[-1]
     assert line["cause"] == "the client does not trust this server's certificate"
     assert line["setting"] == "DNASTORE_SERVER_CERT"
 

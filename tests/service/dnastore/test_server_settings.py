@@ -160,16 +160,13 @@ def test_descriptors(monkeypatch: pytest.MonkeyPatch, good: dict[str, str]) -> N
     assert problem.startswith("DNASTORE_SERVER_MAX_CONNECTIONS: ")
 
 
-def test_a_start_in_vain(new_dnastore: Callable[..., DnaStore]) -> None:
+def test_a_start_in_vain(dnastore: DnaStore, new_dnastore: Callable[..., DnaStore]) -> None:
     """Settings that cannot work end the start with exit code 78 and a line for each; a taken port with 69."""
-    dnastore = new_dnastore(DNASTORE_SERVER_KEY="/nowhere/key.pem")
-    code, output = dnastore.start_in_vain()
+    code, output = new_dnastore(DNASTORE_SERVER_KEY="/nowhere/key.pem").start_in_vain()
     assert code == 78
     assert output.splitlines() == [
         "the settings cannot work:",
         "  DNASTORE_SERVER_KEY: the file cannot be read: No such file or directory",
     ]
-    first = new_dnastore().start()
-    code, output = new_dnastore(DNASTORE_SERVER_PORT=str(first.port)).start_in_vain()
+    code, output = new_dnastore(DNASTORE_SERVER_PORT=str(dnastore.port)).start_in_vain()
     assert (code, output.partition(": ")[0]) == (69, "DNASTORE_SERVER_HOST, DNASTORE_SERVER_PORT")
-    assert first.stop() == 0

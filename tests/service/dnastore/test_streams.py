@@ -6,7 +6,11 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from app.http.deadlines import DeadlinePassedError, Deadlines
 from core.errors import StoreUnavailableError
 from core.records import Entry, Listing, Place, Record, Status
 from tests.service.dnastore.in_process import Exchange, Inside, eventually
@@ -98,3 +102,25 @@ async def test_heads_of_streams(tmp_path: Path) -> None:
     store = Endless()
     answer = await Inside(tmp_path, store).call("HEAD", _PATH)
     assert (answer.status, answer.body, answer.is_whole, store.pages) == (200, b"", True, 1)
+
+
+async def test_each_page_has_the_time_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline that is renewed begins again, and passes when nobody renews it any more."""
+    now = 0.0
+    monkeypatch.setattr("app.http.deadlines.time", SimpleNamespace(monotonic=lambda: now))
+    deadlines = Deadlines(100)
+    seen = []
+
+    async def work() -> None:
+        nonlocal now
+        with deadlines.watch() as deadline:
+            for now in (90.0, 180.0, 270.0, 369.0, 371.0):
+                deadlines._sweep()
+                await asyncio.sleep(0)
+                seen.append(now)
+                if now < 300:
+                    deadline.renew()
+
+    with pytest.raises(DeadlinePassedError):
+        await work()
+    assert seen == [90, 180, 270, 369]

@@ -113,7 +113,7 @@ def broken(place: Sequence[str | int], value: object) -> dict[str, Any]:
         (("records", 0, "revoked_at_ms"), -(1 << 63) - 1),
         (("records", 0, "canonical_sha256"), "AAAA"),
         (("records", 0, "payload"), {"b": 1, "a": 2}),
-        (("records", 0, "payload"), 1 << 60),
+        (("records", 0, "payload"), 1.0),
         (("entries", 0, "chain"), "g" * 32),
         (("entries", 0, "chain"), "0" * 31),
         (("entries", 0, "number"), 0),
