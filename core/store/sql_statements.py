@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from core.records import Status
 from core.store.sql_rows import ENTRY_COLUMNS, RECORD_COLUMNS
 
 _ALL: Final = ", ".join(RECORD_COLUMNS)
@@ -36,6 +37,13 @@ _PURGE: Final = (
 )
 _ENTRIES: Final = f"SELECT {_ENTRY} FROM sigil_history WHERE tenant = ?"  # noqa: S608
 _IN_ORDER: Final = " ORDER BY chain, number LIMIT ?"
+#: Those that stand so, at a time where it matters. A partial index serves only what repeats its condition.
+_STANDING: Final[Mapping[Status | None, str]] = {
+    None: "",
+    "revoked": " AND revoked_at_ms IS NOT NULL",
+    "expired": " AND expires_at_ms > 0 AND expires_at_ms <= ? AND revoked_at_ms IS NULL",
+    "active": " AND (expires_at_ms = 0 OR expires_at_ms > ?) AND revoked_at_ms IS NULL",
+}
 
 
 class Statements:
@@ -63,3 +71,13 @@ class Statements:
         """Look up a tenant's records by ``count`` ids."""
         columns = _ALL if with_payload else _WITHOUT_PAYLOAD
         return self._sql(f"SELECT {columns} {_BY_ID} IN ({', '.join('?' * count)})")
+
+    def page(self, status: Status | None, *, continued: bool, with_payload: bool) -> str:
+        """List a tenant's records, newest first.
+
+        Its values are the tenant, the id before which to go on if it is ``continued``, the time if the status
+        is one of a time, and how many records.
+        """
+        columns = _ALL if with_payload else _WITHOUT_PAYLOAD
+        chosen = f"tenant = ?{' AND id < ?' if continued else ''}{_STANDING[status]}"
+        return self._sql(f"SELECT {columns} FROM sigils WHERE {chosen} ORDER BY id DESC LIMIT ?")  # noqa: S608

@@ -22,8 +22,8 @@ from core.idempotency import Claim, KeyLimits
 from core.records import Entry, Listing, Place, Record, Status
 from core.store.database import Database
 from core.store.sql_idempotency import KeyBook
-from core.store.sql_rows import RECORD_COLUMNS, entry_of, record_of, stored_id
-from core.store.sql_schema import create_or_check, sigils
+from core.store.sql_rows import entry_of, record_of, stored_id
+from core.store.sql_schema import create_or_check
 from core.store.sql_statements import Statements
 from core.store.sql_writer import GroupCommitWriter
 from core.store.sql_writes import Insert, Probe, Purge, PutOnce, Revoke, Tools
@@ -41,9 +41,6 @@ _MAX_WAITING_BYTES: Final = 64 << 20
 _LOOKED_UP_AT_ONCE: Final = 100
 #: Records that one transaction deletes: whoever writes waits for no more than these.
 _PURGED_AT_ONCE: Final = 100
-
-_WITH_PAYLOAD: Final = [sigils.c[name] for name in RECORD_COLUMNS]
-_WITHOUT_PAYLOAD: Final = _WITH_PAYLOAD[:-1]
 
 
 def _rows(statement: str, values: tuple[object, ...], connection: sa.Connection) -> Sequence[sa.Row[Any]]:
@@ -169,22 +166,13 @@ class SqlStore:
         with_payload: bool = False,
     ) -> Listing:
         """See Store.list."""
-        query = sa.select(*(_WITH_PAYLOAD if with_payload else _WITHOUT_PAYLOAD))
-        query = query.where(sigils.c.tenant == tenant)
+        values: list[object] = [tenant]
         if before is not None:
-            query = query.where(sigils.c.id < stored_id(before))
-        unrevoked = sigils.c.revoked_at_ms.is_(None)
-        if status == "revoked":
-            query = query.where(sigils.c.revoked_at_ms.is_not(None))
-        elif status == "expired":
-            # A partial index serves only queries that repeat its condition literally.
-            has_expiry = sigils.c.expires_at_ms > sa.literal_column("0")
-            query = query.where(has_expiry, sigils.c.expires_at_ms <= now_ms, unrevoked)
-        elif status == "active":
-            unexpired = sa.or_(sigils.c.expires_at_ms == 0, sigils.c.expires_at_ms > now_ms)
-            query = query.where(unexpired, unrevoked)
-        query = query.order_by(sigils.c.id.desc()).limit(limit)
-        rows = await self._read(self._listers, lambda connection: connection.execute(query).all())
+            values.append(stored_id(before))
+        if status in {"active", "expired"}:
+            values.append(now_ms)
+        statement = self._statements.page(status, continued=before is not None, with_payload=with_payload)
+        rows = await self._read(self._listers, partial(_rows, statement, (*values, limit)))
         return Listing([record_of(row) for row in rows])
 
     async def revoke(
