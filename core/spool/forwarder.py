@@ -60,13 +60,15 @@ class Forwarder:
         *,
         pace: Pace = Pace(),  # noqa: B008 - immutable
         on_look: Callable[[], object] = lambda: None,
+        on_failure: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """Prepare; ``on_look`` is called whenever the spool was looked at."""
+        """Prepare; ``on_look`` is called whenever the spool was looked at, ``on_failure`` with a reason."""
         self._spool = spool
         self._store = store
         self._observer = observer
         self._pace = pace
         self._on_look = on_look
+        self._on_failure = on_failure
         self._lock = HostLock(Path(f"{spool.path}.lock"))
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -156,6 +158,9 @@ class Forwarder:
         defect = next((one for one in failures if not isinstance(one, StoreUnavailableError)), None)
         if defect is not None and not done and not rejected:
             rejected += self._defective(rows, defect)
+        away = next((one for one in failures if isinstance(one, StoreUnavailableError)), None)
+        if away is not None:
+            self._on_failure(away.reason)
         if done or rejected:
             await self._spool.settle(done, rejected)
             self._count(results, rejected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
@@ -72,7 +73,9 @@ class SpooledStore:
         self._lifetime_ms = key_limits.seconds * 1000
         #: Called at the beginning of an outage with its reason, and with None when nothing waits any more.
         self.on_change: Callable[[str | None], object] = lambda _: None
-        self._forwarder = Forwarder(spool, store, observer, pace=pace, on_look=self._looked)
+        self._forwarder = Forwarder(
+            spool, store, observer, pace=pace, on_look=self._looked, on_failure=self._is_away
+        )
         self._first = 0
         self._moved_at = float("-inf")
         # What a process before this one has left is waited for as if it were ours.
@@ -109,6 +112,7 @@ class SpooledStore:
         """
         if not records and not entries:
             return
+        reason: str | None = None
         if await self._goes_direct():
             try:
                 await self._store.put(records, entries)
@@ -119,8 +123,6 @@ class SpooledStore:
             else:
                 self._answers()
                 return
-        else:
-            reason = "behind"
         self._spooled(await self._spool.append(records, entries), reason)
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
@@ -309,17 +311,18 @@ class SpooledStore:
     def _spooled(self, sequence: int, reason: str | None) -> None:
         """A write is in the spool; because the store is away, if there is a reason."""
         self._last_own = max(self._last_own, sequence)
-        if not self._outage and reason not in {None, "behind"}:
-            self._outage = True
-            _log.error("store is away, writes go to the spool", reason=reason)
-            self.on_change(reason)
-            self._moved_at = float("-inf")
-        self._forwarder_has_work(reason)
-
-    def _forwarder_has_work(self, reason: str | None) -> None:
-        # While the store is away the forwarder finds out by itself when it is back.
-        if reason is None or not self._outage:
+        if reason is not None:
+            self._is_away(reason)
+        elif not self._outage:
+            # While the store is away, the forwarder finds out by itself when it is back.
             self._forwarder.wake()
+
+    def _is_away(self, reason: str) -> None:
+        self._moved_at = float("-inf")
+        if not self._outage:
+            self._outage = True
+            _log.error("store is away, writes wait in the spool", reason=reason, pid=os.getpid())
+            self.on_change(reason)
 
     def _answers(self) -> None:
         """The store has answered: whatever waits can go."""
@@ -328,9 +331,9 @@ class SpooledStore:
 
     def _looked(self) -> None:
         """The forwarder has looked at the spool."""
-        if self._outage and not self._own_waits():
+        if self._outage and not self._spool.seen.writes:
             self._outage = False
-            _log.warning("nothing waits in the spool any more")
+            _log.warning("nothing waits in the spool any more", pid=os.getpid())
             self.on_change(None)
 
 
