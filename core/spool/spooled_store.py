@@ -250,7 +250,7 @@ class SpooledStore:
         raise StoreUnavailableError("overloaded", retry_after=1)
 
     async def _note_revoked(self, kept: Record) -> None:
-        """Have the copy of a record that waits here know that the store has revoked it, for the next outage."""
+        """Have the copy of a record that waits here know that it was revoked, for the next outage."""
         if kept.revoked_at_ms is not None:
             by, reason = kept.revoked_by or "", kept.revoked_reason or ""
             # It is durable in the store, whatever comes of this.
