@@ -75,13 +75,21 @@ class SpooledStore:
         #: Called at the beginning of an outage with its reason, and with None when nothing waits any more.
         self.on_change: Callable[[str | None], object] = lambda _: None
         self._forwarder = Forwarder(
-            spool, store, observer, pace=pace, on_look=self._looked, on_failure=self._is_away
+            spool,
+            store,
+            observer,
+            pace=pace,
+            on_look=self._looked,
+            on_failure=self._failed,
+            on_success=self._answered,
         )
         self._first = 0
         self._moved_at = float("-inf")
         # What a process before this one has left is waited for as if it were ours.
         self._last_own = spool.state().last
         self._outage = False
+        #: Whether the store has answered lately, as far as writes have tried.
+        self._there = True
 
     @property
     def condition(self) -> SpoolCondition:
@@ -136,15 +144,17 @@ class SpooledStore:
             record.tenant, claim, now_ms=record.created_at_ms, lifetime_ms=self._lifetime_ms
         )
         if held is None:
-            try:
-                kept = await self._store.put_once(record, claim)
-            except StoreUnavailableError as error:
-                if not is_away(error):
-                    raise
-                reason = error.reason
-            else:
-                self._answers()
-                return kept
+            reason: str | None = None
+            if self._there:
+                try:
+                    kept = await self._store.put_once(record, claim)
+                except StoreUnavailableError as error:
+                    if not is_away(error):
+                        raise
+                    reason = error.reason
+                else:
+                    self._answers()
+                    return kept
             outcome = await self._spool.append_once(record, claim, self._lifetime_ms)
             if isinstance(outcome, int):
                 self._spooled(outcome, reason)
@@ -273,16 +283,17 @@ class SpooledStore:
 
     async def probe(self) -> None:
         """See Store.probe. While the store is away, whether the spool takes more."""
-        try:
-            await self._store.probe()
-        except StoreUnavailableError as error:
-            if not is_away(error):
-                raise
-            await self._spool.probe()
-        else:
-            self._answers()
-            if self._own_waits():
-                await self._spool.probe()
+        if self._there:
+            try:
+                await self._store.probe()
+            except StoreUnavailableError as error:
+                if not is_away(error):
+                    raise
+            else:
+                self._answers()
+                if not self._own_waits():
+                    return
+        await self._spool.probe()
 
     async def close(self) -> None:
         """See Store.close. What waits in the spool stays there."""
@@ -333,6 +344,7 @@ class SpooledStore:
 
     def _is_away(self, reason: str) -> None:
         self._moved_at = float("-inf")
+        self._there = False
         if not self._outage:
             self._outage = True
             _log.error("store is away, writes wait in the spool", reason=reason, pid=os.getpid())
@@ -340,13 +352,21 @@ class SpooledStore:
 
     def _answers(self) -> None:
         """The store has answered: whatever waits can go."""
-        if self._first or self._outage:
+        self._there = True
+        if self._spool.seen.writes:
             self._forwarder.wake()
+
+    def _answered(self) -> None:
+        self._there = True
+
+    def _failed(self, error: StoreUnavailableError) -> None:
+        if is_away(error):
+            self._is_away(error.reason)
 
     def _looked(self) -> None:
         """The forwarder has looked at the spool."""
         if self._outage and not self._spool.seen.writes:
-            self._outage = False
+            self._outage, self._there = False, True
             _log.warning("nothing waits in the spool any more", pid=os.getpid())
             self.on_change(None)
 
