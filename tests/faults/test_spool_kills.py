@@ -25,7 +25,7 @@ from tests.service.store.store_records import record, record_id
 
 HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 #: Numbers that one life of a worker has.
-LIFE: Final = 1_000_000
+LIFE: Final = 100_000
 
 
 class Acknowledged(msgspec.Struct):
