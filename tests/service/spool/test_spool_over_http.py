@@ -16,7 +16,6 @@ from app.cli import main
 from tests.service.dnastore.running import DnaStore
 from tests.service.running import SIGILS, Service, clean_environment
 
-
 heavy = pytest.mark.skipif(os.environ.get("RUN_HEAVY_TESTS") != "1", reason="waits for a while")
 
 
