@@ -117,7 +117,10 @@ def _print_table(shown: Sequence[Shown]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table("sequence", "state", "kind", "tenant", "record", "since", "bytes")
+    table = Table("sequence", "state", "kind", "tenant")
+    table.add_column("record", no_wrap=True, min_width=36)
+    table.add_column("since")
+    table.add_column("bytes", justify="right")
     for one in shown:
         state = f"rejected: {one.reason}" if one.state == "rejected" else one.state
         cells = (state, one.kind, one.tenant, one.record_id, timestamp(one.at_ms), str(one.size))
