@@ -81,6 +81,10 @@ bench-redis: $(VENV)/.native $(VENV)/.group-bench ## Time limits kept in Redis b
 	$(call need,redis-server=redis-server)
 	$(BIN)/python -m benchmarks.redis_limiter $(BENCH)
 
+.PHONY: bench-history
+bench-history: $(VENV)/.native $(VENV)/.group-bench ## Time encodes with and without histories, and their check
+	$(BIN)/python -m benchmarks.history $(BENCH)
+
 .PHONY: bench-service
 bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an empty Starlette beside it
 	$(call need,wrk=wrk taskset=util-linux)

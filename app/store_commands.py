@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
-from uuid import UUID
 
 import click
 import msgspec
 import sqlalchemy as sa
 
 from app.authentication.development import audit_secret, event_secret
+from app.server.certificates import Certificates
 from app.server.failures import StartFailedError, explained
 from app.spool_commands import spool
-from app.store_display import Display, FindingsShown, display
+from app.store_display import Advance, Display, FindingsShown, display
 from app.stores import dnastore_certificates, store_from, with_history
-from core.errors import DomainError
+from core.errors import BackupError, DomainError
 from core.history.acknowledged import Acknowledged
 from core.history.check import Checked, TenantCheck
 from core.history.findings import Findings
@@ -30,6 +31,8 @@ from core.settings import Settings, load_settings
 from core.settings_loading import EXIT_CODE, SettingsError
 from core.store.interface import Store
 from core.store.observation import NoStoreObserver
+from core.store.retention import first_id_of
+from core.store.sql_store import SqlStore
 from core.tenants import is_tenant
 from sigil_native import AuditVerifier, SigilError
 from sigil_native.cli.output import printable
@@ -171,18 +174,11 @@ class _Checking:
 
     def told(self) -> str:
         """The same for people."""
-        summary = self.summary()
-        found = [f"{count} {kind}" for kind, count in sorted(self._findings.counts.items())]
-        lines = [
-            "valid" if summary["valid"] else "NOT VALID",
-            *found,
-            f"{summary['records']} records of {summary['tenants']} tenants",
-            f"{summary['entries']} entries in {summary['chains']} chains",
-            f"{summary['before_history']} records without an entry, from before their history",
-            f"{summary['purged']} records purged, as histories say",
-        ]
-        if self._acknowledged is not None:
-            lines.append(f"{self._acknowledged} records in the audit log")
+        summary = dict(self.summary())
+        lines = ["valid" if summary.pop("valid") else "NOT VALID"]
+        del summary["findings"]
+        rows = [*self._findings.counts.items(), *summary.items()]
+        lines += [f"{name:<24} {count}" for name, count in rows if count is not None]
         return "\n".join(lines)
 
 
@@ -200,7 +196,7 @@ class _Checking:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(tenants: tuple[str, ...], days: float, *, yes: bool, development: bool) -> None:
     """Delete old records for good. Histories, where they are on, say so."""
-    boundary = _id_at(time.time_ns() // 1_000_000 - round(days * 86_400_000))
+    boundary = first_id_of(time.time_ns() // 1_000_000 - round(days * 86_400_000))
     with _opened(development=development) as opened, display("records") as shown:
         counts = _run(opened, _count_old(opened.store, tenants, boundary, shown))
     total = sum(counts.values())
@@ -257,9 +253,36 @@ def _counted(count: int) -> str:
     return f"{_MOST_COUNTED} records or more" if count >= _MOST_COUNTED else f"{count} records"
 
 
-def _id_at(milliseconds: int) -> str:
-    """The least id of a moment, see RFC 9562, section 5.7."""
-    return str(UUID(int=(max(0, milliseconds) << 80) | (7 << 76) | (2 << 62)))
+@store.command()
+@_development
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(file: Path, *, development: bool) -> None:
+    """Copy an SQLite database into a new FILE, while the service uses it."""
+    with _opened(development=development) as opened, display("pages") as shown:
+        if not isinstance(opened.store, SqlStore):
+            raise BackupError("the records are in a DNAStore: back up its database there")
+        with shown.task(f"{file.name}: pages", None) as advance:
+            _run(opened, _back_up(opened.store, file, advance))
+    click.echo(f"{printable(str(file))}: {file.stat().st_size} bytes")
+
+
+async def _back_up(store: SqlStore, file: Path, advance: Advance) -> None:
+    interrupted = threading.Event()
+    seen = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal seen
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        advance(done - seen, total)
+        seen = done
+
+    try:
+        await store.backup(file, progress)
+    except asyncio.CancelledError:
+        # The thread that copies ends itself, and takes what it has begun away.
+        interrupted.set()
+        raise
 
 
 def _audit_verifier(settings: Settings) -> AuditVerifier:
@@ -287,6 +310,7 @@ def _opened(*, development: bool) -> Iterator[_Opened]:
             fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
             seals = Seals(ring_from(settings, fallback))
             certificates = dnastore_certificates(settings)
+            _see_that_it_answers(settings, certificates)
             store = store_from(settings, certificates, NoStoreObserver())
         yield _Opened(settings, store, seals)
     except StartFailedError as error:
@@ -310,6 +334,20 @@ def _see_that_it_is_there(settings: Settings) -> None:
         path = Path(url.database or "")
         if not path.exists():
             raise StartFailedError(f"SIGIL_STORE_URL: {path}: there is no such database", _UNAVAILABLE)
+
+
+def _see_that_it_answers(settings: Settings, certificates: Certificates | None) -> None:
+    """Try the DNAStore, to be able to say more than that it is away."""
+    if settings.dnastore_url is None or certificates is None:
+        return
+    from core.dnastore.connection_test import trouble_with  # noqa: PLC0415 - 180 ms, for aiohttp
+
+    seconds = settings.dnastore_timeout
+    trouble = asyncio.run(trouble_with(settings.dnastore_url, lambda: certificates.context, seconds=seconds))
+    if trouble is not None and trouble.lasting:
+        raise SettingsError([trouble.line])
+    if trouble is not None:
+        raise StartFailedError(f"DNASTORE_URL: the DNAStore is away: {trouble.line}", _UNAVAILABLE)
 
 
 def _run(opened: _Opened, work: Coroutine[Any, Any, _T]) -> _T:

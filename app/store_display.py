@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 import msgspec
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress, Task
     from rich.text import Text
 
-#: Told the amount that is done, and what it is.
-Advance = Callable[[int], None]
+
+class Advance(Protocol):
+    """Is told how much more is done, and, where that was not known before, of how much."""
+
+    def __call__(self, amount: int, total: int | None = None) -> None:
+        """So much more."""
 
 
 class Display:
@@ -32,11 +36,15 @@ class Display:
         """One bar among the others, for as long as this is open."""
         progress = self._progress
         if progress is None:
-            yield lambda amount: None
+            yield lambda amount, total=None: None
             return
         task = progress.add_task(printable(name), total=total)
+
+        def advance(amount: int, total: int | None = None) -> None:
+            progress.update(task, advance=amount, total=total)
+
         try:
-            yield lambda amount: progress.advance(task, amount)
+            yield advance
         finally:
             progress.remove_task(task)
 
@@ -77,7 +85,7 @@ def display(unit: str) -> Iterator[Display]:
 
 
 class FindingsShown:
-    """Findings on standard output: a table at the end for people, otherwise a line for each as it is found."""
+    """Findings on standard output: at the end a table for people, otherwise a line for each at once."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -98,10 +106,11 @@ class FindingsShown:
         if not self._kept:
             return
         from rich.console import Console  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
+        from rich.table import Column, Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        table = Table(*_HEADINGS)
+        # Ids are worth more than a line each.
+        table = Table(*(Column(heading, overflow="fold") for heading in _HEADINGS))
         for finding in self._kept:
             style = "yellow" if finding.kind in NOTICES else "red"
             kind, *others = _cells(finding)

@@ -75,16 +75,16 @@ class Place(NamedTuple):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One step of a tenant's history, chained to the one before it. Each process that writes has chains of its own.
+    """One step of a tenant's history, chained to the one before it. Each writing process has its own chains.
 
     Attributes:
         chain: names the chain, 32 hexadecimal digits.
         number: counts from 1 within tenant and chain.
         record_id: of the record; of a purge, the id below which records were purged.
         at_ms: when, in milliseconds since the Unix epoch.
-        previous: the seal of the entry before it. The first entry of a chain has the last one of the chain that
-            it takes the place of, or nothing.
-        seal: over all of the above and what it is about; a sigil in its text form.
+        previous: the SHA-256 of the seal before it, in base64url without padding. The first entry of a chain
+            has that of the last one of the chain that it takes the place of, or nothing.
+        seal: over all of the above and what it is about; see ``core.history.statements``.
     """
 
     tenant: str

@@ -1,7 +1,7 @@
 """What the audit log says was acknowledged, against what the store has.
 
-Whoever takes away the newest entries of a chain, and their records, leaves no gap. The audit log lies elsewhere
-and under another secret: it says which records, and revocations, callers were told of.
+Whoever takes away the newest entries of a chain, and their records, leaves no gap. The audit log lies
+elsewhere and under another secret: it says which records, and revocations, callers were told of.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Checking all that a store has of a tenant: seals, histories, and that the two fit together.
 
-The entries come first, then the records. An entry is kept with its record or after it, so what an entry claims
-must be there when the records are looked at, however many arrive meanwhile. Only a purge can come in between, and
-entries of what is new: where something looks wrong that these may explain, the entries are read again.
+The entries come first, then the records. An entry is kept with its record or after it, so what an entry
+claims must be there when the records are looked at, however many arrive meanwhile. Only a purge can come in
+between, and entries of what is new: where something looks wrong that these may explain, the entries are read
+again.
 
 Memory does not grow with the number of records: claims are sorted outside of it.
 """
@@ -18,11 +19,11 @@ from uuid import UUID
 import msgspec
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
-from core.history.chains import CLAIM_SIZE, REVOKED, SEALED, Chains, Claim, read_claim
+from core.history.chains import CLAIM_SIZE, REVOKED, SEALED, Chains, Claim, read_claim, sorting_key
 from core.history.findings import Finding, Findings, Kind
 from core.history.reading import Damage, entry_pieces, read_ahead, record_pieces
 from core.history.sorting import Sorter
-from core.history.statements import digest, is_authentic, revocation_of, sealing_of
+from core.history.statements import digest, is_authentic, link_to, revocation_of, sealing_of
 from core.records import Entry, Record, Step
 from core.seals import Seals
 from core.store.interface import Store
@@ -95,7 +96,7 @@ class TenantCheck:
         return self.checked
 
     async def _look_at_records(self, claims: Iterator[tuple[bytes, Sequence[Claim]]]) -> None:
-        """Go over the records, and beside them over what entries claim, both from the newest to the oldest."""
+        """Go over the records, and beside them over what entries claim, from the newest to the oldest."""
         record, of_record = next(claims, _NO_CLAIMS)
         async for piece in read_ahead(record_pieces(self._store, self._tenant)):
             for one in piece:
@@ -137,9 +138,9 @@ class TenantCheck:
             self._find("revocation_missing", record.id, "it was revoked, and is not any more", place)
         elif revoked:
             self._compare(record, revoked, digest(revocation_of(record)), "revocation_altered", _ALTERED)
-        if not sealed:
+        if intact and not sealed:
             self._without_entry(record, "sealed", record.created_at_ms)
-        if record.revoked_at_ms is not None and not revoked:
+        if intact and record.revoked_at_ms is not None and not revoked:
             self._without_entry(record, "revoked", record.revoked_at_ms)
 
     def _compare(self, record: Record, claims: Sequence[Claim], about: str, kind: Kind, detail: str) -> None:
@@ -173,7 +174,7 @@ class TenantCheck:
         if at_ms < self._started_ms - _FRESH_MS:
             self._findings.add(finding)
         else:
-            self._doubt(self._unlinked, (UUID(record.id).bytes, step), finding)
+            self._doubt(self._unlinked, (sorting_key(record.id), step), finding)
 
     def _doubt(self, doubts: dict[_Doubt, Finding], doubt: _Doubt, finding: Finding) -> None:
         if len(doubts) < _MOST_DOUBTS:
@@ -187,7 +188,8 @@ class TenantCheck:
         async for piece in read_ahead(entry_pieces(self._store, self._tenant)):
             for entry in piece:
                 if isinstance(entry, Entry):
-                    chains.origins.pop(entry.seal, None)
+                    if chains.origins:
+                        chains.origins.pop(link_to(entry.seal), None)
                     doubt = (_record_key(entry), entry.step)
                     explains = entry.step == "purged" or doubt in self._unlinked
                     if explains and is_authentic(codec, entry):
@@ -228,14 +230,14 @@ def _key(record: Record | Damage) -> bytes | None:
     """What records are sorted by; None where even the id is damaged."""
     record_id = record.id if isinstance(record, Record) else record.record_id
     try:
-        return UUID(record_id).bytes
+        return sorting_key(record_id)
     except ValueError:
         return None
 
 
 def _record_key(entry: Entry) -> bytes:
     try:
-        return UUID(entry.record_id).bytes
+        return sorting_key(entry.record_id)
     except ValueError:
         return b""
 

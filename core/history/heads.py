@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from core.history.statements import seal_entry
+from core.history.statements import link_to, seal_entry
 from core.records import Entry, Place, Step
 from core.seals import Seals
 from core.time_slices import TimeSlices
@@ -27,11 +27,14 @@ class Wanted(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """The last entry of a tenant's chain, and how many the chain has; the seal may be of an earlier chain's."""
+    """Where a tenant's chain stands: how many entries it has, and the link to the last one.
+
+    That of a chain which is yet to begin is to another chain's entry, or empty.
+    """
 
     chain: str
     number: int
-    seal: str
+    link: str
 
 
 class Linked(NamedTuple):
@@ -45,8 +48,8 @@ class Heads:
     """The last acknowledged entry of each tenant.
 
     What is linked must be acknowledged or given up before anything else is linked. When nobody knows whether
-    entries were kept, their chains end there: a later entry must not follow one that may be missing, nor take the
-    place of one that may be there. The next chain follows the last entry that is known to be kept.
+    entries were kept, their chains end there: a later entry must not follow one that may be missing, nor take
+    the place of one that may be there. The next chain follows the last entry that is known to be kept.
     """
 
     def __init__(self, seals: Seals, *, most_tenants: int = MOST_TENANTS) -> None:
@@ -78,7 +81,7 @@ class Heads:
                 at_ms=at_ms,
             )
             entries.append(entry)
-            heads[tenant] = _Head(chain, number + 1, entry.seal)
+            heads[tenant] = _Head(chain, number + 1, link_to(entry.seal))
             await slices.pause()
         return Linked(entries, heads)
 
@@ -91,7 +94,7 @@ class Heads:
         """The entries may be kept or not."""
         for tenant in linked.heads:
             last = self._heads.get(tenant)
-            self._set(tenant, _new(previous="" if last is None else last.seal))
+            self._set(tenant, _new(previous="" if last is None else last.link))
 
     def _set(self, tenant: str, head: _Head) -> None:
         self._heads[tenant] = head

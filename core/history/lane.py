@@ -46,8 +46,8 @@ class _Write:
 class Lane:
     """Links whatever waits in its order, and has the store keep it with its records in one step.
 
-    An entry must follow one that is kept, so while a batch is under way the next one gathers. One lane serves one
-    event loop.
+    An entry must follow one that is kept, so while a batch is under way the next one gathers. One lane
+    serves one event loop.
     """
 
     def __init__(self, store: Store, seals: Seals, *, most_tenants: int = MOST_TENANTS) -> None:

@@ -1,12 +1,12 @@
 """What an entry of a history states, and its seal.
 
-An entry's *statement* is a JSON object of its own members and ``about``, the SHA-256 of what it is about. That is
-an object too, made of the record, and not kept with the entry: whoever has the record makes it again. The seal
-is ``SIGIL.ABOUT``: a sigil over the statement, and ``about`` itself, so that an entry can be checked when its record
-is purged.
+An entry's *statement* is a JSON object of its own members and ``about``, the SHA-256 of what it is about.
+That is an object too, made of the record, and not kept with the entry: whoever has the record makes it
+again. The seal is ``SIGIL.ABOUT``: a sigil over the statement, and ``about`` itself, so that an entry can
+be checked when its record is purged.
 
-The sigil is bound to a tenant that nobody can have, made of the real one's name: no sigil that the service gives
-out passes for one of an entry.
+The sigil is bound to a tenant that nobody can have, made of the real one's name: no sigil that the service
+gives out passes for one of an entry.
 """
 
 from __future__ import annotations
@@ -54,8 +54,12 @@ def digest(about: dict[str, object]) -> str:
     Raises:
         CanonicalizationError: it has none.
     """
-    hashed = hashlib.sha256(canonicalize(about, integers="exact")).digest()
-    return base64.urlsafe_b64encode(hashed)[:_DIGEST_LENGTH].decode()
+    return _sha256(canonicalize(about, integers="exact"))
+
+
+def link_to(seal: str) -> str:
+    """What the entry behind the one with this seal has as ``previous``: the seal's SHA-256."""
+    return _sha256(seal.encode())
 
 
 def about_of(entry: Entry) -> str:
@@ -74,7 +78,7 @@ def seal_entry(
     about: dict[str, object],
     at_ms: int,
 ) -> Entry:
-    """Make the entry of a place, behind the entry with the seal ``previous``.
+    """Make the entry of a place; ``previous`` is the link to the entry before it.
 
     Raises:
         SigilError: no key may sign now, or something has no canonical JSON.
@@ -126,6 +130,11 @@ def _statement(
         "step": step,
         "tenant": tenant,
     }
+
+
+def _sha256(data: bytes) -> str:
+    """In base64url without padding."""
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest())[:_DIGEST_LENGTH].decode()
 
 
 @lru_cache(maxsize=1024)

@@ -23,9 +23,9 @@ class ChainedStore:
     """The Store protocol over another store, with an entry in its tenant's history for each step.
 
     Records that are put are kept together with their entries. An idempotency key or a revocation shows only
-    afterwards what it came to, so its entry follows, and the caller is answered when that is kept, too. A crash in
-    between leaves a record, or a revocation, without its entry; the caller, who was not answered, asks again, and
-    then it gets one.
+    afterwards what it came to, so its entry follows, and the caller is answered when that is kept, too. A
+    crash in between leaves a record, or a revocation, without its entry; the caller, who was not answered,
+    asks again, and then it gets one.
     """
 
     def __init__(self, store: Store, seals: Seals, *, most_tenants: int = MOST_TENANTS) -> None:
@@ -116,6 +116,9 @@ class ChainedStore:
         Raises:
             SigilError: no key may sign now.
         """
+        oldest = await self._store.list(tenant, limit=1, before=before, status=None, now_ms=0)
+        if not oldest.records:
+            return 0
         await self._enter(Wanted(tenant, "purged", before, NOTHING))
         return await self._store.purge(tenant, before=before, limit=limit)
 

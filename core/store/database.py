@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -41,8 +43,17 @@ class Database(Protocol):
     def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
         """Keep other processes from numbering these tenants' keys until the transaction ends."""
 
+    def lock_doubtful(self, connection: sa.Connection) -> None:
+        """Keep other processes from taking writes one by one until the transaction ends.
+
+        What two of them take in different orders would make them wait for each other.
+        """
+
     def patient(self, connection: sa.Connection) -> AbstractContextManager[None]:
         """Let one reading connection work on a statement for minutes."""
+
+    def back_up(self, path: Path, progress: Callable[[int, int], None]) -> None:
+        """See SqlStore.backup; blocks."""
 
     def dispose(self) -> None:
         """Close all connections."""

@@ -14,7 +14,7 @@ _BYTES: Final = 4 << 20
 
 
 def next_size(size: int, records: Sequence[Record]) -> int:
-    """How many to ask for after these, the last ``size`` asked for: about so many bytes as may come at once."""
+    """How many to ask for next, after ``size`` were asked for: about as many bytes as may come at once."""
     if not records:
         return size
     seen = sum(len(record.payload or b"") + 1 for record in records)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,10 +19,11 @@ from psycopg.abc import RV, PQGen
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from core.errors import StoreSchemaError, StoreUnavailableError
+from core.errors import BackupError, StoreSchemaError, StoreUnavailableError
 
-#: Advisory locks: of the schema, a constant; of a tenant, hashed from its name.
+#: Advisory locks: of the schema, and of writes one by one; a tenant's is hashed from its name.
 _SCHEMA_LOCK: Final = 0x5347_4C44_4E41
+_DOUBTFUL_LOCK: Final = _SCHEMA_LOCK + 1
 _PERSON: Final = b"sigil-keys"
 
 #: What the server says, by its SQLSTATE or class of such: the reason, and when to come back.
@@ -39,6 +41,17 @@ _REASONS: Final = {
     "3D": ("forbidden", 30),  # no such database
     "42501": ("forbidden", 30),  # insufficient_privilege
 }
+#: The same while connecting, when the server's words are all that there is; in other languages than English
+#: it is a connection that fails.
+_WORDS: Final = {
+    "authentication failed": ("forbidden", 30),
+    "pg_hba.conf": ("forbidden", 30),
+    "does not exist": ("forbidden", 30),
+    "permission denied": ("forbidden", 30),
+    "not permitted to log in": ("forbidden", 30),
+    "too many": ("overloaded", 5),
+    "remaining connection slots": ("overloaded", 5),
+}
 #: What concerns the values of a statement alone: data, constraints, and index rows that are too large.
 _OF_VALUES: Final = ("22", "23", "54")
 #: What another attempt may not meet again.
@@ -53,14 +66,16 @@ class Patience(msgspec.Struct, frozen=True):
         lock: for other transactions.
         statement: for a statement, by the server.
         answer: for the server to say anything.
-        long: for statements that go over everything, such as changes of the schema.
+        long: for statements that go over all records.
+        schema: for changes of the schema, others' too.
     """
 
     connect: int = 5
     lock: float = 2
     statement: float = 8
     answer: float = 10
-    long: float = 3600
+    long: float = 300
+    schema: float = 3600
 
 
 class _NoAnswerError(psycopg.OperationalError):
@@ -93,7 +108,10 @@ def unavailable(error: DBAPIError) -> StoreUnavailableError | None:
         if isinstance(error, sa.exc.DataError):  # the driver's: NUL in a text
             return None
         if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or error.connection_invalidated:
-            return StoreUnavailableError("connection")
+            text = str(error.orig)
+            said = (meant for words, meant in _WORDS.items() if words in text)
+            reason, retry_after = next(said, ("connection", 5))
+            return StoreUnavailableError(reason, retry_after=retry_after)
         return None
     if state[:2] in _OF_VALUES:
         return None
@@ -147,7 +165,7 @@ class PostgresDatabase:
         if encoding != "UTF8":
             raise StoreSchemaError(f"the database's encoding must be UTF8, not {encoding}")
         # Until the transaction ends; others may be busy with the same for long.
-        self._driver(connection).answer_seconds = self._patience.long
+        self._driver(connection).answer_seconds = self._patience.schema
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
 
@@ -223,9 +241,13 @@ class PostgresDatabase:
         return error.connection_invalidated or state[:2] in _PASSING
 
     def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
-        """See Database.lock_tenants: the next statements see what was committed before the locks were free."""
+        """See Database.lock_tenants: later statements see what was committed before the locks were free."""
         for number in sorted(map(_tenant_lock, tenants)):  # in one order, so that nobody waits in a circle
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (number,))
+
+    def lock_doubtful(self, connection: sa.Connection) -> None:
+        """See Database.lock_doubtful."""
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_DOUBTFUL_LOCK,))
 
     @contextmanager
     def patient(self, connection: sa.Connection) -> Iterator[None]:
@@ -247,8 +269,17 @@ class PostgresDatabase:
 
     @staticmethod
     def _allow(connection: sa.Connection, statement: float, answer: float) -> None:
-        PostgresDatabase._driver(connection).answer_seconds = answer
         connection.exec_driver_sql(f"SET statement_timeout = {_milliseconds(statement)}")
+        # Not before: a server that does not answer this is not waited for.
+        PostgresDatabase._driver(connection).answer_seconds = answer
+
+    def back_up(self, path: Path, progress: Callable[[int, int], None]) -> None:
+        """See Database.back_up.
+
+        Raises:
+            BackupError: always.
+        """
+        raise BackupError("PostgreSQL makes its own backups: use pg_dump or pg_basebackup")
 
     def dispose(self) -> None:
         """See Database.dispose."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -65,8 +66,14 @@ class SqlStore:
     """
 
     def __init__(
-        self, database: Database, *, key_limits: KeyLimits, max_waiting: int, max_waiting_bytes: int
+        self,
+        database: Database,
+        *,
+        key_limits: KeyLimits = KeyLimits(),  # noqa: B008 - immutable
+        max_waiting: int = _MAX_WAITING,
+        max_waiting_bytes: int = _MAX_WAITING_BYTES,
     ) -> None:
+        """Begin to work with a database, which is closed with the store. See ``open``."""
         self._database = database
         self._statements = Statements(database.sql)
         self._tools = Tools(database, self._statements, KeyBook(key_limits, database))
@@ -76,6 +83,7 @@ class SqlStore:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sigil-store-reader")
         self._listers = ThreadPoolExecutor(_LISTERS, thread_name_prefix="sigil-store-lister")
         self._closed = False
+        self._writer.start()
 
     @classmethod
     def open(
@@ -101,11 +109,9 @@ class SqlStore:
             OSError: a file cannot be created or opened.
         """
         database = _opened(parse_store_url(url))
-        store = cls(
+        return cls(
             database, key_limits=key_limits, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
         )
-        store._writer.start()
-        return store
 
     def start(self) -> None:
         """See Store.start: the writer runs from the beginning."""
@@ -229,6 +235,25 @@ class SqlStore:
     async def probe(self) -> None:
         """See Store.probe."""
         await self._writer.submit(Probe(self._tools))
+
+    async def backup(self, path: Path, progress: Callable[[int, int], None] = lambda *_: None) -> None:
+        """Copy an SQLite database as it stands now into a new file, while others read and write it.
+
+        The copy is one file, for its owner alone, checked and on disk when it has its name. Where this
+        raises, there is none.
+
+        Args:
+            path: of the copy; nothing may be there.
+            progress: is called from another thread, with the pages that are copied and those there are; what
+                it raises ends the copy and is raised here.
+
+        Raises:
+            FileExistsError: something is there.
+            BackupError: the copy cannot be made, or the database is damaged, or PostgreSQL's.
+            StoreUnavailableError: somebody has taken the database's file away.
+            OSError: the file cannot be made.
+        """
+        await asyncio.to_thread(self._database.back_up, path, progress)
 
     async def close(self) -> None:
         """See Store.close. May be called again."""

@@ -169,9 +169,9 @@ class SpoolMachine(RuleBasedStateMachine):
             assert self.remote.mode != "up"
             return
         for record_id in ids:
-            there = found.get(record_id)
-            assert not isinstance(there, Exception)
-            self.compare((tenant, record_id), there)
+            looked_up = found.get(record_id)
+            assert not isinstance(looked_up, Exception)
+            self.compare((tenant, record_id), looked_up)
 
     @rule(worker=workers, tenant=tenants, limit=st.integers(1, 5), status=statuses)
     def walk(self, worker: int, tenant: str, limit: int, status: Status | None) -> None:

@@ -22,10 +22,3 @@ def postgres() -> Iterator[PostgresServer]:
 def postgres_url(postgres: PostgresServer) -> str:
     """The URL of an empty database."""
     return postgres.emptied_database()
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """A server for one test, which may do with it what it likes. It syncs what it commits."""
-    with running_postgres(durable=True) as server:
-        yield server

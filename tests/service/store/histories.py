@@ -1,4 +1,4 @@
-"""Histories for tests: writers on a real store that fails, what a check of it finds, and how to tamper with it."""
+"""Histories for tests: a store that fails, what a check of it finds, and how to tamper with it."""
 
 from __future__ import annotations
 
@@ -172,4 +172,4 @@ def seeded(seed: int | None = None) -> random.Random:
     """A source of chance that says where it begins."""
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     print(f"seed {seed}")
-    return random.Random(seed)  # noqa: S311 - a test
+    return random.Random(seed)

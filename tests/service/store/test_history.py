@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import os
+import shutil
 from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.errors import DuplicateRecordError, RecordCorruptError, StoreUnavailableError
-from core.history.statements import check_entry, seal_entry
+from core.errors import DuplicateRecordError, StoreUnavailableError
+from core.history.check import TenantCheck
+from core.history.findings import Finding, Findings
+from core.history.sorting import Sorter
 from core.idempotency import Claim
-from core.records import Entry, Place, Record
+from core.records import Record
 from core.seals import Seals
 from core.store.chained import ChainedStore
 from core.store.sql_store import SqlStore
-from tests.service.store.histories import SECRET, TroubledStore, check, database, sealed, seals, seeded
+from sigil_native import KeyRing
+from tests.service.store.histories import (
+    SECRET,
+    TroubledStore,
+    check,
+    database,
+    sealed,
+    seals,
+    seeded,
+)
+from tests.service.store.tampering import TAMPERING
 
 KEYS = seals()
+HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 
 @pytest.fixture
@@ -121,6 +138,27 @@ async def test_forgotten_tenants_begin_again(path: Path) -> None:
     assert (found, checked.entries, checked.chains) == ([], 3, 3)
 
 
+async def test_a_chain_that_follows_another(path: Path) -> None:
+    """Where nobody knows what was kept a chain ends; the next says what it follows, which must be there."""
+    inner = SqlStore.open(f"sqlite:///{path}")
+    inner.start()
+    choices = iter(["fine", "after", "fine", "before", "fine"])
+    store = ChainedStore(TroubledStore(inner, lambda: next(choices)), KEYS)
+    for number in range(5):
+        with contextlib.suppress(StoreUnavailableError):
+            await store.put([sealed(KEYS, number)])
+    await store.close()
+    await inner.close()
+    found, checked = await check(path, KEYS)
+    assert (found, checked.records, checked.entries, checked.chains) == ([], 4, 4, 3)
+    with database(path) as connection:
+        connection.executescript(
+            "DELETE FROM sigils WHERE row <= 2; DELETE FROM sigil_history WHERE chain ="
+            " (SELECT chain FROM sigil_history WHERE number = 2)"
+        )
+    assert await kinds(path) == ["origin_missing"]
+
+
 async def test_purged_records_are_not_missing(path: Path) -> None:
     """What a purge took is explained by its entry, in whichever chain; what is newer is not."""
     records = await written(path)
@@ -136,10 +174,14 @@ async def test_purged_records_are_not_missing(path: Path) -> None:
     assert await kinds(path) == ["record_missing"]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300 if HEAVY else 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_whatever_fails(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Several writers whose store fails, who are cancelled, or end: all histories are whole, nothing kept is lost."""
+    """Writers whose store fails, who are cancelled, or end: histories are whole, nothing kept is lost."""
     path = tmp_path_factory.mktemp("history") / "sigils.db"
     asyncio.run(_troubled_writers(path, data.draw(st.integers(0, 1 << 32))))
 
@@ -211,95 +253,167 @@ async def kinds(path: Path, keys: Seals = KEYS, tenant: str = "acme") -> list[st
     return sorted({one.kind for one in found})
 
 
-Tamper = Callable[[str], str]
-#: What an operator does, and what the check calls it. Rows are of six records and seven entries.
-TAMPERING = {
-    "a record is deleted": ("DELETE FROM sigils WHERE row = 3", ["record_missing"]),
-    "an entry is deleted": (
-        "DELETE FROM sigil_history WHERE number = 3",
-        ["entries_missing", "unlinked"],
-    ),
-    "a record and its entry are deleted": (
-        "DELETE FROM sigil_history WHERE number = 3; DELETE FROM sigils WHERE row = 3",
-        ["entries_missing"],
-    ),
-    "a deletion is closed up": (
-        "DELETE FROM sigil_history WHERE number = 3; DELETE FROM sigils WHERE row = 3;"
-        "UPDATE sigil_history SET number = 3 WHERE number = 4;UPDATE sigil_history SET number = 4 WHERE number = 5;"
-        "UPDATE sigil_history SET number = 5 WHERE number = 6;UPDATE sigil_history SET number = 6 WHERE number = 7",
-        ["entry_corrupt", "link_broken", "revocation_unlinked", "unlinked"],
-    ),
-    "the first are deleted": (
-        "DELETE FROM sigil_history WHERE number <= 2; DELETE FROM sigils WHERE row <= 2",
-        ["entries_missing", "record_missing"],
-    ),
-    "entries change places": (
-        "UPDATE sigil_history SET number = 99 WHERE number = 3; UPDATE sigil_history SET number = 3 WHERE number = 4;"
-        "UPDATE sigil_history SET number = 4 WHERE number = 99",
-        ["entry_corrupt", "link_broken", "unlinked"],
-    ),
-    "payloads change places": (
-        "UPDATE sigils SET payload = CAST('{\"number\":' || (5 - row) || '}' AS BLOB) WHERE row IN (2, 3)",
-        ["record_corrupt"],
-    ),
-    "somebody else asked for it": ("UPDATE sigils SET created_by = 'x' WHERE row = 3", ["record_altered"]),
-    "it was at another time": (
-        "UPDATE sigils SET created_at_ms = created_at_ms + 1 WHERE row = 3",
-        ["record_altered"],
-    ),
-    "a payload is changed": (
-        "UPDATE sigils SET payload = CAST('{\"number\":99}' AS BLOB) WHERE row = 3",
-        ["record_corrupt"],
-    ),
-    "a revocation is taken back": (
-        "UPDATE sigils SET revoked_at_ms = NULL, revoked_by = NULL, revoked_reason = NULL",
-        ["revocation_missing"],
-    ),
-    "a revocation is taken back, with its entry": (
-        "UPDATE sigils SET revoked_at_ms = NULL; UPDATE sigil_history SET step = 'sealed' WHERE number = 7",
-        ["entry_corrupt"],
-    ),
-    "a revocation gets another reason": (
-        "UPDATE sigils SET revoked_reason = 'mistake' WHERE row = 2",
-        ["revocation_altered"],
-    ),
-    "a revocation is made up": (
-        "UPDATE sigils SET revoked_at_ms = created_at_ms + 1000, revoked_by = 'x', revoked_reason = 'y' WHERE row = 3",
-        ["revocation_unlinked"],
-    ),
-    "an entry claims another record": (
-        "UPDATE sigil_history SET record_id = zeroblob(16) WHERE number = 3",
-        ["entry_corrupt", "unlinked"],
-    ),
-    "a purge is made up": (
-        "UPDATE sigil_history SET step = 'purged', record_id = x'ff00000000000000000000000000000f' WHERE number = 7;"
-        "DELETE FROM sigils WHERE row = 3",
-        ["entry_corrupt", "record_missing", "revocation_unlinked"],
-    ),
-    "a record moves to another tenant": (
-        "UPDATE sigils SET tenant = 'other' WHERE row = 3",
-        ["record_missing"],
-    ),
-    "the columns are not ours": (
-        "UPDATE sigils SET key_id = 'x' WHERE row = 3; UPDATE sigil_history SET at_ms = 'y' WHERE number = 5",
-        ["entries_missing", "entry_corrupt", "record_corrupt", "unlinked"],
-    ),
-    "the end is cut off": (
-        "DELETE FROM sigil_history WHERE number > 5; DELETE FROM sigils WHERE row > 5;"
-        "UPDATE sigils SET revoked_at_ms = NULL, revoked_by = NULL, revoked_reason = NULL",
-        [],  # The audit log knows; see test_store_commands.
-    ),
-}
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
+    """A database as an orderly process leaves it, and its records."""
+    path = tmp_path_factory.mktemp("original") / "sigils.db"
+    return path, asyncio.run(written(path))
 
 
 @pytest.mark.parametrize("name", TAMPERING)
-async def test_tampering_is_named(path: Path, name: str) -> None:
+async def test_tampering_is_named(path: Path, original: tuple[Path, list[Record]], name: str) -> None:
     """Each way to change the database behind the service's back is found, and called what it is."""
     statements, expected = TAMPERING[name]
-    records = await written(path)
+    records = original[1]
+    shutil.copy(original[0], path)
     with database(path) as connection:
         connection.executescript(statements)
     found, _ = await check(path, KEYS)
     assert sorted({one.kind for one in found}) == expected
     if "row = 3" in statements and "DELETE FROM sigil_history" not in statements:
         assert records[2].id in {one.record_id for one in found}
+
+
+async def test_records_of_another_tenant(path: Path, original: tuple[Path, list[Record]]) -> None:
+    """A record, or a whole history, that is another tenant's all at once is not believed."""
+    shutil.copy(original[0], path)
+    with database(path) as connection:
+        connection.executescript(
+            "UPDATE sigils SET tenant = 'other'; UPDATE sigil_history SET tenant = 'other'"
+        )
+    assert await kinds(path, tenant="other") == ["entry_corrupt", "record_corrupt"]
+
+
+async def test_an_independent_checker(original: tuple[Path, list[Record]]) -> None:
+    """The program in the description of the format, which has the library alone, agrees with ours."""
+    page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text()
+    program = page[page.index("## Histories") :].partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(program, names)  # noqa: S102 - our own page
+    store = SqlStore.open(f"sqlite:///{original[0]}")
+    store.start()
+    entries = await store.entries("acme", after=None, limit=100)
+    records = await store.get_many("acme", [one.id for one in original[1]])
+    await store.close()
+    before = None
+    for entry in map(msgspec.structs.asdict, entries):
+        found = records[entry["record_id"]]
+        assert isinstance(found, Record)
+        record = msgspec.structs.asdict(found)
+        record["canonical_sha256"] = record["canonical_sha256"].hex()
+        members = {
+            "sealed": ("canonical_sha256", "created_at_ms", "created_by", "expires_at_ms", "sigil"),
+            "revoked": ("revoked_at_ms", "revoked_by", "revoked_reason"),
+        }[entry["step"]]
+        about = {name: record[name] for name in members}
+        names["check"](KEYS.keys.codec, entry, about, before)
+        changes = [
+            ({**entry, "at_ms": entry["at_ms"] + 1}, about, before),
+            (entry, {**about, members[1]: "x"}, before),
+            (entry, about, entry),
+        ]
+        for changed in changes:
+            with pytest.raises(ValueError, match=r"."):
+                names["check"](KEYS.keys.codec, *changed)
+        before = entry
+    assert len(entries) == 7
+
+
+async def test_keys_change(path: Path) -> None:
+    """Chains go on over a change of keys; what a key sealed that is gone, or revoked, cannot be judged."""
+    store = ChainedStore(SqlStore.open(f"sqlite:///{path}"), keys := seals(SECRET))
+    store.start()
+    await store.put([sealed(keys, 1)])
+    later = b"t" * 32
+    both = KeyRing()
+    both.add(SECRET, state="verify-only")
+    both.add(later)
+    keys.use_ring(both)
+    await store.put([sealed(keys, 2)])
+    await store.close()
+    found, checked = await check(path, keys)
+    assert (found, checked.chains) == ([], 1)
+    assert await kinds(path, seals(later)) == ["entry_unverifiable", "record_unverifiable"]
+    revoked = KeyRing()
+    revoked.add(SECRET, state="revoked")
+    revoked.add(later)
+    found, _ = await check(path, Seals(revoked))
+    assert {one.kind for one in found} == {"entry_unverifiable", "record_unverifiable"}
+    assert len(found) == 2
+
+
+async def test_a_users_sigil_is_no_entry(path: Path) -> None:
+    """Whoever has statements sealed as a tenant's payload gets no entry of them."""
+    await written(path)
+    with database(path) as connection:
+        row = connection.execute("SELECT * FROM sigil_history WHERE number = 1").fetchone()
+        names = [
+            name for name, *_ in connection.execute("SELECT name FROM pragma_table_info('sigil_history')")
+        ]
+        members = dict(zip(names, row, strict=True))
+        seal = members.pop("seal")
+        statement = {
+            **members,
+            "about": seal.partition(".")[2],
+            "record_id": str(UUID(bytes=members["record_id"])),
+        }
+        for tenant in ("acme", "history acme"):
+            forged = KEYS.keys.codec.encode(statement, tenant=tenant)
+            connection.execute(
+                "UPDATE sigil_history SET seal = ? WHERE number = 1", (f"{forged}.{seal.partition('.')[2]}",)
+            )
+            assert "entry_corrupt" in await kinds(path)
+
+
+async def test_checked_while_it_grows(path: Path) -> None:
+    """A check of a store that is written, revoked and purged meanwhile finds nothing."""
+    inner = SqlStore.open(f"sqlite:///{path}")
+    inner.start()
+    store = ChainedStore(inner, KEYS)
+    going = True
+
+    async def write(writer: int) -> None:
+        turn = 0
+        while going:
+            turn += 1
+            record = sealed(KEYS, 10_000 * writer + turn)
+            await store.put([record])
+            if turn % 3 == 0:
+                await store.revoke("acme", record.id, reason="r", revoked_by="w", now_ms=record.created_at_ms)
+            if turn % 10 == 0 and writer == 0:
+                await store.purge("acme", before=record.id, limit=3)
+
+    tasks = [asyncio.create_task(write(number)) for number in range(4)]
+    try:
+        for _ in range(10 if HEAVY else 3):
+            found: list[Finding] = []
+            await TenantCheck(inner, KEYS, "acme", Findings(found.append), lambda *_: None).run()
+            assert found == []
+            await asyncio.sleep(0.05)
+    finally:
+        going = False
+        await asyncio.gather(*tasks)
+        await store.close()
+    found, _checked = await check(path, KEYS)
+    assert found == []
+
+
+@given(items=st.lists(st.binary(min_size=3, max_size=3)), run=st.integers(1, 9))
+@settings(max_examples=50)
+def test_sorting(items: list[bytes], run: int) -> None:
+    """What does not fit into memory comes back whole, and in descending order."""
+    with Sorter(3, run=run) as sorter:
+        for item in items:
+            sorter.add(item)
+        assert list(sorter.descending()) == sorted(items, reverse=True)
+
+
+def test_findings_are_bounded() -> None:
+    """Of a kind so many are told, and all are counted; notices are no faults."""
+    told: list[Finding] = []
+    findings = Findings(told.append, most_told=3)
+    for number in range(9):
+        findings.add(Finding("record_corrupt", "acme", str(number)))
+        findings.add(Finding("unlinked", "acme", str(number)))
+    assert len(told) == 6
+    assert (findings.counts, findings.faults) == ({"record_corrupt": 9, "unlinked": 9}, 9)
