@@ -68,6 +68,10 @@ build: $(VENV)/.native ## Compile the native modules in place
 serve: $(VENV)/.native $(VENV)/.group-service ## Start the service on loopback, for development
 	$(BIN)/python -m app serve --development
 
+.PHONY: dnastore
+dnastore: $(VENV)/.native $(VENV)/.group-service ## Start a DNAStore on loopback, with certificates made on the spot
+	$(BIN)/python -m app dnastore --development
+
 .PHONY: bench
 bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peers
 	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)
@@ -84,6 +88,10 @@ bench-redis: $(VENV)/.native $(VENV)/.group-bench ## Time limits kept in Redis b
 .PHONY: bench-history
 bench-history: $(VENV)/.native $(VENV)/.group-bench ## Time encodes with and without histories, and their check
 	$(BIN)/python -m benchmarks.history $(BENCH)
+
+.PHONY: bench-dnastore
+bench-dnastore: $(VENV)/.native $(VENV)/.group-bench ## Time records through a DNAStore beside the same store used directly
+	$(BIN)/python -m benchmarks.dnastore $(BENCH)
 
 .PHONY: bench-service
 bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an empty Starlette beside it

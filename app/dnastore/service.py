@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from typing import Final
 
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.dnastore.body_room import BodyRoom
 from app.dnastore.clients import Allowed, Clients
-from app.dnastore.observation import NoServerObserver, ServerObserver
+from app.dnastore.observation import ServerObserver
 from app.dnastore.pages import PageRoutes
 from app.dnastore.records import RecordRoutes
 from app.dnastore.writes import WriteRoute
 from app.http.bodies import BodyLimits, BodyReader
+from app.http.context import Context
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.http.resource import Nowhere, Resource
 from app.http.routing import Paths
@@ -25,7 +27,11 @@ from core.dnastore.server_settings import ALLOW, ServerSettings
 from core.dnastore.wire import PREFIX
 from core.settings_loading import SettingsError
 from core.store.interface import Store
+from core.store.retention import Retention
 from core.store.sql_store import SqlStore
+
+_RECORDS: Final = f"{PREFIX}/records/"
+_ONE_RECORD: Final = f"{_RECORDS}{{id}}"
 
 
 def build_app(
@@ -34,15 +40,15 @@ def build_app(
     body_limits: BodyLimits,
     reloader: Reloader,
     *,
-    observer: ServerObserver | None = None,
+    observer: ServerObserver,
+    retention: Retention | None = None,
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so does the reloader. The store is closed when it shuts down.
+    While the server runs, so do the reloader and the retention. The store is closed when it shuts down.
     """
-    observer = observer or NoServerObserver()
     bodies = BodyReader(body_limits)
     records = RecordRoutes(store, bodies, observer)
     writes = WriteRoute(store, bodies, BodyRoom(body_limits.size), observer)
@@ -51,7 +57,7 @@ def build_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         store.start()
-        async with reloader.at_work():
+        async with reloader.at_work(), retention.at_work() if retention else contextlib.nullcontext():
             yield
         await writes.close()
         await records.close()
@@ -74,8 +80,20 @@ def build_app(
         post("/probe", Allowed(clients, records.probe)),
         *pages.routes(clients),
     ]
+    paths = frozenset(route.path for route in routes)
+
+    def done(context: Context, seconds: float) -> None:
+        observer.answered(_route(context.scope["path"], paths), context.status, seconds)
+
     router = Paths(routes, default=Nowhere(clients), lifespan=lifespan)
-    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
+    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits, on_done=done)
+
+
+def _route(path: str, paths: Collection[str]) -> str:
+    """The route that a path belongs to, for metrics: few, whatever is asked for."""
+    if path in paths:
+        return path
+    return _ONE_RECORD if path.startswith(_RECORDS) else "other"
 
 
 @contextlib.contextmanager
@@ -84,7 +102,7 @@ def server_from(
     reloadables: Sequence[Reloadable] = (),
     is_stopping: Callable[[], bool] = lambda: False,
     *,
-    observer: ServerObserver | None = None,
+    observer: ServerObserver,
 ) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
 
@@ -110,6 +128,7 @@ def server_from(
             BodyLimits(settings.max_body_bytes, settings.body_timeout),
             Reloader([clients, *reloadables], NoAudit(), interval=settings.reload_seconds),
             observer=observer,
+            retention=Retention(store, settings.retention_days) if settings.retention_days else None,
             request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
             is_stopping=is_stopping,
         )

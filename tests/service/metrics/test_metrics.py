@@ -20,6 +20,7 @@ import pytest
 
 from app.metrics.folder import MetricsFolder
 from app.metrics.metrics import Metrics
+from app.metrics.observers import counting_in
 from app.server.failures import StartFailedError
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
@@ -131,13 +132,13 @@ def test_several_workers_answer_at_one_address(new_service: Callable[..., Servic
 
 def test_no_room_for_metrics_is_said() -> None:
     """A worker that could not count does not start, and says which files it is about."""
-    metrics = Metrics("127.0.0.1", 0, workers=2)
+    metrics = Metrics("127.0.0.1", 0, workers=2, variables="A, B")
     try:
         assert metrics._folder is not None
         shutil.rmtree(metrics._folder.path)
         with (
-            pytest.raises(StartFailedError, match=r"SIGIL_METRICS_PORT: .*sigil-metrics-"),
-            metrics.at_work(1),
+            pytest.raises(StartFailedError, match=r"A, B: .*sigil-metrics-"),
+            metrics.at_work(counting_in, 1),
         ):
             pass
     finally:
@@ -161,14 +162,16 @@ class _Crew(NamedTuple):
 
 
 def _be_parent(notes: Path) -> None:
-    metrics = Metrics("127.0.0.1", 0, workers=2)
+    metrics = Metrics("127.0.0.1", 0, workers=2, variables="A, B")
     assert metrics._folder is not None
     (notes / "folder").write_text(str(metrics._folder.path))
 
     def work(end: WorkerEnd) -> None:
-        with metrics.at_work(end.place) as observers:
+        with metrics.at_work(counting_in, end.place) as observers:
             observer = observers.limits
             observer.backend_is("redis", "degraded" if end.place == 1 else "ok")
+            observers.stores.circuit_is("open" if end.place == 1 else "closed")
+            observers.stores.requested("POST", 200, 0.003)
             (notes / f"pid-{end.place}").write_text(str(os.getpid()))
             end.say_started()
             while not select.select([end.channel], [], [], 0.001)[0]:
@@ -211,6 +214,9 @@ def test_killed_worker_takes_nothing_along(crew: _Crew) -> None:
         return value(crew.port, gauge)
 
     assert degraded() == 1.0
+    assert value(crew.port, "dnastore_circuit_state") == 2.0
+    request = '{method="POST",status_code="200"}'
+    assert value(crew.port, f"dnastore_request_duration_seconds_count{request}") == 2.0
     assert value(crew.port, 'sigil_rate_limit_total{limit="user",outcome="refused"}') == 0.0
     files = {path.name for path in crew.folder().iterdir()}
     for _ in range(2):

@@ -131,7 +131,7 @@ def test_names_of_the_library_are_not_unknown(monkeypatch: pytest.MonkeyPatch) -
     load(monkeypatch, **GOOD, SIGIL_NATIVE_KERNEL="portable", SIGIL_BUILD_DEBUG="1", SIGIL_NATIVE_VECTOR="0")
 
 
-@pytest.mark.parametrize("name", ["SIGIL_RATE_LIMITT", "JWT_SECRET", "DNASTORE_URL", "SPIRAL_EVENT_SECRETS"])
+@pytest.mark.parametrize("name", ["SIGIL_RATE_LIMITT", "JWT_SECRET", "DNASTORE_URI", "SPIRAL_EVENT_SECRETS"])
 def test_unknown_names(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A misspelt or unsupported name stops the start instead of being ignored."""
     assert problems(monkeypatch, **GOOD, **{name: "x"})[0].startswith(f"{name}: no such setting")

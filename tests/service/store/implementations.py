@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from core.dnastore.client import DnaStoreClient
 from core.records import Entry, Place
 from core.store.chained import ChainedStore
 from core.store.interface import Store
 from core.store.sql_store import SqlStore
+from core.tls import ClientFiles, Identity, client_context
+from tests.service.dnastore.running import DnaStore
 from tests.service.store.histories import seals
 
 #: Opens a store over the same records each time, several at once too; closes it at the end if it is open.
@@ -78,4 +84,46 @@ async def chained(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
     yield lambda: _chained(f"sqlite:///{folder / 'sigils.db'}")
 
 
-IMPLEMENTATIONS: dict[str, Implementation] = {"sqlite": sqlite, "postgresql": postgresql, "chained": chained}
+#: What is emptied between tests.
+RECORD_TABLES = ("sigils", "sigil_idempotency_keys", "sigil_history")
+
+
+@asynccontextmanager
+async def dnastore_client(server: DnaStore) -> AsyncIterator[Store]:
+    """A client of a server. Patient: the tests' machine may be slow."""
+    context = client_context(ClientFiles(Identity(*server.identity), server.authority.path))
+    store = DnaStoreClient(server.url, lambda: context, timeout=30)
+    store.start()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def dnastore(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+    """A DNAStore server over an SQLite file that the tests share, reached over mutual TLS."""
+    server: DnaStore = request.getfixturevalue("dnastore_on_sqlite")
+    with closing(sqlite3.connect(server.data_dir / "dnastore.db", timeout=30)) as connection, connection:
+        for table in RECORD_TABLES:
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+    yield lambda: dnastore_client(server)
+
+
+@asynccontextmanager
+async def dnastore_on_postgresql(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+    """The same over a database of a PostgreSQL server."""
+    server: DnaStore = request.getfixturevalue("dnastore_on_postgres")
+    with psycopg.connect(request.getfixturevalue("dnastore_postgres_url"), autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {', '.join(RECORD_TABLES)}".encode())
+    yield lambda: dnastore_client(server)
+
+
+IMPLEMENTATIONS: dict[str, Implementation] = {
+    "sqlite": sqlite,
+    "postgresql": postgresql,
+    "chained": chained,
+    "dnastore": dnastore,
+}
+if os.environ.get("RUN_HEAVY_TESTS") == "1":
+    IMPLEMENTATIONS["dnastore-postgresql"] = dnastore_on_postgresql
