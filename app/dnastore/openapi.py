@@ -237,7 +237,7 @@ def _writes() -> Schema:
         "write",
         "Put and revoke records.",
         f"At most {MOST_WRITES} writes of {MOST_RECORDS} records together, of any tenants. Each is done "
-        "wholly or not at all, and fails alone: the answer has an outcome for each, in order. `done` is durable. "
+        "wholly or not at all, and fails alone: the answer has an outcome for each. `done` is durable. "
         "`unavailable` and `overloaded` may be sent again; the others will be the same next time.",
         {"200": _answer("write", "What became of each.", ref("WriteReply"))},
         _BODY,

@@ -1,4 +1,4 @@
-"""Streams take no more of the store than their reader takes of them, and never look whole when they are not."""
+"""Streams take no more of the store than is read of them, and never look whole when they are not."""
 
 from __future__ import annotations
 
