@@ -1,0 +1,304 @@
+"""Callers of a store at random, and what must be so by what it has acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from core.engine import Engine, now_ms
+from core.errors import RecordCorruptError, StoreUnavailableError
+from core.idempotency import Claimant, claim_of
+from core.records import CanonicalJson, Record
+from core.store.interface import Store
+from sigil_native import KeyRing, SigilCodec
+
+TENANTS: Final = ("acme", "globex")
+SECRET: Final = "a secret that survives every outage of all"
+
+
+class Attempted(NamedTuple):
+    """What has happened to one record, as far as callers know.
+
+    Attributes:
+        record: as it was first sent, not revoked.
+        reasons: of all revocations that were tried.
+    """
+
+    record: Record
+    reasons: set[str]
+
+
+class Expectations:
+    """What was tried, what was acknowledged, and what is wrong with what the store says about it."""
+
+    def __init__(self, *, exact_reasons: bool = True) -> None:
+        """Expect nothing yet.
+
+        Args:
+            exact_reasons: a revocation that was acknowledged once, or seen, keeps its reason and time.
+        """
+        self.tried: dict[str, Attempted] = {}
+        self.kept: set[str] = set()
+        self.groups: list[frozenset[str]] = []
+        self.under_key: dict[bytes, set[str]] = {}
+        self.holders: dict[bytes, str] = {}
+        self.revoked: dict[str, tuple[str | None, int | None]] = {}
+        self.wrong: list[str] = []
+        self._exact_reasons = exact_reasons
+
+    def trying(self, records: Iterable[Record]) -> None:
+        """These are sent now, together, for the first time or again."""
+        ids = frozenset(record.id for record in records)
+        for record in records:
+            self.tried.setdefault(record.id, Attempted(record, set()))
+        if ids not in self.groups:
+            self.groups.append(ids)
+
+    def has(self, record_id: str, found: Record | None, before: Snapshot) -> None:
+        """A store that was asked at the time of ``before`` has this of a record."""
+        if found is None:
+            self.demand(record_id not in before.kept, f"{record_id} was acknowledged, and is not there")
+            return
+        attempted = self.tried.get(record_id)
+        if attempted is None:
+            self.demand(False, f"{record_id} was never sent")
+            return
+        revocation = {"revoked_at_ms": None, "revoked_by": None, "revoked_reason": None, "stale": False}
+        plain = msgspec.structs.replace(found, **revocation)
+        sent = attempted.record
+        if plain.payload is None:
+            sent = msgspec.structs.replace(sent, payload=None)
+        self.demand(plain == sent, f"{record_id} is another than was sent")
+        if found.revoked_at_ms is None:
+            self.demand(record_id not in before.revoked, f"{record_id} was revoked, and is not any more")
+            return
+        self.demand(
+            found.revoked_reason in attempted.reasons,
+            f"{record_id} is revoked for a reason nobody gave",
+        )
+        seen = (found.revoked_reason, found.revoked_at_ms)
+        first = self.revoked.setdefault(record_id, seen)
+        self.demand(
+            not self._exact_reasons or first == seen, f"{record_id} was revoked by {first}, now by {seen}"
+        )
+
+    def holds(self, key: bytes, kept: Record) -> None:
+        """This record was acknowledged under an idempotency key."""
+        self.demand(kept.id in self.under_key[key], f"{kept.id} was never sent under its key")
+        holder = self.holders.setdefault(key, kept.id)
+        self.demand(holder == kept.id, f"one key was answered with {holder} and {kept.id}")
+        self.kept.add(kept.id)
+
+    def demand(self, holds: bool, otherwise: str) -> None:
+        """Note what is wrong, unless this holds."""
+        if not holds:
+            self.wrong.append(otherwise)
+
+    def snapshot(self) -> Snapshot:
+        """What was acknowledged until now."""
+        return Snapshot(frozenset(self.kept), frozenset(self.revoked))
+
+
+class Snapshot(NamedTuple):
+    """What was acknowledged at some time."""
+
+    kept: frozenset[str]
+    revoked: frozenset[str]
+
+
+class Traffic:
+    """Callers that work on a store at the same time, each by a seed of its own.
+
+    Attributes:
+        counts: operations by name and outcome.
+        slowest: seconds of the slowest call of each kind.
+    """
+
+    def __init__(self, store: Store, expectations: Expectations, *, seed: int) -> None:
+        self.store = store
+        self.expected = expectations
+        self.counts: Counter[str] = Counter()
+        self.slowest: dict[str, float] = {}
+        self._seed = seed
+        ring = KeyRing()
+        ring.add(SECRET)
+        self._codec = SigilCodec(ring)
+        self._engine = Engine(ring, store)
+        self._keys: list[tuple[str, str, Record]] = []
+        self._unsure: list[Sequence[Record]] = []
+
+    @property
+    def operations(self) -> int:
+        """How many calls have ended."""
+        return sum(self.counts.values())
+
+    async def run(self, operations: int, callers: int) -> None:
+        """Make so many calls in all."""
+        end = self.operations + operations
+
+        async def caller(number: int) -> None:
+            chance = random.Random(f"{self._seed} caller {number} {end}")
+            while self.operations < end:
+                await self._one(chance)
+                await asyncio.sleep(chance.expovariate(100))
+
+        await asyncio.gather(*(caller(number) for number in range(callers)))
+
+    async def _one(self, chance: random.Random) -> None:
+        kinds: dict[str, tuple[int, Callable[[random.Random], Coroutine[Any, Any, None]]]] = {
+            "put": (4, self._put),
+            "put_once": (5, self._put_once),
+            "get": (3, self._get),
+            "get_many": (1, self._get_many),
+            "list": (1, self._list),
+            "revoke": (2, self._revoke),
+            "verify": (2, self._verify),
+        }
+        names = list(kinds)
+        (name,) = chance.choices(names, [kinds[one][0] for one in names])
+        begin = time.monotonic()
+        try:
+            await kinds[name][1](chance)
+        except StoreUnavailableError as error:
+            self.counts[f"{name} {error.reason}"] += 1
+        else:
+            self.counts[f"{name} answered"] += 1
+        taken = time.monotonic() - begin
+        self.slowest[name] = max(taken, self.slowest.get(name, 0.0))
+
+    def _sealed(self, chance: random.Random, tenant: str, payload: CanonicalJson | None = None) -> Record:
+        if payload is None:
+            filler = "x" * chance.choice([0, 40, 400, 20_000])
+            payload = CanonicalJson(b'{"filler":"%b","n":%d}' % (filler.encode(), chance.randrange(1 << 40)))
+        text = self._codec.encode_json(payload, tenant=tenant)
+        sigil = self._codec.decode(text)
+        return Record(
+            tenant=tenant,
+            id=sigil.id,
+            sigil=text,
+            key_id=sigil.key_id,
+            issued_at_ms=sigil.issued_at_ms,
+            expires_at_ms=sigil.expires_at_ms,
+            payload=payload,
+            canonical_sha256=hashlib.sha256(payload).digest(),
+            created_at_ms=now_ms(),
+            created_by="tester",
+        )
+
+    async def _put(self, chance: random.Random) -> None:
+        """New records, or some again of which nobody knows whether they were kept."""
+        if self._unsure and chance.random() < 0.4:
+            records = self._unsure.pop(chance.randrange(len(self._unsure)))
+        else:
+            tenant = chance.choice(TENANTS)
+            records = [self._sealed(chance, tenant) for _ in range(chance.choice([1, 1, 3]))]
+        self.expected.trying(records)
+        try:
+            await self.store.put(records)
+        except StoreUnavailableError:
+            self._unsure.append(records)
+            raise
+        self.expected.kept.update(record.id for record in records)
+
+    async def _put_once(self, chance: random.Random) -> None:
+        """A new key, or one that was used before, by a request that is sent again and sealed anew."""
+        if self._keys and chance.random() < 0.5:
+            tenant, key, earlier = chance.choice(self._keys[-20:])
+            record = self._sealed(chance, tenant, earlier.payload)
+        else:
+            tenant, key = chance.choice(TENANTS), f"key {chance.randrange(1 << 62)}"
+            record = self._sealed(chance, tenant)
+            self._keys.append((tenant, key, record))
+        claim = claim_of(
+            Claimant("issuer", "tester"), key, canonical_sha256=record.canonical_sha256, expires_in=None
+        )
+        self.expected.trying([record])
+        self.expected.under_key.setdefault(claim.key_digest, set()).add(record.id)
+        before = self.expected.snapshot()
+        kept = await self.store.put_once(record, claim)
+        self.expected.has(kept.id, kept, before)
+        self.expected.holds(claim.key_digest, kept)
+
+    def _some(self, chance: random.Random) -> Attempted | None:
+        """A record that was sent, mostly a young one."""
+        if not self.expected.tried:
+            return None
+        ids = list(self.expected.tried)
+        return self.expected.tried[chance.choice(ids[-50:] if chance.random() < 0.7 else ids)]
+
+    async def _get(self, chance: random.Random) -> None:
+        if attempted := self._some(chance):
+            record, _ = attempted
+            before = self.expected.snapshot()
+            found = await self.store.get(record.tenant, record.id, with_payload=chance.random() < 0.5)
+            self.expected.has(record.id, found, before)
+            other = next(tenant for tenant in TENANTS if tenant != record.tenant)
+            stolen = await self.store.get(other, record.id)
+            self.expected.demand(stolen is None, f"{record.id} is shown to another tenant")
+
+    async def _get_many(self, chance: random.Random) -> None:
+        chosen = [attempted for _ in range(10) if (attempted := self._some(chance))]
+        records = [record for record, _ in chosen if record.tenant == chosen[0].record.tenant]
+        if records:
+            before = self.expected.snapshot()
+            ids = list({record.id for record in records})
+            found = await self.store.get_many(records[0].tenant, ids)
+            for record_id in ids:
+                one = found.get(record_id)
+                if isinstance(one, RecordCorruptError):
+                    self.expected.demand(False, str(one))
+                else:
+                    self.expected.has(record_id, one, before)
+
+    async def _list(self, chance: random.Random) -> None:
+        tenant = chance.choice(TENANTS)
+        limit = chance.choice([1, 10, 200])
+        some = self._some(chance)
+        bound = some.record.id if some and chance.random() < 0.5 else None
+        before = self.expected.snapshot()
+        listing = await self.store.list(tenant, limit=limit, before=bound, status=None, now_ms=now_ms())
+        ids = [record.id for record in listing.records]
+        self.expected.demand(ids == sorted(set(ids), reverse=True), "a listing is out of order")
+        for record in listing.records:
+            self.expected.has(record.id, record, before)
+        if not listing.stale:
+            oldest = ids[-1] if len(ids) == limit else ""
+            for record_id in before.kept:
+                is_theirs = self.expected.tried[record_id].record.tenant == tenant
+                if is_theirs and record_id >= oldest and (bound is None or record_id < bound):
+                    self.expected.demand(record_id in ids, f"{record_id} is not listed")
+
+    async def _revoke(self, chance: random.Random) -> None:
+        if attempted := self._some(chance):
+            record, reasons = attempted
+            reason = f"reason {chance.randrange(1 << 30)}"
+            reasons.add(reason)
+            before = self.expected.snapshot()
+            found = await self.store.revoke(
+                record.tenant, record.id, reason=reason, revoked_by="tester", now_ms=now_ms()
+            )
+            self.expected.has(record.id, found, before)
+            if found is not None:
+                revoked = found.revoked_at_ms is not None
+                self.expected.demand(revoked, f"{record.id} was not revoked, it is said")
+
+    async def _verify(self, chance: random.Random) -> None:
+        if attempted := self._some(chance):
+            record, _ = attempted
+            before = self.expected.snapshot()
+            verdict = await self._engine.verify(record.tenant, record.sigil, record.payload)
+            said = verdict.revocation
+            self.expected.demand(verdict.signature == "valid", f"{record.id} has no valid seal")
+            if record.id in before.revoked:
+                wrong = {"not_revoked", "not_recorded"}
+            else:
+                wrong = {"not_recorded"} if record.id in before.kept else set()
+            self.expected.demand(said not in wrong, f"{record.id} is {said}, says a verdict")
+            self.counts[f"verify: {said}"] += 0
