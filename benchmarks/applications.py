@@ -25,7 +25,7 @@ from core.audit.interface import NoAudit
 from core.engine import Engine
 from core.errors import RecordCorruptError
 from core.idempotency import Claim
-from core.records import Record, Status
+from core.records import Entry, Listing, Place, Record, Status
 from core.settings import Settings, load_settings
 from sigil_native import KeyRing
 
@@ -33,7 +33,10 @@ from sigil_native import KeyRing
 class NoStore:
     """Keeps nothing: what is left is the work on a request."""
 
-    async def put(self, records: Sequence[Record]) -> None:
+    def start(self) -> None:
+        """See Store.start."""
+
+    async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """See Store.put."""
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
@@ -45,22 +48,41 @@ class NoStore:
         return None
 
     async def get_many(
-        self, tenant: str, record_ids: Sequence[str]
+        self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
     ) -> Mapping[str, Record | RecordCorruptError]:
         """See Store.get_many."""
         return {}
 
     async def list(
-        self, tenant: str, *, limit: int, before: str | None, status: Status | None, now_ms: int
-    ) -> Sequence[Record]:
+        self,
+        tenant: str,
+        *,
+        limit: int,
+        before: str | None,
+        status: Status | None,
+        now_ms: int,
+        with_payload: bool = False,
+    ) -> Listing:
         """See Store.list."""
-        return ()
+        return Listing(())
 
     async def revoke(
         self, tenant: str, record_id: str, *, reason: str, revoked_by: str, now_ms: int
     ) -> Record | None:
         """See Store.revoke."""
         return None
+
+    async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
+        """See Store.entries."""
+        return ()
+
+    async def count(self) -> Mapping[str, int]:
+        """See Store.count."""
+        return {}
+
+    async def purge(self, tenant: str, *, before: str, limit: int) -> int:
+        """See Store.purge."""
+        return 0
 
     async def probe(self) -> None:
         """See Store.probe."""

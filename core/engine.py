@@ -38,10 +38,15 @@ LONGEST_REASON: Final = 500
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A piece of a listing, and the cursor of the next; ``None`` at the end."""
+    """A piece of a listing, and the cursor of the next; ``None`` at the end.
+
+    Attributes:
+        stale: whether more may be there, which cannot be seen while the store is away.
+    """
 
     records: Sequence[Record]
     next_cursor: str | None
+    stale: bool = False
 
 
 def now_ms() -> int:
@@ -222,9 +227,12 @@ class Engine:
         """
         before = None if cursor is None else read_cursor(cursor)
         # One more than asked for tells whether there is a next page.
-        found = await self._store.list(tenant, limit=limit + 1, before=before, status=status, now_ms=now_ms())
-        shown = found[:limit]
-        return Page(shown, write_cursor(shown[-1].id) if len(found) > limit else None)
+        listing = await self._store.list(
+            tenant, limit=limit + 1, before=before, status=status, now_ms=now_ms()
+        )
+        shown = listing.records[:limit]
+        more = len(listing.records) > limit
+        return Page(shown, write_cursor(shown[-1].id) if more else None, listing.stale)
 
     async def revoke(self, tenant: str, subject: str, record_id: str, *, reason: str) -> Record:
         """Revoke a record; one that is revoked already keeps its first reason.

@@ -7,6 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from core.idempotency import Claim, KeyLimits
+from core.store.database import Database
 
 #: A process's first claim and then each of this many is followed by some tidying. Tidying removes more
 #: than comes in between, so the table shrinks to its bounds, and never so much that a write waits for it.
@@ -45,8 +46,11 @@ FORGET_EXPIRED: Final = (
 class KeyBook:
     """Who has which key. For the writer's thread alone, inside its transactions."""
 
-    def __init__(self, limits: KeyLimits) -> None:
+    def __init__(self, limits: KeyLimits, database: Database) -> None:
         self._limits = limits
+        self._claim = database.sql(_CLAIM)
+        self._forget_oldest = database.sql(_FORGET_OLDEST)
+        self._forget_expired = database.sql(FORGET_EXPIRED)
         self._claims = 0
         self._tenants: set[str] = set()
 
@@ -58,7 +62,7 @@ class KeyBook:
         expired, ahead = now_ms - lifetime_ms, now_ms + lifetime_ms
         digests = (claim.key_digest, claim.request_digest)
         values = (tenant, tenant, *digests, record_id, now_ms, expired, ahead)
-        if not connection.exec_driver_sql(_CLAIM, values).rowcount:
+        if not connection.exec_driver_sql(self._claim, values).rowcount:
             return False
         self._tenants.add(tenant)
         if self._claims % TIDY_EVERY == 0:
@@ -67,8 +71,8 @@ class KeyBook:
         return True
 
     def _tidy(self, connection: sa.Connection, expired: int, ahead: int) -> None:
-        connection.exec_driver_sql(FORGET_EXPIRED, (expired, ahead, _TIDY_AT_MOST))
+        connection.exec_driver_sql(self._forget_expired, (expired, ahead, _TIDY_AT_MOST))
         for tenant in self._tenants:
             beyond = (tenant, tenant, tenant, self._limits.per_tenant, _TIDY_AT_MOST)
-            connection.exec_driver_sql(_FORGET_OLDEST, beyond)
+            connection.exec_driver_sql(self._forget_oldest, beyond)
         self._tenants.clear()

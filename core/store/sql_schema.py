@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from core.errors import StoreSchemaError
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _metadata = sa.MetaData()
 
@@ -87,6 +88,30 @@ _key_by_digest = sa.Index(
 _key_by_time = sa.Index("sigil_idempotency_keys_by_time", idempotency_keys.c.claimed_at_ms)
 
 
+# Since version 3. Each chain grows at its end.
+history = sa.Table(
+    "sigil_history",
+    _metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("record_id", sa.LargeBinary(16), nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("previous", sa.Text, nullable=False),
+    sa.Column("seal", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: What each version added to the one before it. In this order: of two indexes that promise the same, SQLite
+#: takes the younger one, and without statistics it does not know that the partial ones are smaller.
+_ADDED: Final[Mapping[int, Sequence[sa.Table | sa.Index]]] = {
+    1: (probe, schema_version, sigils, _by_id, _revoked, _expiring),
+    2: (idempotency_keys, _key_by_digest, _key_by_time),
+    3: (history,),
+}
+
+
 def create_or_check(connection: sa.Connection) -> None:
     """Create the tables in an empty database; bring those of an earlier version up to date.
 
@@ -97,22 +122,23 @@ def create_or_check(connection: sa.Connection) -> None:
         StoreSchemaError: the tables are of a newer version, or of something else.
     """
     if not sa.inspect(connection).has_table(schema_version.name):
-        for table in _metadata.sorted_tables:
-            connection.execute(CreateTable(table))
-        # In this order: of two indexes that promise the same, SQLite takes the younger one, and
-        # without statistics it does not know that the partial ones are smaller.
-        for index in (_by_id, _revoked, _expiring, _key_by_digest, _key_by_time):
-            connection.execute(CreateIndex(index))
+        _add(connection, 1)
         connection.execute(schema_version.insert().values(only=1, version=SCHEMA_VERSION))
         connection.execute(probe.insert().values(only=1, count=0))
         return
     found = connection.execute(sa.select(schema_version.c.version)).scalar_one_or_none()
-    if found == 1:
-        connection.execute(CreateTable(idempotency_keys))
-        connection.execute(CreateIndex(_key_by_digest))
-        connection.execute(CreateIndex(_key_by_time))
-        connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
-    elif found != SCHEMA_VERSION:
+    if found == SCHEMA_VERSION:
+        return
+    if found is None or found not in _ADDED:
         raise StoreSchemaError(
             f"the database has schema version {found}, this service understands {SCHEMA_VERSION}"
         )
+    _add(connection, found + 1)
+    connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
+
+
+def _add(connection: sa.Connection, first: int) -> None:
+    for version in range(first, SCHEMA_VERSION + 1):
+        for part in _ADDED[version]:
+            create = CreateTable(part) if isinstance(part, sa.Table) else CreateIndex(part)
+            connection.execute(create)

@@ -6,25 +6,27 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, Self, TypeVar
-from uuid import UUID
+from typing import Any, Final, TypeVar
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import (
     IdempotencyKeyReusedError,
+    InvalidRecordError,
     RecordCorruptError,
-    StoreSchemaError,
     StoreUnavailableError,
 )
 from core.idempotency import Claim, KeyLimits
-from core.records import Record, Status
-from core.store import sqlite
+from core.records import Entry, Listing, Place, Record, Status
+from core.store.database import Database
 from core.store.sql_idempotency import KeyBook
-from core.store.sql_schema import create_or_check, probe, sigils
-from core.store.sql_writer import GroupCommitWriter, Write, unavailable
+from core.store.sql_rows import RECORD_COLUMNS, entry_of, record_of, stored_id
+from core.store.sql_schema import create_or_check, sigils
+from core.store.sql_statements import Statements
+from core.store.sql_writer import GroupCommitWriter
+from core.store.sql_writes import Insert, Probe, Purge, PutOnce, Revoke, Tools
+from core.store.sqlite import SqliteDatabase
 
 _T = TypeVar("_T")
 
@@ -35,152 +37,26 @@ _MAX_WAITING: Final = 10_000
 _MAX_WAITING_BYTES: Final = 64 << 20
 #: Records that one statement looks up: whoever wants more lets others read in between.
 _LOOKED_UP_AT_ONCE: Final = 100
-#: What a waiting record holds beside its payload, about.
-_RECORD_OVERHEAD: Final = 1024
+#: Records that one transaction deletes: whoever writes waits for no more than these.
+_PURGED_AT_ONCE: Final = 100
 
-_WITHOUT_PAYLOAD = [column for column in sigils.c if column.name not in {"row", "payload"}]
-_WITH_PAYLOAD = [*_WITHOUT_PAYLOAD, sigils.c.payload]
-_NAMES = [str(column.name) for column in _WITH_PAYLOAD]
-
-# On the hot paths in SQL: compiled statements cost up to 2.4 times as much.
-_GET = f"SELECT {', '.join(_NAMES)} FROM sigils WHERE tenant = ? AND id = ?"  # noqa: S608 - our own names
-_GET_WITHOUT_PAYLOAD = _GET.replace(", payload FROM", " FROM")
-_GET_SOME = _GET_WITHOUT_PAYLOAD.removesuffix("= ?") + "IN"
-_GET_CLAIMED = (
-    f"SELECT request_digest, {', '.join(_NAMES[:-1])} FROM sigil_idempotency_keys"  # noqa: S608 - as above
-    " JOIN sigils USING (tenant) WHERE tenant = ? AND key_digest = ? AND id = record_id"
-)
-_INSERT = (
-    "INSERT INTO sigils (tenant, id, sigil, key_id, issued_at_ms, expires_at_ms, canonical_sha256,"
-    " created_at_ms, created_by, revoked_at_ms, revoked_by, revoked_reason, payload)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-
-
-def _stored_id(record_id: str) -> bytes:
-    return bytes.fromhex(record_id.replace("-", ""))
-
-
-def _row(record: Record) -> tuple[object, ...]:
-    return (
-        record.tenant,
-        _stored_id(record.id),
-        record.sigil,
-        record.key_id,
-        record.issued_at_ms,
-        record.expires_at_ms,
-        record.canonical_sha256,
-        record.created_at_ms,
-        record.created_by,
-        record.revoked_at_ms,
-        record.revoked_by,
-        record.revoked_reason,
-        record.payload,
-    )
-
-
-def _record(row: Sequence[Any]) -> Record:
-    """Build the record of a row.
-
-    Raises:
-        RecordCorruptError: a column holds another type than this service writes; SQLite lets others
-            write what they like.
-    """
-    # A listing's row is shorter: it ends before the payload.
-    stored = dict(zip(_NAMES, row, strict=False))
-    try:
-        stored["id"] = str(UUID(stored["id"].hex()))
-        stored.setdefault("payload", None)
-        return msgspec.convert(stored, Record, builtin_types=(bytes,))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise RecordCorruptError(str(stored["id"]), f"columns: {error}") from None
+_WITH_PAYLOAD: Final = [sigils.c[name] for name in RECORD_COLUMNS]
+_WITHOUT_PAYLOAD: Final = _WITH_PAYLOAD[:-1]
 
 
 def _rows(statement: str, values: tuple[object, ...], connection: sa.Connection) -> Sequence[sa.Row[Any]]:
     return connection.exec_driver_sql(statement, values).all()
 
 
-def _of(tenant: str, record_id: str) -> sa.ColumnElement[bool]:
-    return sa.and_(sigils.c.tenant == tenant, sigils.c.id == _stored_id(record_id))
-
-
-class _Insert(Write):
-    __slots__ = ("rows", "size")
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self.rows = [_row(record) for record in records]
-        self.size = sum(len(record.payload or b"") + _RECORD_OVERHEAD for record in records)
-
-    def apply(self, connection: sa.Connection) -> None:
-        connection.exec_driver_sql(_INSERT, self.rows)
-
-    @classmethod
-    def apply_all(cls, connection: sa.Connection, writes: Sequence[Self]) -> Sequence[None]:
-        connection.exec_driver_sql(_INSERT, [row for write in writes for row in write.rows])
-        return [None] * len(writes)
-
-
-class _PutOnce(Write):
-    """Its result is None, or of the key's earlier use the request's digest, then the record."""
-
-    __slots__ = ("claim", "keys", "record", "size")
-
-    def __init__(self, record: Record, claim: Claim, keys: KeyBook) -> None:
-        self.record = record
-        self.claim = claim
-        self.keys = keys
-        self.size = len(record.payload or b"") + _RECORD_OVERHEAD
-
-    def apply(self, connection: sa.Connection) -> sa.Row[Any] | None:
-        record = self.record
-        claimed = self.keys.claim(
-            connection,
-            self.claim,
-            tenant=record.tenant,
-            record_id=_stored_id(record.id),
-            now_ms=record.created_at_ms,
-        )
-        if claimed:
-            connection.exec_driver_sql(_INSERT, _row(record))
-            return None
-        # What is wrong with it is raised by the caller: an error here would undo the others' writes.
-        return connection.exec_driver_sql(_GET_CLAIMED, (record.tenant, self.claim.key_digest)).one()
-
-
-class _Revoke(Write):
-    __slots__ = ("now_ms", "reason", "record_id", "revoked_by", "size", "tenant")
-
-    def __init__(self, tenant: str, record_id: str, reason: str, revoked_by: str, now_ms: int) -> None:
-        self.tenant = tenant
-        self.record_id = record_id
-        self.reason = reason
-        self.revoked_by = revoked_by
-        self.now_ms = now_ms
-        self.size = _RECORD_OVERHEAD
-
-    def apply(self, connection: sa.Connection) -> Record | None:
-        chosen = _of(self.tenant, self.record_id)
-        connection.execute(
-            sigils.update()
-            .where(chosen, sigils.c.revoked_at_ms.is_(None))
-            .values(revoked_at_ms=self.now_ms, revoked_by=self.revoked_by, revoked_reason=self.reason)
-        )
-        row = connection.execute(sa.select(*_WITHOUT_PAYLOAD).where(chosen)).one_or_none()
-        return None if row is None else _record(row)
-
-
-class _Probe(Write):
-    __slots__ = ("size",)
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    def apply(self, connection: sa.Connection) -> None:
-        connection.execute(probe.update().values(count=probe.c.count + 1))
+def _stored_id_or_none(record_id: str) -> bytes | None:
+    try:
+        return stored_id(record_id)
+    except InvalidRecordError:  # nothing has it
+        return None
 
 
 class SqlStore:
-    """The Store protocol over an SQLite file.
+    """The Store protocol over an SQL database.
 
     One thread writes, in groups; readers have connections and threads of their own and never wait
     for it, nor those who look for one record for those who list. Open with ``SqlStore.open``; close
@@ -188,21 +64,13 @@ class SqlStore:
     """
 
     def __init__(
-        self,
-        writing: sa.Engine,
-        reading: sa.Engine,
-        files: sqlite.FilesInPlace,
-        *,
-        key_limits: KeyLimits,
-        max_waiting: int,
-        max_waiting_bytes: int,
+        self, database: Database, *, key_limits: KeyLimits, max_waiting: int, max_waiting_bytes: int
     ) -> None:
-        self._writing = writing
-        self._reading = reading
-        self._files = files
-        self._keys = KeyBook(key_limits)
+        self._database = database
+        self._statements = Statements(database.sql)
+        self._tools = Tools(database, self._statements, KeyBook(key_limits, database))
         self._writer = GroupCommitWriter(
-            writing, files.check, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
+            database, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sigil-store-reader")
         self._listers = ThreadPoolExecutor(_LISTERS, thread_name_prefix="sigil-store-lister")
@@ -231,75 +99,52 @@ class SqlStore:
             StoreUnavailableError: locked, damaged, or not writable.
             OSError: the file cannot be created or opened.
         """
-        parsed = sa.make_url(url)
-        path = sqlite.database_path(parsed)
-        sqlite.create_private_file(path)
-        writing = sqlite.writing_engine(parsed)
-        reading = sqlite.reading_engine(parsed, _READERS + _LISTERS)
-        try:
-            with writing.connect() as connection, connection.begin():
-                create_or_check(connection)
-            # One reader stays open from now on. When SQLite's last connection closes, its log goes
-            # too, and on a full disk it could not be made again: then not even reads would work.
-            with reading.connect():
-                pass
-        except DBAPIError as error:
-            reading.dispose()
-            writing.dispose()
-            if "not a database" in str(error.orig):
-                raise StoreSchemaError("the file is not an SQLite database") from None
-            raise unavailable(error) or StoreUnavailableError("io") from None
-        except BaseException:
-            reading.dispose()
-            writing.dispose()
-            raise
+        database = SqliteDatabase(sa.make_url(url), create_or_check, readers=_READERS + _LISTERS)
         store = cls(
-            writing,
-            reading,
-            sqlite.FilesInPlace(path),
-            key_limits=key_limits,
-            max_waiting=max_waiting,
-            max_waiting_bytes=max_waiting_bytes,
+            database, key_limits=key_limits, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
         )
         store._writer.start()
         return store
 
-    async def put(self, records: Sequence[Record]) -> None:
+    def start(self) -> None:
+        """See Store.start: the writer runs from the beginning."""
+
+    async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """See Store.put."""
-        if records:
-            await self._writer.submit(_Insert(records))
+        if records or entries:
+            await self._writer.submit(Insert(records, entries, self._tools))
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once."""
-        earlier = await self._writer.submit(_PutOnce(record, claim, self._keys))
+        earlier = await self._writer.submit(PutOnce(record, claim, self._tools))
         if earlier is None:
             return record
         request_digest, *fields = earlier
         if request_digest != claim.request_digest:
             raise IdempotencyKeyReusedError("the key was used for another request")
-        return _record(fields)
+        return record_of(fields)
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """See Store.get."""
-        statement = _GET if with_payload else _GET_WITHOUT_PAYLOAD
-        key = (tenant, _stored_id(record_id))
-        row = await self._read(
-            self._readers, lambda connection: connection.exec_driver_sql(statement, key).one_or_none()
-        )
-        return None if row is None else _record(row)
+        stored = _stored_id_or_none(record_id)
+        if stored is None:
+            return None
+        statement = self._statements.get if with_payload else self._statements.get_without_payload
+        rows = await self._read(self._readers, partial(_rows, statement, (tenant, stored)))
+        return record_of(rows[0]) if rows else None
 
     async def get_many(
-        self, tenant: str, record_ids: Sequence[str]
+        self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
     ) -> Mapping[str, Record | RecordCorruptError]:
         """See Store.get_many."""
         found: dict[str, Record | RecordCorruptError] = {}
-        for first in range(0, len(record_ids), _LOOKED_UP_AT_ONCE):
-            some = record_ids[first : first + _LOOKED_UP_AT_ONCE]
-            statement = f"{_GET_SOME} ({', '.join('?' * len(some))})"
-            values = (tenant, *map(_stored_id, some))
-            for row in await self._read(self._readers, partial(_rows, statement, values)):
+        wanted = [stored for stored in map(_stored_id_or_none, record_ids) if stored is not None]
+        for first in range(0, len(wanted), _LOOKED_UP_AT_ONCE):
+            some = wanted[first : first + _LOOKED_UP_AT_ONCE]
+            statement = self._statements.get_some(len(some), with_payload=with_payload)
+            for row in await self._read(self._readers, partial(_rows, statement, (tenant, *some))):
                 try:
-                    record = _record(row)
+                    record = record_of(row)
                 except RecordCorruptError as error:
                     found[error.record_id] = error
                 else:
@@ -307,12 +152,20 @@ class SqlStore:
         return found
 
     async def list(
-        self, tenant: str, *, limit: int, before: str | None, status: Status | None, now_ms: int
-    ) -> Sequence[Record]:
+        self,
+        tenant: str,
+        *,
+        limit: int,
+        before: str | None,
+        status: Status | None,
+        now_ms: int,
+        with_payload: bool = False,
+    ) -> Listing:
         """See Store.list."""
-        query = sa.select(*_WITHOUT_PAYLOAD).where(sigils.c.tenant == tenant)
+        query = sa.select(*(_WITH_PAYLOAD if with_payload else _WITHOUT_PAYLOAD))
+        query = query.where(sigils.c.tenant == tenant)
         if before is not None:
-            query = query.where(sigils.c.id < _stored_id(before))
+            query = query.where(sigils.c.id < stored_id(before))
         unrevoked = sigils.c.revoked_at_ms.is_(None)
         if status == "revoked":
             query = query.where(sigils.c.revoked_at_ms.is_not(None))
@@ -325,20 +178,56 @@ class SqlStore:
             query = query.where(unexpired, unrevoked)
         query = query.order_by(sigils.c.id.desc()).limit(limit)
         rows = await self._read(self._listers, lambda connection: connection.execute(query).all())
-        return [_record(row) for row in rows]
+        return Listing([record_of(row) for row in rows])
 
     async def revoke(
         self, tenant: str, record_id: str, *, reason: str, revoked_by: str, now_ms: int
     ) -> Record | None:
         """See Store.revoke."""
-        revoked: Record | None = await self._writer.submit(
-            _Revoke(tenant, record_id, reason, revoked_by, now_ms)
-        )
+        stored = _stored_id_or_none(record_id)
+        if stored is None:
+            return None
+        values = (now_ms, revoked_by, reason)
+        revoked: Record | None = await self._writer.submit(Revoke(tenant, stored, values, self._tools))
         return revoked
+
+    async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
+        """See Store.entries."""
+        if after is None:
+            read = partial(_rows, self._statements.first_entries, (tenant, limit))
+        else:
+            read = partial(_rows, self._statements.later_entries, (tenant, *after, limit))
+        return [entry_of(row) for row in await self._read(self._listers, read)]
+
+    async def count(self) -> Mapping[str, int]:
+        """See Store.count."""
+        return await self._read(self._listers, self._count)
+
+    def _count(self, connection: sa.Connection) -> Mapping[str, int]:
+        with self._database.patient(connection):
+            rows = connection.exec_driver_sql(self._statements.count).all()
+            counts: dict[str, int] = {str(tenant): count for tenant, count in rows}
+            # From tenant to tenant, past all of their entries.
+            following, tenant = self._statements.next_tenant_with_entries, ""
+            while tenant := connection.exec_driver_sql(following, (tenant,)).scalar_one() or "":
+                counts.setdefault(tenant, 0)
+        return counts
+
+    async def purge(self, tenant: str, *, before: str, limit: int) -> int:
+        """See Store.purge. Others write between each hundred."""
+        boundary = stored_id(before)
+        purged = 0
+        while purged < limit:
+            some = min(limit - purged, _PURGED_AT_ONCE)
+            deleted: int = await self._writer.submit(Purge(tenant, boundary, some, self._tools))
+            purged += deleted
+            if deleted < some:
+                break
+        return purged
 
     async def probe(self) -> None:
         """See Store.probe."""
-        await self._writer.submit(_Probe())
+        await self._writer.submit(Probe(self._tools))
 
     async def close(self) -> None:
         """See Store.close. May be called again."""
@@ -349,8 +238,7 @@ class SqlStore:
         await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._readers.shutdown)
         await asyncio.to_thread(self._listers.shutdown)
-        self._reading.dispose()
-        self._writing.dispose()
+        self._database.dispose()
 
     async def _read(self, threads: ThreadPoolExecutor, work: Callable[[sa.Connection], _T]) -> _T:
         if self._closed:
@@ -358,9 +246,15 @@ class SqlStore:
         return await asyncio.get_running_loop().run_in_executor(threads, self._call_reader, work)
 
     def _call_reader(self, work: Callable[[sa.Connection], _T]) -> _T:
-        self._files.check()
+        self._database.check()
         try:
-            with self._reading.connect() as connection:
-                return work(connection)
+            try:
+                with self._database.reading.connect() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if not self._database.passes(error):
+                    raise
+                with self._database.reading.connect() as connection:
+                    return work(connection)
         except DBAPIError as error:
-            raise unavailable(error) or StoreUnavailableError("io") from None
+            raise self._database.unavailable(error) or StoreUnavailableError("io") from None

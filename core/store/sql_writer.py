@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any, Final, Protocol, Self
@@ -13,15 +13,12 @@ from typing import Any, Final, Protocol, Self
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from core.errors import (
-    DomainError,
-    DuplicateRecordError,
-    InvalidRecordError,
-    StoreOverloadedError,
-    StoreUnavailableError,
-)
+from core.errors import DomainError, InvalidRecordError, StoreOverloadedError, StoreUnavailableError
+from core.store.database import Database
 
 _LONGEST_BATCH: Final = 1000
+#: How often a batch is tried that failed for a reason that passes.
+_ATTEMPTS: Final = 3
 
 
 class Write(Protocol):
@@ -38,6 +35,13 @@ class Write(Protocol):
         """Apply several of a kind, in their order; their results."""
         return [write.apply(connection) for write in writes]
 
+    def apply_alone(self, connection: sa.Connection) -> object:
+        """Apply it in a savepoint of its own, after a plain attempt of its group has failed.
+
+        May raise a DomainError, which undoes this write alone.
+        """
+        return self.apply(connection)
+
 
 class _Waiting:
     __slots__ = ("future", "loop", "write")
@@ -51,31 +55,6 @@ class _Waiting:
 _Outcome = tuple[_Waiting, object, BaseException | None]
 
 
-def unavailable(error: DBAPIError) -> StoreUnavailableError | None:
-    """What a database error means for the caller, if it says that the store cannot work now."""
-    text = str(error.orig).lower()
-    if "locked" in text or "busy" in text:
-        return StoreUnavailableError("locked", retry_after=2)
-    if "full" in text:
-        return StoreUnavailableError("full", retry_after=30)
-    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or error.connection_invalidated:
-        return StoreUnavailableError("io")
-    if isinstance(error, sa.exc.DatabaseError) and ("malformed" in text or "not a database" in text):
-        return StoreUnavailableError("io", retry_after=30)
-    return None
-
-
-def _write_error(error: Exception) -> DomainError:
-    if isinstance(error, sa.exc.IntegrityError):
-        return DuplicateRecordError("a record with this id exists already")
-    if isinstance(error, DomainError):
-        return error
-    if isinstance(error, DBAPIError):
-        return unavailable(error) or InvalidRecordError("the store cannot hold this record")
-    # Anything else came from converting a value, for example an integer beyond 64 bits.
-    return InvalidRecordError(f"the store cannot hold this record: {type(error).__name__}")
-
-
 class GroupCommitWriter:
     """Applies writes in the order of their submission, as many at a time as are waiting.
 
@@ -84,12 +63,9 @@ class GroupCommitWriter:
     commit of its transaction and never before. A caller that stops waiting takes nothing back.
     """
 
-    def __init__(
-        self, engine: sa.Engine, check: Callable[[], None], *, max_waiting: int, max_waiting_bytes: int
-    ) -> None:
-        """Prepare; ``check`` raises where a commit would not count, and is asked before and after."""
-        self._engine = engine
-        self._check = check
+    def __init__(self, database: Database, *, max_waiting: int, max_waiting_bytes: int) -> None:
+        """Prepare; nothing is opened yet."""
+        self._database = database
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
         # Guards everything below; the thread waits on it for work.
@@ -137,9 +113,9 @@ class GroupCommitWriter:
     def _run(self) -> None:
         while batch := self._take():
             try:
-                self._check()
+                self._database.check()
                 outcomes = self._commit(batch)
-                self._check()
+                self._database.check()
             except Exception as error:
                 # Whatever it is, the callers must hear of it and the thread must go on.
                 outcomes = self._after_failure(batch, error)
@@ -157,6 +133,18 @@ class GroupCommitWriter:
         return batch
 
     def _commit(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+        """Commit a batch; again where the database says that this may help: every write may be made again."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._commit_once(batch)
+            except DBAPIError as error:
+                if not self._database.passes(error):
+                    raise
+                if error.connection_invalidated:
+                    self._disconnect()
+        return self._commit_once(batch)
+
+    def _commit_once(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
         connection = self._connected()
         try:
             with connection.begin():
@@ -166,8 +154,10 @@ class GroupCommitWriter:
                     results += writes[0].apply_all(connection, writes)
                 return [(waiting, result, None) for waiting, result in zip(batch, results, strict=True)]
         except DBAPIError as error:
-            if len(batch) == 1 or unavailable(error):
+            if self._concerns_all(error):
                 raise
+        except StoreUnavailableError:
+            raise
         except Exception:
             if len(batch) == 1:
                 raise
@@ -180,23 +170,35 @@ class GroupCommitWriter:
             for waiting in batch:
                 try:
                     with connection.begin_nested():
-                        outcomes.append((waiting, waiting.write.apply(connection), None))
+                        outcomes.append((waiting, waiting.write.apply_alone(connection), None))
                 except Exception as error:
-                    if isinstance(error, DBAPIError) and unavailable(error):
+                    if isinstance(error, DBAPIError) and self._concerns_all(error):
                         raise
-                    outcomes.append((waiting, None, _write_error(error)))
+                    outcomes.append((waiting, None, self._domain_error(error)))
         return outcomes
+
+    def _concerns_all(self, error: DBAPIError) -> bool:
+        return self._database.unavailable(error) is not None or self._database.passes(error)
 
     def _after_failure(self, batch: Sequence[_Waiting], error: Exception) -> list[_Outcome]:
         """Nothing of the batch is kept, as far as anybody knows."""
-        failure = _write_error(error)
+        failure = self._domain_error(error)
         if isinstance(failure, StoreUnavailableError) and failure.reason != "locked":
             self._disconnect()
-        return [(waiting, None, _write_error(error)) for waiting in batch]
+        return [(waiting, None, self._domain_error(error)) for waiting in batch]
+
+    def _domain_error(self, error: Exception) -> DomainError:
+        if isinstance(error, DomainError):
+            return error
+        if isinstance(error, DBAPIError):
+            known = self._database.unavailable(error)
+            return known or InvalidRecordError("the store cannot hold this record")
+        # Anything else came from converting a value, for example an integer beyond 64 bits.
+        return InvalidRecordError(f"the store cannot hold this record: {type(error).__name__}")
 
     def _connected(self) -> sa.Connection:
         if self._connection is None:
-            self._connection = self._engine.connect()
+            self._connection = self._database.writing.connect()
         return self._connection
 
     def _disconnect(self) -> None:

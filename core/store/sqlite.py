@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from core.errors import StoreUnavailableError
+from core.errors import StoreSchemaError, StoreUnavailableError
 from core.store.turns import Turns
 
 _LOCK_WAIT_MS: Final = 2000
@@ -122,3 +124,83 @@ def _configure(engine: sa.Engine, *pragmas: str) -> None:
         cursor.close()
 
     sa.event.listen(engine, "connect", connect)
+
+
+def unavailable(error: DBAPIError) -> StoreUnavailableError | None:
+    """What one of SQLite's errors means for the caller, if it says that the store cannot work now."""
+    text = str(error.orig).lower()
+    if "locked" in text or "busy" in text:
+        return StoreUnavailableError("locked", retry_after=2)
+    if "full" in text:
+        return StoreUnavailableError("full", retry_after=30)
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or error.connection_invalidated:
+        return StoreUnavailableError("io")
+    if isinstance(error, sa.exc.DatabaseError) and ("malformed" in text or "not a database" in text):
+        return StoreUnavailableError("io", retry_after=30)
+    return None
+
+
+class SqliteDatabase:
+    """See Database: a file."""
+
+    def __init__(self, url: sa.URL, create: Callable[[sa.Connection], None], *, readers: int) -> None:
+        """Open the file, which is created, with its folder, where it is missing.
+
+        Args:
+            url: of an SQLite file.
+            create: creates or checks the tables, in a transaction that no other process's runs beside.
+            readers: connections for reading.
+
+        Raises:
+            ValueError: the URL names no SQLite file.
+            StoreSchemaError: the file is something else, or a newer version's.
+            StoreUnavailableError: locked, damaged, or not writable.
+            OSError: the file cannot be created or opened.
+        """
+        self.path = database_path(url)
+        create_private_file(self.path)
+        self.writing = writing_engine(url)
+        self.reading = reading_engine(url, readers)
+        try:
+            with self.writing.connect() as connection, connection.begin():
+                create(connection)
+            # One reader stays open from now on. When SQLite's last connection closes, its log goes
+            # too, and on a full disk it could not be made again: then not even reads would work.
+            with self.reading.connect():
+                self._files = FilesInPlace(self.path)
+        except DBAPIError as error:
+            self.dispose()
+            if "not a database" in str(error.orig):
+                raise StoreSchemaError("the file is not an SQLite database") from None
+            raise unavailable(error) or StoreUnavailableError("io") from None
+        except BaseException:
+            self.dispose()
+            raise
+
+    def sql(self, statement: str) -> str:
+        """See Database.sql."""
+        return statement
+
+    def check(self) -> None:
+        """See Database.check."""
+        self._files.check()
+
+    def unavailable(self, error: DBAPIError) -> StoreUnavailableError | None:
+        """See Database.unavailable."""
+        return unavailable(error)
+
+    def passes(self, _: DBAPIError) -> bool:
+        """See Database.passes: transactions come one after another."""
+        return False
+
+    def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
+        """See Database.lock_tenants: a transaction has the whole file."""
+
+    def patient(self, _: sa.Connection) -> nullcontext[None]:
+        """See Database.patient: no statement has a bound."""
+        return nullcontext()
+
+    def dispose(self) -> None:
+        """See Database.dispose."""
+        self.reading.dispose()
+        self.writing.dispose()

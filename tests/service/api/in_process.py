@@ -56,7 +56,7 @@ class Statements:
     def __init__(self, store: SqlStore) -> None:
         self.executed: list[Statement] = []
         self.steps: list[int] = []
-        for engine in (store._writing, store._reading):
+        for engine in (store._database.writing, store._database.reading):
             sa.event.listen(engine, "before_cursor_execute", self._execute)
 
     def clear(self) -> None:

@@ -24,7 +24,7 @@ LINES: Final = {"Content-Type": "application/x-ndjson"}
 REVOKE: Final = {"reason": "x"}
 SAME_ID: Final = {"X-Request-Id": "always-this-one"}
 BEGIN: Final = "BEGIN IMMEDIATE"
-PROBE: Final = "UPDATE sigil_probe SET count=(sigil_probe.count + ?)"
+PROBE: Final = "UPDATE sigil_probe SET count = count + 1"
 #: What speaks of no tenant: the beginning of a transaction, and the tidying up of expired keys.
 MAINTENANCE: Final = (BEGIN, FORGET_EXPIRED)
 
@@ -145,7 +145,7 @@ async def test_records_are_found_by_tenant_and_id(inside: InProcess) -> None:
         inside.statements.clear()
         await work_of(inside, me, asked[name].foreign)
         for statement in [one for one in inside.statements.executed if one.sql != BEGIN]:
-            with inside.store._reading.connect() as connection:
+            with inside.store._database.reading.connect() as connection:
                 plan = connection.exec_driver_sql(
                     f"EXPLAIN QUERY PLAN {statement.sql}", statement.parameters
                 ).all()

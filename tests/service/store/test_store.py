@@ -48,7 +48,7 @@ async def store(path: Path) -> AsyncIterator[SqlStore]:
 async def ids(store: SqlStore, **options: Any) -> list[int]:
     """Numbers of the records that a listing shows."""
     chosen = {"limit": 100, "before": None, "status": None, "now_ms": 0, **options}
-    return [shown.issued_at_ms for shown in await store.list("acme", **chosen)]
+    return [shown.issued_at_ms for shown in (await store.list("acme", **chosen)).records]
 
 
 async def test_a_record_comes_back_as_it_went(store: SqlStore) -> None:
@@ -73,10 +73,10 @@ async def test_files_are_private(store: SqlStore, path: Path) -> None:
 
 async def test_durability_settings(store: SqlStore, path: Path) -> None:
     """The writing connection is in WAL mode and syncs at each commit."""
-    with store._writing.connect() as connection:
+    with store._database.writing.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-    with store._reading.connect() as connection, pytest.raises(Exception, match="readonly"):
+    with store._database.reading.connect() as connection, pytest.raises(Exception, match="readonly"):
         connection.exec_driver_sql("DELETE FROM sigils")
 
 
@@ -88,7 +88,7 @@ async def test_waiting_writes_share_a_commit(store: SqlStore) -> None:
         nonlocal commits
         commits += 1
 
-    sa.event.listen(store._writing, "commit", committed)
+    sa.event.listen(store._database.writing, "commit", committed)
     await asyncio.gather(*(store.put([record(number)]) for number in range(500)))
     assert commits <= 5
     assert len(await ids(store, limit=1000)) == 500
@@ -99,10 +99,10 @@ async def test_a_failing_write_fails_alone(store: SqlStore) -> None:
     await store.put([record(5)])
     writes = [
         [record(1)],
-        [record(5)],
+        [record(5, payload=b"[]")],
         [record(2), record(3)],
         [record(4, expires_at_ms=1 << 70)],
-        [record(6), record(5)],
+        [record(6), record(5, payload=b"[]")],
         [record(7)],
     ]
     results = await asyncio.gather(*(store.put(write) for write in writes), return_exceptions=True)
@@ -171,7 +171,7 @@ async def test_rare_statuses_have_an_index(store: SqlStore, path: Path, status: 
     def executed(*arguments: Any) -> None:
         seen.append(arguments[2])
 
-    sa.event.listen(store._reading, "before_cursor_execute", executed)
+    sa.event.listen(store._database.reading, "before_cursor_execute", executed)
     await ids(store, status=status)
     with sqlite3.connect(path) as connection:
         plan = " ".join(
@@ -217,7 +217,7 @@ async def test_many_are_looked_up(store: SqlStore, path: Path) -> None:
 async def test_locked_database(store: SqlStore, path: Path) -> None:
     """While another process holds the write lock, writes fail and say so, reads go on; then all works."""
     await store.put([record(1)])
-    with store._writing.connect() as connection:
+    with store._database.writing.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 100")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -234,7 +234,7 @@ async def test_locked_database(store: SqlStore, path: Path) -> None:
 async def test_full_disk(store: SqlStore) -> None:
     """When the database cannot grow nothing is acknowledged, and afterwards everything works."""
     await store.put([record(1)])
-    with store._writing.connect() as connection:
+    with store._database.writing.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailableError) as caught:
@@ -268,7 +268,7 @@ async def test_file_taken_away_during_a_commit(store: SqlStore, path: Path) -> N
     def commit(_: object) -> None:
         path.unlink()
 
-    sa.event.listen(store._writing, "commit", commit)
+    sa.event.listen(store._database.writing, "commit", commit)
     with pytest.raises(StoreUnavailableError, match="replaced"):
         await store.put([record(1)])
 
@@ -276,7 +276,7 @@ async def test_file_taken_away_during_a_commit(store: SqlStore, path: Path) -> N
 async def test_bounded_queue(path: Path) -> None:
     """Beyond the bound a write is refused at once, and the store recovers when the queue is written."""
     store = SqlStore.open(f"sqlite:///{path}", max_waiting=10, max_waiting_bytes=1 << 20)
-    with store._writing.connect() as connection:
+    with store._database.writing.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 60000")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -352,7 +352,7 @@ async def test_lookups_do_not_wait_for_listings(store: SqlStore) -> None:
 async def test_readers_do_not_wait_for_the_writer(store: SqlStore) -> None:
     """Reads answer while a write transaction is open."""
     await store.put([record(1)])
-    with store._writing.connect() as connection, connection.begin():
+    with store._database.writing.connect() as connection, connection.begin():
         connection.exec_driver_sql("UPDATE sigils SET created_by = 'nobody'")
         kept = await store.get("acme", record(1).id)
     assert kept is not None

@@ -24,6 +24,7 @@ from core.errors import (
 from core.idempotency import Claim, Claimant, KeyLimits, claim_of
 from core.records import Record
 from core.store.sql_idempotency import TIDY_EVERY
+from core.store.sql_rows import RECORD_COLUMNS
 from core.store.sql_schema import SCHEMA_VERSION
 from core.store.sql_store import SqlStore
 from tests.service.store.store_records import record
@@ -157,7 +158,10 @@ async def test_deleted_records(store: SqlStore, path: Path) -> None:
 async def test_failures_use_up_nothing(store: SqlStore, path: Path) -> None:
     """A record that could not be kept leaves its key free, alone as well as in a group."""
     await store.put([record(1)])
-    bad = [(record(1), DuplicateRecordError), (record(2, expires_at_ms=1 << 70), InvalidRecordError)]
+    bad = [
+        (record(1, payload=b"[]"), DuplicateRecordError),
+        (record(2, expires_at_ms=1 << 70), InvalidRecordError),
+    ]
     for unkeepable, kind in bad:
         with pytest.raises(kind):
             await store.put_once(unkeepable, claim("alone"))
@@ -173,7 +177,7 @@ async def test_failures_use_up_nothing(store: SqlStore, path: Path) -> None:
 async def test_a_locked_database(store: SqlStore, path: Path) -> None:
     """While nothing can be written nothing is used up, and afterwards the key works."""
     await store.put_once(record(1), claim("k"))
-    with store._writing.connect() as connection:
+    with store._database.writing.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 50")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -306,7 +310,7 @@ PRAGMA journal_mode = WAL;
 
 def old_database(path: Path, *records: Record) -> None:
     """Make a database of version 1 with these records."""
-    names = [name for name in Record.__struct_fields__ if name != "id"]
+    names = [name for name in RECORD_COLUMNS if name != "id"]
     with database(path) as connection:
         connection.executescript(_VERSION_1)
         for old in records:

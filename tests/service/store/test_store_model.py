@@ -58,20 +58,20 @@ class StoreMachine(RuleBasedStateMachine):
         payload=st.binary(max_size=50),
     )
     def put(self, tenant: str, chosen: list[int], expires: int, payload: bytes) -> None:
-        """A put keeps all its records, or refuses all if one id is taken."""
+        """A put keeps all its records, or refuses all if one id is taken by another."""
         records = [
             Record(tenant, record_id(n), "sigil", n, n, expires, CanonicalJson(payload), bytes(32), n, "me")
             for n in chosen
         ]
-        taken = any((tenant, record.id) in self.model for record in records)
-        if taken or len(set(chosen)) < len(chosen):
+        if not all(self.made_alike(record) for record in records):
             try:
                 self.run(self.store.put(records))
             except DuplicateRecordError:
                 return
             raise AssertionError("a duplicate was accepted")
         self.run(self.store.put(records))
-        self.model.update({(tenant, record.id): record for record in records})
+        for record in records:
+            self.model.setdefault((tenant, record.id), record)
 
     @rule(
         tenant=tenants,
@@ -135,7 +135,7 @@ class StoreMachine(RuleBasedStateMachine):
         before = None
         while page := self.run(
             self.store.list(tenant, limit=limit, before=before, status=status, now_ms=now)
-        ):
+        ).records:
             walked += page
             before = page[-1].id
         assert walked == expected
@@ -150,6 +150,12 @@ class StoreMachine(RuleBasedStateMachine):
     def probe(self) -> None:
         """The store can always write."""
         self.run(self.store.probe())
+
+    def made_alike(self, record: Record) -> bool:
+        """Whether a record is new, or the one that is there as it was made."""
+        kept = self.model.get((record.tenant, record.id), record)
+        unrevoked = msgspec.structs.replace(kept, revoked_at_ms=None, revoked_by=None, revoked_reason=None)
+        return unrevoked == record
 
     @staticmethod
     def listed(record: Record | None) -> Record | None:

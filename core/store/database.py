@@ -1,0 +1,48 @@
+"""What the SQL store asks of a kind of database."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from core.errors import StoreUnavailableError
+
+
+class Database(Protocol):
+    """An open database of one kind: its connections, and where it differs from the others.
+
+    Attributes:
+        writing: an engine for the writer's thread, whose transactions keep what they commit.
+        reading: an engine whose connections never wait for writers, and cannot write.
+    """
+
+    writing: sa.Engine
+    reading: sa.Engine
+
+    def sql(self, statement: str) -> str:
+        """A statement of ours, which has ``?`` for its parameters, as the driver takes it."""
+
+    def check(self) -> None:
+        """Look whether commits still go where they were meant to; costs next to nothing.
+
+        Raises:
+            StoreUnavailableError: they do not.
+        """
+
+    def unavailable(self, error: DBAPIError) -> StoreUnavailableError | None:
+        """What a database error means for the caller, if it says that the store cannot work now."""
+
+    def passes(self, error: DBAPIError) -> bool:
+        """Whether the same transaction may well succeed at once, on another connection if need be."""
+
+    def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
+        """Keep other processes from numbering these tenants' keys until the transaction ends."""
+
+    def patient(self, connection: sa.Connection) -> AbstractContextManager[None]:
+        """Let one reading connection work on a statement for minutes."""
+
+    def dispose(self) -> None:
+        """Close all connections."""

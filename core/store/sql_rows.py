@@ -1,0 +1,114 @@
+"""Records and entries as rows of an SQL database, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from core.errors import InvalidRecordError, RecordCorruptError
+from core.records import Entry, Record
+
+_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+#: Columns in the order of the rows here.
+RECORD_COLUMNS: Final = (
+    *("tenant", "id", "sigil", "key_id", "issued_at_ms", "expires_at_ms", "canonical_sha256"),
+    *("created_at_ms", "created_by", "revoked_at_ms", "revoked_by", "revoked_reason", "payload"),
+)
+ENTRY_COLUMNS: Final = ("tenant", "chain", "number", "step", "record_id", "at_ms", "previous", "seal")
+
+#: What a revocation changes in a record's row.
+_REVOCATION: Final = slice(RECORD_COLUMNS.index("revoked_at_ms"), RECORD_COLUMNS.index("payload"))
+
+
+def stored_id(record_id: str) -> bytes:
+    """An id as it is stored.
+
+    Raises:
+        InvalidRecordError: not an UUID in the form that records have them in.
+    """
+    if _ID.fullmatch(record_id) is None:
+        raise InvalidRecordError("the id is no UUID")
+    return bytes.fromhex(record_id.replace("-", ""))
+
+
+def row_of(record: Record) -> tuple[object, ...]:
+    """A record's row.
+
+    Raises:
+        InvalidRecordError: its id is none.
+    """
+    return (
+        record.tenant,
+        stored_id(record.id),
+        record.sigil,
+        record.key_id,
+        record.issued_at_ms,
+        record.expires_at_ms,
+        record.canonical_sha256,
+        record.created_at_ms,
+        record.created_by,
+        record.revoked_at_ms,
+        record.revoked_by,
+        record.revoked_reason,
+        record.payload,
+    )
+
+
+def entry_row_of(entry: Entry) -> tuple[object, ...]:
+    """An entry's row.
+
+    Raises:
+        InvalidRecordError: the record's id is none.
+    """
+    return (
+        entry.tenant,
+        entry.chain,
+        entry.number,
+        entry.step,
+        stored_id(entry.record_id),
+        entry.at_ms,
+        entry.previous,
+        entry.seal,
+    )
+
+
+def made_alike(row: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether two records' rows were made with the same, whatever happened to them since."""
+    first, second = list(row), list(other)
+    del first[_REVOCATION], second[_REVOCATION]
+    return first == second
+
+
+def record_of(row: Sequence[Any]) -> Record:
+    """Build the record of a row, which may end before the payload.
+
+    Raises:
+        RecordCorruptError: a column holds another type than this service writes; SQLite lets others
+            write what they like.
+    """
+    stored = dict(zip(RECORD_COLUMNS, row, strict=False))
+    try:
+        stored["id"] = str(UUID(stored["id"].hex()))
+        stored.setdefault("payload", None)
+        return msgspec.convert(stored, Record, builtin_types=(bytes,))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RecordCorruptError(str(stored["id"]), f"columns: {error}") from None
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """Build the entry of a row.
+
+    Raises:
+        RecordCorruptError: a column holds another type than this service writes.
+    """
+    stored = dict(zip(ENTRY_COLUMNS, row, strict=True))
+    try:
+        stored["record_id"] = str(UUID(stored["record_id"].hex()))
+        return msgspec.convert(stored, Entry)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RecordCorruptError(str(stored["record_id"]), f"an entry's columns: {error}") from None
