@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -96,6 +100,26 @@ class Expectations:
         self.demand(holder == kept.id, f"one key was answered with {holder} and {kept.id}")
         self.kept.add(kept.id)
 
+    def are_all(self, stored: Sequence[Record]) -> None:
+        """These are all records that there are, of all tenants, read behind the store's back."""
+        snapshot = self.snapshot()
+        ids = [record.id for record in stored]
+        there = set(ids)
+        self.demand(len(ids) == len(there), "a record is there twice")
+        for record in stored:
+            self.has(record.id, record, snapshot)
+        for lost in self.kept - there:
+            self.demand(False, f"{lost} was acknowledged, and is lost")
+        for group in self.groups:
+            self.demand(group <= there or not group & there, f"of {len(group)} records some are there")
+        for key, tried in self.under_key.items():
+            found = tried & there
+            self.demand(len(found) <= 1, f"under one key there are {len(found)} records")
+            holder = self.holders.get(key)
+            self.demand(
+                holder is None or found == {holder}, "a key has another record than it was answered with"
+            )
+
     def demand(self, holds: bool, otherwise: str) -> None:
         """Note what is wrong, unless this holds."""
         if not holds:
@@ -104,6 +128,18 @@ class Expectations:
     def snapshot(self) -> Snapshot:
         """What was acknowledged until now."""
         return Snapshot(frozenset(self.kept), frozenset(self.revoked))
+
+
+def stored_in(path: Path) -> list[Record]:
+    """All records of an SQLite file, read without the store's code."""
+    names = [field.name for field in msgspec.structs.fields(Record) if field.name != "stale"]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        rows = connection.execute(f"SELECT {', '.join(names)} FROM sigils").fetchall()  # noqa: S608
+    return [
+        Record(**{**dict(zip(names, row, strict=True)), "id": str(UUID(bytes=row[names.index("id")]))})
+        for row in rows
+    ]
 
 
 class Snapshot(NamedTuple):
@@ -118,6 +154,7 @@ class Traffic:
 
     Attributes:
         counts: operations by name and outcome.
+        verdicts: of verifications, what they said of a revocation.
         slowest: seconds of the slowest call of each kind.
     """
 
@@ -125,6 +162,7 @@ class Traffic:
         self.store = store
         self.expected = expectations
         self.counts: Counter[str] = Counter()
+        self.verdicts: Counter[str] = Counter()
         self.slowest: dict[str, float] = {}
         self._seed = seed
         ring = KeyRing()
@@ -301,4 +339,4 @@ class Traffic:
             else:
                 wrong = {"not_recorded"} if record.id in before.kept else set()
             self.expected.demand(said not in wrong, f"{record.id} is {said}, says a verdict")
-            self.counts[f"verify: {said}"] += 0
+            self.verdicts[said] += 1
