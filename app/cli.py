@@ -19,7 +19,8 @@ from app.authentication.roles import ROLES
 from app.key_commands import keys
 from app.server.failures import StartFailedError, settings_failure
 from app.server.running import run
-from core.settings import EXIT_CODE, Settings, SettingsError, load_settings
+from core.settings import Settings, load_settings
+from core.settings_loading import EXIT_CODE, SettingsError
 from core.tenants import is_tenant
 
 _EVENT: Final = (

@@ -13,7 +13,8 @@ from typing import Any, Final
 import click
 
 from core.keys import ring_digest, signing_key_id
-from core.settings import EXIT_CODE, SettingsError, load_key_settings
+from core.settings import load_key_settings
+from core.settings_loading import EXIT_CODE, SettingsError
 from core.timestamps import timestamp
 from sigil_native._keyfile import KeyEntry, read_key_ring_file, write_key_ring_file
 from sigil_native._keyfile_changes import (

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp
 
 from app.api.batches import BatchRoutes
 from app.api.pages import ServiceRoutes
-from app.api.resource import Nowhere
 from app.api.sigils import SigilRoutes
 from app.authentication.access import Access
 from app.authentication.bearer import Authenticator, TrustedIssuer
@@ -23,6 +22,7 @@ from app.authentication.remote_keys import Pace, RemoteKeys
 from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
+from app.http.resource import Nowhere
 from app.http.routing import Paths
 from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
 from app.server.reloading import Reloadable, Reloader

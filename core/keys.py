@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from core.settings import KeySettings, SettingsError
+from core.settings import KeySettings
+from core.settings_loading import SettingsError
 from core.timestamps import timestamp
 from sigil_native import KeyRing, SigilCodec
 from sigil_native.errors import DuplicateKeyError, NoActiveKeyError, SigilError

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode
 
 import sigil_native
 from core.descriptors import most_connections
@@ -46,17 +45,14 @@ from core.setting_types import (
     is_loopback,
     is_protected,
     lines,
-    secret_from_file,
 )
+from core.settings_loading import READING, SettingsError, problems_of, unknown_names, values_from_files
 from core.tls_settings import HSTS_SECONDS, TlsSettings, tls_contradictions
 from sigil_native import KeyRing, SigilError
 
-#: sysexits.h: EX_CONFIG.
-EXIT_CODE: Final = 78
-
 _OWN_PREFIXES: Final = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_")
-#: The library's and its build's.
-_FOREIGN_PREFIXES: Final = ("SIGIL_NATIVE_", "SIGIL_BUILD_")
+#: The library's and its build's, and the DNAStore server's.
+_FOREIGN_PREFIXES: Final = ("SIGIL_NATIVE_", "SIGIL_BUILD_", "DNASTORE_SERVER_")
 _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
 #: Of the one issuer that these names describe.
 _JWT_OPTIONS: Final = ("JWT_ALGORITHMS", "JWT_TENANT_CLAIMS", "JWT_ROLE_CLAIMS", "JWT_LEEWAY")
@@ -68,24 +64,10 @@ _FILE_NAMES: Final = (*_KEY_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS", "REDIS_U
 _KeySets = str | tuple[RemoteIssuer, ...] | None
 
 
-class SettingsError(Exception):
-    """The settings cannot work.
-
-    Attributes:
-        problems: one line each, beginning with the variable's name; none holds a value.
-    """
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
 class KeySettings(BaseSettings):
     """Where the keys come from: the settings that are read again while the service runs."""
 
-    model_config = SettingsConfigDict(
-        case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = READING
 
     event_secret: StrongSecret | None = Field(default=None, validation_alias="SPIRAL_EVENT_SECRET")
     previous_secrets: StrongSecrets = Field(
@@ -244,14 +226,14 @@ def load_settings(environment: str | None = None) -> Settings:
     Raises:
         SettingsError: with every mistake that was found.
     """
-    values, problems = _values_from_files(os.environ, _FILE_NAMES)
+    values, problems = values_from_files(os.environ, _FILE_NAMES)
     if environment is not None:
         values["SIGIL_ENVIRONMENT"] = environment
     settings = None
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
+        problems += problems_of(error)
     given = {name: value for name, value in {**os.environ, **values}.items() if value}
     problems += _contradictions(given)
     problems += _jwt_contradictions(given)
@@ -260,7 +242,7 @@ def load_settings(environment: str | None = None) -> Settings:
         problems += _shared_secrets(settings)
     # A file's own mistakes have been found twice then: by its field, and on the way to what fits together.
     problems += [problem for problem in tls_contradictions(given) if problem not in problems]
-    problems += _unknown_names(os.environ)
+    problems += unknown_names(os.environ, names(), own=_OWN_PREFIXES, foreign=_FOREIGN_PREFIXES)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
@@ -272,11 +254,11 @@ def load_key_settings() -> KeySettings:
     Raises:
         SettingsError: with every mistake that was found in them.
     """
-    values, problems = _values_from_files(os.environ, _KEY_NAMES)
+    values, problems = values_from_files(os.environ, _KEY_NAMES)
     try:
         settings = KeySettings(**values)
     except ValidationError as error:
-        problems += [_problem(dict(details)) for details in error.errors(include_url=False)]
+        problems += problems_of(error)
     if problems:
         raise SettingsError(problems)
     return settings
@@ -286,30 +268,6 @@ def key_files() -> list[Path]:
     """The files that the environment names as the keys' places."""
     named = (os.environ.get(name) for name in ("SIGIL_KEYRING", *(f"{name}_FILE" for name in _KEY_NAMES)))
     return [Path(path) for path in named if path]
-
-
-def _problem(details: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in details["loc"])
-    return f"{place}: {str(details['msg']).removeprefix('Value error, ')}"
-
-
-def _values_from_files(
-    environ: Mapping[str, str], variables: Iterable[str]
-) -> tuple[dict[str, Any], list[str]]:
-    values: dict[str, Any] = {}
-    problems = []
-    for name in variables:
-        path = environ.get(f"{name}_FILE")
-        if not path:
-            continue
-        if environ.get(name):
-            problems.append(f"{name}_FILE: {name} is set too; set one of them")
-            continue
-        try:
-            values[name] = secret_from_file(Path(path))
-        except ValueError as error:
-            problems.append(f"{name}_FILE: {error}")
-    return values, problems
 
 
 def _contradictions(given: Mapping[str, str]) -> list[str]:
@@ -368,14 +326,3 @@ def _jwt_contradictions(given: Mapping[str, str]) -> list[str]:
 
 def _is_development(given: Mapping[str, str]) -> bool:
     return given.get("SIGIL_ENVIRONMENT") == "development"
-
-
-def _unknown_names(environ: Mapping[str, str]) -> list[str]:
-    known = names()
-    problems = []
-    for name in sorted(environ):
-        if name.startswith(_OWN_PREFIXES) and not name.startswith(_FOREIGN_PREFIXES) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            problems.append(f"{name}: no such setting{hint}")
-    return problems

@@ -12,7 +12,8 @@ from core.setting_types import AuthoritiesFile, CertificateFile, PrivateKeyFile
 from core.tls import Identity, Part, ServerFiles, TlsFileError, server_context
 
 HSTS_SECONDS: Final = 365 * 86400
-_NAMES: Final[Mapping[Part, str]] = {
+#: The variable that names each file.
+TLS_NAMES: Final[Mapping[Part, str]] = {
     "certificate": "SIGIL_TLS_CERT",
     "key": "SIGIL_TLS_KEY",
     "authorities": "SIGIL_TLS_CLIENT_CA",
@@ -41,7 +42,7 @@ class TlsSettings(BaseModel):
 
 def tls_contradictions(given: Mapping[str, str]) -> list[str]:
     """Mistakes that only several of the variables together make, found in their raw text."""
-    certificate, key, authorities = (given.get(name) for name in _NAMES.values())
+    certificate, key, authorities = (given.get(name) for name in TLS_NAMES.values())
     if certificate is None and key is None:
         needless = [name for name in ("SIGIL_TLS_CLIENT_CA", "SIGIL_HSTS_SECONDS") if name in given]
         return [f"{name}: SIGIL_TLS_CERT is not set, so there is no TLS" for name in needless]
@@ -50,13 +51,18 @@ def tls_contradictions(given: Mapping[str, str]) -> list[str]:
     if certificate is None:
         return ["SIGIL_TLS_CERT: required when SIGIL_TLS_KEY is set"]
     files = ServerFiles(Identity(Path(certificate), Path(key)), Path(authorities) if authorities else None)
+    return unusable_files(files, TLS_NAMES)
+
+
+def unusable_files(files: ServerFiles, names: Mapping[Part, str]) -> list[str]:
+    """What keeps a server from using these files together; ``names``: of their variables."""
     try:
         server_context(files)
     except TlsFileError as error:
-        return [tls_problem(error)]
+        return [tls_problem(error, names)]
     return []
 
 
-def tls_problem(error: TlsFileError) -> str:
+def tls_problem(error: TlsFileError, names: Mapping[Part, str]) -> str:
     """What is wrong with a TLS file, beginning with its variable's name."""
-    return f"{_NAMES[error.part]}: {error}"
+    return f"{names[error.part]}: {error}"

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from app.api.audit_members import encoded, verified
 from app.api.requests import payload_of, read_request
-from app.api.resource import Resource, Secured
+from app.api.resource import Secured
 from app.api.schemas import (
     EncodeRequest,
     FailedLine,
@@ -26,6 +26,7 @@ from app.http.context import Context
 from app.http.lines import Line, lines_of
 from app.http.problems import ProblemError, problem_from
 from app.http.replies import Reply
+from app.http.resource import Resource
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit, AuditEvent, Member
 from core.engine import Engine, Presented, SealRequest, now_ms

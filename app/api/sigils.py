@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Iterator
-from typing import Final, TypeVar, cast
-from urllib.parse import parse_qsl
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeVar
 
 import msgspec
 from starlette.routing import Route
 
 from app.api.audit_members import encoded, verified
 from app.api.requests import payload_of, read_request
-from app.api.resource import Handler, Resource, Secured
+from app.api.resource import Secured
 from app.api.schemas import (
     EncodeRequest,
     RevokeRequest,
@@ -29,20 +27,19 @@ from app.http.bodies import JSON, BodyLimits, BodyReader
 from app.http.completion import Completion
 from app.http.context import Context
 from app.http.idempotency import idempotency_key
-from app.http.problems import ProblemError
+from app.http.queries import number_in, query_of, record_id_of, status_in
 from app.http.replies import Reply, json_reply
+from app.http.resource import Handler, Resource
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit, AuditEvent, Member
 from core.engine import Engine, now_ms
 from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifiableError
 from core.idempotency import Claimant
-from core.records import CanonicalJson, Record, Status
+from core.records import CanonicalJson, Record
 
 BASE: Final = "/api/consciousness/sigils"
 _T = TypeVar("_T")
 
-_RECORD_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_LIMIT: Final = re.compile(r"[0-9]{1,3}")
 _DEFAULT_LIMIT: Final = 50
 _HIGHEST_LIMIT: Final = 200
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
@@ -122,10 +119,10 @@ class SigilRoutes:
     async def list(self, context: Context) -> Reply:
         """The tenant's records, newest first."""
         caller = context.caller
-        query = _query(context, {"limit", "cursor", "status"})
+        query = query_of(context, {"limit", "cursor", "status"})
         with self._noting(context, None):
             page = await self._engine.list(
-                caller.tenant, limit=_limit(query), cursor=query.get("cursor"), status=_status(query)
+                caller.tenant, limit=_limit(query), cursor=query.get("cursor"), status=status_in(query)
             )
         now = now_ms()
         shown = [record_answer(record, now) for record in page.records]
@@ -134,8 +131,8 @@ class SigilRoutes:
     async def get(self, context: Context) -> Reply:
         """One record with its payload."""
         caller = context.caller
-        _query(context, set())
-        with self._noting(context, record_id := _record_id(context)):
+        query_of(context, set())
+        with self._noting(context, record_id := record_id_of(context)):
             record, sigil = await self._engine.get(caller.tenant, record_id)
         return json_reply(200, record_with_data(record, sigil, now_ms()))
 
@@ -147,7 +144,7 @@ class SigilRoutes:
 
     async def _revoke(self, context: Context, reason: str) -> SigilRecord:
         caller = context.caller
-        with self._noting(context, record_id := _record_id(context)):
+        with self._noting(context, record_id := record_id_of(context)):
             record = await self._engine.revoke(caller.tenant, caller.subject, record_id, reason=reason)
         shown = record_answer(record, now_ms())
         await self._audited(
@@ -190,41 +187,5 @@ class SigilRoutes:
         return read_request(await self._bodies.text(context, JSON), decoder)
 
 
-def _record_id(context: Context) -> str:
-    record_id: str = context.scope["path_params"]["id"]
-    if not _RECORD_ID.fullmatch(record_id):
-        raise ProblemError("not_found", "no record with this id")
-    return record_id
-
-
-def _query(context: Context, known: set[str]) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(
-            context.scope["query_string"].decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=bool(context.scope["query_string"]),
-            errors="strict",
-            max_num_fields=16,
-        )
-    except ValueError:
-        raise ProblemError("invalid_query", "the query is malformed") from None
-    query = dict(pairs)
-    if len(query) != len(pairs) or not query.keys() <= known:
-        raise ProblemError("invalid_query", f"known, once each: {', '.join(sorted(known)) or 'nothing'}")
-    return query
-
-
-def _limit(query: dict[str, str]) -> int:
-    text = query.get("limit")
-    if text is None:
-        return _DEFAULT_LIMIT
-    if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= _HIGHEST_LIMIT:
-        raise ProblemError("invalid_query", f"limit is a number from 1 to {_HIGHEST_LIMIT}")
-    return int(text)
-
-
-def _status(query: dict[str, str]) -> Status | None:
-    text = query.get("status")
-    if text not in {None, "active", "expired", "revoked"}:
-        raise ProblemError("invalid_query", "status is active, expired or revoked")
-    return cast("Status | None", text)
+def _limit(query: Mapping[str, str]) -> int:
+    return number_in(query, "limit", 1, _HIGHEST_LIMIT) or _DEFAULT_LIMIT

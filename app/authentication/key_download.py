@@ -84,7 +84,7 @@ class KeySetDownload:
             # 180 ms, and not needed with the development issuer.
             import aiohttp  # noqa: PLC0415
 
-            from app.authentication.resolver import Resolver  # noqa: PLC0415
+            from core.resolver import Resolver  # noqa: PLC0415
 
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._context, force_close=True, resolver=Resolver()),

@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.routing import Route
 
-from app.api.resource import Handler, Public, Resource
+from app.api.resource import Public
 from app.documentation.assets import HTML, Asset, asset, load_assets
 from app.documentation.html import page, stylesheet
 from app.documentation.problem_pages import problem_index, problem_page
@@ -14,6 +14,7 @@ from app.http.context import Context
 from app.http.problem_catalogue import KINDS, PROBLEM_PAGES
 from app.http.problems import ProblemError
 from app.http.replies import Reply
+from app.http.resource import Handler, Resource
 from app.limits.addresses import AddressLimits
 
 DOCS: Final = "/docs"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -16,6 +17,8 @@ from core.limits.routes import RouteClass
 ABORT: Final = "sigil.abort"
 #: The extension with a function that sends a whole answer: of its status, headers and body.
 ANSWER: Final = "sigil.answer"
+#: The extension with the names that the client's certificate proves, where it had to show one.
+PEER_NAMES: Final = "sigil.peer_names"
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
@@ -27,6 +30,10 @@ class ClientGoneError(Exception):
 def _joined(earlier: bytes, value: bytes) -> bytes:
     """What lines of one header mean together (RFC 9110 §5.3)."""
     return earlier + b", " + value if earlier else value
+
+
+def _do_nothing() -> None:
+    """Renew no deadline."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -55,6 +62,8 @@ class Context:
         answering: whether the answer has begun, so that there can be no other.
         rate_headers: what the answer says about rate limits.
         route_class: what the request counts as; set when it is counted.
+        status: of the answer, when that has begun; 0 before.
+        renew_deadline: gives the request as much time as it had at first, from now on.
     """
 
     __slots__ = (
@@ -68,9 +77,11 @@ class Context:
         "idempotency_keys",
         "rate_headers",
         "receive",
+        "renew_deadline",
         "request_id",
         "route_class",
         "scope",
+        "status",
     )
 
     def __init__(self, scope: Scope, receive: Receive, common_headers: Headers = ()) -> None:
@@ -78,6 +89,8 @@ class Context:
         self.receive = receive
         self.common_headers = common_headers
         self.answering = False
+        self.status = 0
+        self.renew_deadline: Callable[[], None] = _do_nothing
         self.rate_headers: Headers = ()
         self.route_class: RouteClass = "read"
         self.request_id = b""
@@ -111,6 +124,11 @@ class Context:
         context: Context = scope["sigil"]
         return context
 
+    def answer_with(self, status: int) -> None:
+        """Note that an answer begins."""
+        self.answering = True
+        self.status = status
+
     def release(self) -> None:
         """Part with the scope at the request's end. They lead to each other: neither would go by itself."""
         del self.scope["sigil"]
@@ -126,6 +144,12 @@ class Context:
         """The address at the other end of the connection, which may be a proxy's."""
         client = self.scope.get("client")
         return client[0] if client else None
+
+    @property
+    def peer_names(self) -> Sequence[str]:
+        """What the other end of the connection is called, as its certificate proves; nothing without one."""
+        names: Sequence[str] = self.scope.get("extensions", {}).get(PEER_NAMES, ())
+        return names
 
     @property
     def caller(self) -> Caller:

@@ -56,9 +56,10 @@ class _Watched:
         #: How often others had cancelled the task when its time was over; -1 if it is not.
         self._cancelled_before = -1
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _Watched:
         self._task = asyncio.current_task()
         self._begun[self] = time.monotonic()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -70,6 +71,12 @@ class _Watched:
         # Another cancellation, of whoever stops the server, counts for more.
         if task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
             raise DeadlinePassedError from error
+
+    def renew(self) -> None:
+        """Begin again, unless the time is over."""
+        if self in self._begun:
+            del self._begun[self]
+            self._begun[self] = time.monotonic()  # at the end: the oldest come first
 
     def expire(self) -> None:
         del self._begun[self]

@@ -86,7 +86,8 @@ class Guard:
     async def _serve(self, context: Context, send: Send) -> None:
         if context.content_length > self._max_body_bytes:
             raise body_too_large(self._max_body_bytes)
-        with self._deadlines.watch():
+        with self._deadlines.watch() as deadline:
+            context.renew_deadline = deadline.renew
             await self._app(context.scope, context.receive, send)
 
     def _problem(self, error: Exception, context: Context) -> ProblemError:

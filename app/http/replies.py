@@ -39,22 +39,22 @@ def json_reply(status: int, value: object, headers: Headers = ()) -> Reply:
     return Reply(status, _encode(value), headers)
 
 
+def headers_of(context: Context, own: Headers) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer: its own, and those that all answers have, unless its own replace them."""
+    common = context.common_headers
+    if own:
+        names = {name for name, _ in own}
+        common = [header for header in common if header[0] not in names]
+    return [(b"x-request-id", context.request_id), *common, *context.rate_headers, *own]
+
+
 async def send_reply(send: Send, context: Context, reply: Reply) -> None:
     """Send an answer: in one piece where the server can take it, otherwise as ASGI's messages."""
     body = reply.body
-    common = context.common_headers
-    if reply.headers:
-        own = {name for name, _ in reply.headers}
-        common = [header for header in common if header[0] not in own]
-    headers = [
-        (b"x-request-id", context.request_id),
-        *common,
-        *context.rate_headers,
-        *reply.headers,
-    ]
+    headers = headers_of(context, reply.headers)
     if reply.status != _NOT_MODIFIED:  # it has no body of its own, whose type and length it could tell
         headers += ((b"content-type", reply.media_type), (b"content-length", b"%d" % len(body)))
-    context.answering = True
+    context.answer_with(reply.status)
     answer = context.scope.get("extensions", {}).get(ANSWER)
     if answer is not None:
         await answer(reply.status, headers, body)

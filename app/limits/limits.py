@@ -19,7 +19,7 @@ from core.limits.observation import BackendState, LimitObserver
 from core.limits.overrides import read_overrides
 from core.limits.quota import Quotas
 from core.rate_settings import RateSettings
-from core.settings import SettingsError
+from core.settings_loading import SettingsError
 from sigil_native.asgi import ClientAddress
 
 

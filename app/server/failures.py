@@ -10,7 +10,7 @@ from app.authentication.development import PrivateFileError
 from app.server.listening import PortTakenError
 from core.errors import AuditUnavailableError, DomainError, LimiterUnavailableError
 from core.limits.shared_folder import SharedFolderError
-from core.settings import EXIT_CODE, SettingsError
+from core.settings_loading import EXIT_CODE, SettingsError
 from sigil_native import SigilError
 
 #: sysexits.h: EX_UNAVAILABLE. The port, the store or the audit log.

@@ -10,7 +10,8 @@ from core.audit.interface import AuditEvent
 from core.engine import Engine
 from core.fingerprints import fingerprint
 from core.keys import described_keys, ring_digest, ring_from, signing_key_id
-from core.settings import SettingsError, key_files, load_key_settings
+from core.settings import key_files, load_key_settings
+from core.settings_loading import SettingsError
 from sigil_native import KeyRing
 
 #: A ring may have thousands of keys; a line of the log need not name them all.

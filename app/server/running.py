@@ -24,9 +24,10 @@ from app.service import service_from
 from core.limits.observation import LimitObserver, NoObserver
 from core.limits.shared_folder import kept_folder, private_folder
 from core.setting_types import is_loopback
-from core.settings import Settings, SettingsError
+from core.settings import Settings
+from core.settings_loading import SettingsError
 from core.tls import TlsFileError, is_open_to_others
-from core.tls_settings import tls_problem
+from core.tls_settings import TLS_NAMES, tls_problem
 
 #: What a stop may take beyond the time that running requests are given: writing what waits.
 _STOP_GRACE: Final = 10.0
@@ -156,7 +157,7 @@ def _certificates(settings: Settings) -> Certificates | None:
     try:
         return None if settings.tls is None else Certificates(settings.tls)
     except TlsFileError as error:  # changed since the settings were checked
-        raise SettingsError([tls_problem(error)]) from None
+        raise SettingsError([tls_problem(error, TLS_NAMES)]) from None
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:

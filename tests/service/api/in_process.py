@@ -16,11 +16,11 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 from starlette.routing import Route, Router
 
-from app.api.resource import Resource
 from app.authentication.bearer import Authenticator
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.http.bodies import BodyLimits
+from app.http.resource import Resource
 from app.server.reloading import Reloader
 from app.service import build_app
 from core.audit.interface import Audit, NoAudit

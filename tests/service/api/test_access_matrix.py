@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from app.api.openapi import document
-from app.api.resource import Public, Resource, Secured
+from app.api.resource import Public, Secured
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
+from app.http.resource import Resource
 from tests.service.api.in_process import InProcess
 from tests.service.running import SIGILS, Service
 

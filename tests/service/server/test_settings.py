@@ -13,11 +13,11 @@ from core.descriptors import most_connections
 from core.keys import ring_from
 from core.settings import (
     Settings,
-    SettingsError,
     key_files,
     load_key_settings,
     load_settings,
 )
+from core.settings_loading import SettingsError
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import REPOSITORY, clean_environment
 

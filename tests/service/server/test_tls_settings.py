@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from core.settings import Settings, SettingsError, load_settings
+from core.settings import Settings, load_settings
+from core.settings_loading import SettingsError
 from tests.service.running import Service, clean_environment
 from tests.service.server.tls_files import DAY, NOW, Authority, variables
 
