@@ -174,8 +174,8 @@ class Traffic:
 
     @property
     def operations(self) -> int:
-        """How many calls have ended."""
-        return sum(self.counts.values())
+        """How many calls have ended, without those that were not made because the breaker was open."""
+        return sum(count for outcome, count in self.counts.items() if not outcome.endswith(" open"))
 
     async def run(self, operations: int, callers: int) -> None:
         """Make so many calls in all."""
@@ -184,12 +184,14 @@ class Traffic:
         async def caller(number: int) -> None:
             chance = random.Random(f"{self._seed} caller {number} {end}")
             while self.operations < end:
-                await self._one(chance)
+                if await self._one(chance) == "open":
+                    await asyncio.sleep(chance.uniform(0.02, 0.1))
                 await asyncio.sleep(chance.expovariate(100))
 
         await asyncio.gather(*(caller(number) for number in range(callers)))
 
-    async def _one(self, chance: random.Random) -> None:
+    async def _one(self, chance: random.Random) -> str:
+        """Make a call; what became of it."""
         kinds: dict[str, tuple[int, Callable[[random.Random], Coroutine[Any, Any, None]]]] = {
             "put": (4, self._put),
             "put_once": (5, self._put_once),
@@ -202,14 +204,15 @@ class Traffic:
         names = list(kinds)
         (name,) = chance.choices(names, [kinds[one][0] for one in names])
         begin = time.monotonic()
+        outcome = "answered"
         try:
             await kinds[name][1](chance)
         except StoreUnavailableError as error:
-            self.counts[f"{name} {error.reason}"] += 1
-        else:
-            self.counts[f"{name} answered"] += 1
+            outcome = error.reason
         taken = time.monotonic() - begin
         self.slowest[name] = max(taken, self.slowest.get(name, 0.0))
+        self.counts[f"{name} {outcome}"] += 1
+        return outcome
 
     def _sealed(self, chance: random.Random, tenant: str, payload: CanonicalJson | None = None) -> Record:
         if payload is None:
