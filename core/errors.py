@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from core.records import Record
 
 
 class DomainError(Exception):
@@ -36,6 +40,20 @@ class StoreOverloadedError(StoreUnavailableError):
 
     def __init__(self) -> None:
         super().__init__("overloaded", retry_after=1)
+
+
+class StorePartlyUnavailableError(StoreUnavailableError):
+    """The store cannot answer now, and of what was asked only a part is known without it.
+
+    Attributes:
+        known: the records that are known, or why one cannot be read, by id.
+    """
+
+    def __init__(
+        self, cause: StoreUnavailableError, known: Mapping[str, Record | RecordCorruptError]
+    ) -> None:
+        super().__init__(cause.reason, retry_after=cause.retry_after)
+        self.known = known
 
 
 class AuditUnavailableError(DomainError):

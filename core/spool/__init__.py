@@ -1,0 +1,1 @@
+"""A local queue of writes for a store that may be away."""

@@ -1,0 +1,163 @@
+"""Sending spooled writes of one tenant to the store, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import structlog
+
+from core.dnastore.wire import Put, PutOnce, Revoke, Write
+from core.errors import DomainError, IdempotencyKeyReusedError, StoreUnavailableError
+from core.records import Entry, Record
+from core.spool.rows import DamagedWriteError, SpooledRow
+from core.store.interface import Store
+
+_log = structlog.get_logger(__name__)
+
+#: Records, and bytes, of one call. Less than a client may send at once, so that a batch takes several.
+_MOST_RECORDS: Final = 500
+_MOST_BYTES: Final = 1 << 20
+
+
+class Rejection(NamedTuple):
+    """A write that the store will never take, and why, in a word."""
+
+    sequence: int
+    reason: str
+
+
+class Delivered:
+    """What has become of some writes.
+
+    Attributes:
+        done: sequences of those that the store has.
+        rejected: those that it will never take.
+        without_key: sequences of those whose idempotency key it had given to an earlier record.
+        failure: what kept the rest from being sent.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.rejected: list[Rejection] = []
+        self.without_key: set[int] = set()
+        self.failure: Exception | None = None
+
+
+async def deliver(store: Store, rows: Sequence[SpooledRow]) -> Delivered:
+    """Send writes of one tenant, one call after the other, until one finds the store away."""
+    delivered = Delivered()
+    puts: list[tuple[SpooledRow, Put]] = []
+    try:
+        for row in rows:
+            try:
+                write = row.write()
+            except DamagedWriteError as error:
+                _log.error(
+                    "damaged write in spool set aside",
+                    sequence=row.sequence,
+                    record_id=row.record_id,
+                    cause=str(error),
+                )
+                delivered.rejected.append(Rejection(row.sequence, "damaged"))
+                continue
+            if isinstance(write, Put) and (not puts or _fits(puts, row, write)):
+                puts.append((row, write))
+                continue
+            await _send_puts(store, puts, delivered)
+            puts = []
+            if isinstance(write, Put):
+                puts.append((row, write))
+            else:
+                await _send(store, row, write, delivered)
+        await _send_puts(store, puts, delivered)
+    except Exception as error:
+        # The store is away, or there is a defect. What was sent until now counts all the same.
+        delivered.failure = error
+    return delivered
+
+
+def _fits(puts: Sequence[tuple[SpooledRow, Put]], row: SpooledRow, write: Put) -> bool:
+    records = sum(len(one.records) for _, one in puts) + len(write.records)
+    size = sum(one.size for one, _ in puts) + row.size
+    return records <= _MOST_RECORDS and size <= _MOST_BYTES
+
+
+async def _send_puts(store: Store, puts: Sequence[tuple[SpooledRow, Put]], delivered: Delivered) -> None:
+    """Several in one call, which is many times quicker; each by itself if they are refused together."""
+    if len(puts) > 1:
+        records: dict[str, Record] = {}
+        entries: dict[tuple[str, int], Entry] = {}
+        for _, put in puts:
+            for wire in put.records:
+                records.setdefault(wire.id, wire.record())
+            for entry in put.entries:
+                entries.setdefault((entry.chain, entry.number), entry)
+        try:
+            await store.put(list(records.values()), list(entries.values()))
+        except StoreUnavailableError as error:
+            if not is_final(error):
+                raise
+        except DomainError:
+            pass
+        else:
+            delivered.done += [row.sequence for row, _ in puts]
+            return
+    for row, put in puts:
+        await _send(store, row, put, delivered)
+
+
+async def _send(store: Store, row: SpooledRow, write: Write, delivered: Delivered) -> None:
+    try:
+        if isinstance(write, Put):
+            await store.put([one.record() for one in write.records], write.entries)
+        elif isinstance(write, PutOnce):
+            await _send_once(store, row, write, delivered)
+        elif not await _revoke(store, write):
+            delivered.rejected.append(_rejection(row, "not_found"))
+            return
+    except StoreUnavailableError as error:
+        if not is_final(error):
+            raise
+        delivered.rejected.append(_rejection(row, error.reason))
+    except DomainError as error:
+        delivered.rejected.append(_rejection(row, error.code))
+    else:
+        delivered.done.append(row.sequence)
+
+
+async def _send_once(store: Store, row: SpooledRow, write: PutOnce, delivered: Delivered) -> None:
+    """Keep the record under its key; without it if an earlier record has the key, because this one was promised."""
+    record = write.record.record()
+    try:
+        kept = await store.put_once(record, write.claim)
+        if kept.id == record.id:
+            return
+    except IdempotencyKeyReusedError:
+        pass
+    _log.warning(
+        "idempotency key was used before the outage; record kept without it",
+        sequence=row.sequence,
+        record_id=record.id,
+    )
+    await store.put([record])
+    delivered.without_key.add(row.sequence)
+
+
+async def _revoke(store: Store, write: Revoke) -> bool:
+    kept = await store.revoke(
+        write.tenant, write.id, reason=write.reason, revoked_by=write.revoked_by, now_ms=write.now_ms
+    )
+    return kept is not None
+
+
+def is_final(error: StoreUnavailableError) -> bool:
+    """Whether the store is there, and says that this caller may not do this."""
+    return error.reason == "forbidden"
+
+
+def _rejection(row: SpooledRow, reason: str) -> Rejection:
+    _log.error(
+        "spooled write rejected", sequence=row.sequence, record_id=row.record_id, tenant=row.tenant, reason=reason
+    )
+    return Rejection(row.sequence, reason)

@@ -1,0 +1,188 @@
+"""The task that forwards what waits in a spool."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import structlog
+
+from core.errors import StoreUnavailableError
+from core.spool.delivery import Delivered, Rejection, deliver
+from core.spool.host_lock import HostLock
+from core.spool.rows import SpooledRow
+from core.spool.spool import Spool
+from core.store.interface import Store
+from core.store.observation import StoreObserver
+
+_log = structlog.get_logger(__name__)
+
+#: Writes, and bytes, that are read at a time.
+_MOST_ROWS: Final = 1000
+_MOST_BYTES: Final = 4 << 20
+#: Tenants whose writes are on their way at once.
+_TENANTS_AT_ONCE: Final = 16
+#: Attempts after which a write that makes the store or this service fail in ways they should not is set aside.
+_DEFECTS: Final = 5
+
+
+class Pace(NamedTuple):
+    """How often to try.
+
+    Attributes:
+        first_pause: seconds until the store is tried again, the first time.
+        longest_pause: twice as long each time, up to this.
+        look: seconds between looks at a spool that was empty, or that another process forwards.
+    """
+
+    first_pause: float = 0.1
+    longest_pause: float = 5.0
+    look: float = 0.5
+
+
+class Forwarder:
+    """Forwards the spool's writes whenever there are any, if no other process of this host does.
+
+    In their order within each tenant: what follows a write is sent when that has its outcome. A write is taken
+    out when the store has it, so after a death at any point it is sent again, which changes nothing.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        store: Store,
+        observer: StoreObserver,
+        *,
+        pace: Pace = Pace(),  # noqa: B008 - immutable
+        on_look: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Prepare; ``on_look`` is called whenever the spool was looked at."""
+        self._spool = spool
+        self._store = store
+        self._observer = observer
+        self._pace = pace
+        self._on_look = on_look
+        self._lock = HostLock(Path(f"{spool.path}.lock"))
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._pauses = 0
+        self._defects = 0
+        #: Whether this process is sending now.
+        self.is_forwarding = False
+
+    def start(self) -> None:
+        """Begin; in a running event loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="sigil-spool-forwarder")
+
+    def wake(self) -> None:
+        """Try now: the store answers, or something waits."""
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Stop. What is on its way may arrive still."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._lock.close()
+
+    async def _run(self) -> None:
+        while True:
+            pause = self._pace.look
+            try:
+                if self._spool.state().writes and not await self._forward():
+                    pause = self._back_off()
+            except StoreUnavailableError as error:
+                _log.error("spool failing", reason=error.reason, pid=os.getpid())
+                pause = self._back_off()
+            except Exception:
+                _log.exception("forwarding failed", pid=os.getpid())
+                pause = self._back_off()
+            self._tell()
+            await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        if self._pauses:
+            # A store that answers questions and takes no writes wakes us again and again.
+            await asyncio.sleep(min(self._pace.first_pause, seconds))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        self._wake.clear()
+
+    async def _forward(self) -> bool:
+        """Send until nothing waits, or another process does it; False if the store is away."""
+        if not self._lock.take():
+            return True
+        self.is_forwarding = True
+        shrunk = False
+        try:
+            while self._spool.state().writes:
+                if not await self._forward_batch():
+                    return False
+                self._pauses = 0
+                self._tell()
+                shrunk = True
+            if shrunk:
+                await self._spool.shrink()
+            return True
+        finally:
+            self.is_forwarding = False
+            self._lock.give_back()
+
+    async def _forward_batch(self) -> bool:
+        rows = await self._spool.batch(0, most=_MOST_ROWS, most_bytes=_MOST_BYTES)
+        by_tenant: dict[str, list[SpooledRow]] = {}
+        for row in rows:
+            by_tenant.setdefault(row.tenant, []).append(row)
+        free = asyncio.Semaphore(_TENANTS_AT_ONCE)
+
+        async def send(own: Sequence[SpooledRow]) -> Delivered:
+            async with free:
+                return await deliver(self._store, own)
+
+        results = await asyncio.gather(*(send(own) for own in by_tenant.values()))
+        failures = [result.failure for result in results if result.failure is not None]
+        done = [sequence for result in results for sequence in result.done]
+        rejected = [rejection for result in results for rejection in result.rejected]
+        defect = next((one for one in failures if not isinstance(one, StoreUnavailableError)), None)
+        if defect is not None and not done and not rejected:
+            rejected += self._defective(rows, defect)
+        if done or rejected:
+            await self._spool.settle(done, rejected)
+            self._count(results, rejected)
+        return not failures
+
+    def _defective(self, rows: Sequence[SpooledRow], defect: Exception) -> list[Rejection]:
+        """Nothing goes on because of a defect: after some attempts, the first write gets out of the way."""
+        self._defects += 1
+        _log.error("forwarding a spooled write failed", exc_info=defect, sequence=rows[0].sequence)
+        if self._defects < _DEFECTS:
+            return []
+        self._defects = 0
+        return [Rejection(rows[0].sequence, "internal")]
+
+    def _count(self, results: Sequence[Delivered], rejected: Sequence[Rejection]) -> None:
+        self._defects = 0
+        for result in results:
+            for sequence in result.done:
+                self._observer.forwarded("without_key" if sequence in result.without_key else "kept")
+        for _ in rejected:
+            self._observer.forwarded("rejected")
+
+    def _back_off(self) -> float:
+        pause = min(self._pace.first_pause * 2.0 ** min(self._pauses, 30), self._pace.longest_pause)
+        self._pauses += 1
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - so that not all hosts come at once
+
+    def _tell(self) -> None:
+        with contextlib.suppress(StoreUnavailableError):
+            state = self._spool.state()
+            self._observer.spool_is(state.writes, state.size, self._spool.oldest_seconds)
+        self._on_look()

@@ -1,0 +1,289 @@
+"""A durable queue of writes in one SQLite file, which the processes of one host share."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from core.dnastore.wire import Put, PutOnce, Revoke, WireRecord
+from core.errors import DomainError, StoreSchemaError, StoreUnavailableError
+from core.idempotency import Claim
+from core.records import Entry, Record, Status
+from core.spool import reading
+from core.spool.known import Known
+from core.spool.reading import Piece, State
+from core.spool.rows import SpooledRow, write_body
+from core.spool.schema import create_or_check, prepare_file
+from core.spool.writes import (
+    Append,
+    AppendOnce,
+    AppendRevocation,
+    Bounds,
+    Held,
+    NewWrite,
+    Probe,
+    Retry,
+    Settle,
+    Shrink,
+    claim_in,
+)
+from core.store import sqlite
+from core.store.sql_writer import GroupCommitWriter, Write, unavailable
+
+_T = TypeVar("_T")
+
+DEFAULT_BOUNDS: Final = Bounds(1 << 30, 604_800_000)
+_READERS: Final = 2
+_MAX_WAITING: Final = 10_000
+_MAX_WAITING_BYTES: Final = 64 << 20
+
+
+def wall_clock() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Spool:
+    """Writes that wait for a store, in their order, and those that it refused for good.
+
+    What is appended is durable when the call returns: one thread writes, in groups. Several processes may have the
+    file open; each sees at once what the others have done. Open with ``Spool.open``, close with ``close``. For
+    one event loop.
+
+    Every method that is awaited may raise StoreUnavailableError.
+    """
+
+    def __init__(
+        self, path: Path, writing: sa.Engine, reading_engine: sa.Engine, bounds: Bounds, clock: Callable[[], int]
+    ) -> None:
+        self.path = path
+        self._writing = writing
+        self._reading = reading_engine
+        self._bounds = bounds
+        self._clock = clock
+        self._files = sqlite.FilesInPlace(path)
+        self._writer = GroupCommitWriter(
+            writing, self._files.check, max_waiting=_MAX_WAITING, max_waiting_bytes=_MAX_WAITING_BYTES
+        )
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sigil-spool-reader")
+        # For the event loop's thread alone; it asks for one row that is in memory.
+        self._watching: Any = reading_engine.raw_connection()
+        self._version: object = None
+        self._state = State(0, 0, 0, 0, 0, 0, 0)
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls, path: Path, *, bounds: Bounds = DEFAULT_BOUNDS, clock: Callable[[], int] = wall_clock
+    ) -> Spool:
+        """Open the file, which is created, with its folder, for its owner alone where it is missing.
+
+        Args:
+            path: of the file.
+            bounds: what it takes.
+            clock: milliseconds since the Unix epoch.
+
+        Raises:
+            StoreSchemaError: another program's database, or a newer version's.
+            StoreUnavailableError: locked, damaged, or not writable.
+            OSError: the file cannot be created or opened.
+        """
+        sqlite.create_private_file(path)
+        prepare_file(path)
+        url = sa.URL.create("sqlite", database=str(path))
+        writing = sqlite.writing_engine(url)
+        readers = sqlite.reading_engine(url, _READERS + 1)
+        try:
+            with writing.connect() as connection, connection.begin():
+                create_or_check(connection)
+            spool = cls(path, writing, readers, bounds, clock)
+            spool._look()
+        except (DBAPIError, sqlite3.Error) as error:
+            readers.dispose()
+            writing.dispose()
+            if "not a database" in str(error):
+                raise StoreSchemaError("the file is not an SQLite database") from None
+            known = unavailable(error) if isinstance(error, DBAPIError) else None
+            raise known or StoreUnavailableError("io") from None
+        except BaseException:
+            readers.dispose()
+            writing.dispose()
+            raise
+        spool._writer.start()
+        return spool
+
+    @property
+    def bounds(self) -> Bounds:
+        """What it takes."""
+        return self._bounds
+
+    # -- appending -----------------------------------------------------------------------------
+
+    async def append(self, records: Sequence[Record], entries: Sequence[Entry]) -> int:
+        """Put a write at the end; one for each tenant, all or none. Returns the last one's sequence.
+
+        Raises:
+            DuplicateRecordError: a record with the same id and another content waits.
+        """
+        return _raised(await self._submit(Append(list(_puts(records, entries)), self._bounds, self._clock())))
+
+    async def append_once(self, record: Record, claim: Claim, lifetime_ms: int) -> int | Held:
+        """Put a record with an idempotency key at the end; or tell who has the key here.
+
+        Raises:
+            DuplicateRecordError: a record with the same id and another content waits.
+        """
+        body = write_body(PutOnce(WireRecord.of(record), claim))
+        new = NewWrite(record.tenant, record.id, body, (record,))
+        return _raised(
+            await self._submit(AppendOnce(new, claim, lifetime_ms, self._bounds, self._clock()))
+        )
+
+    async def append_revocation(self, revoke: Revoke) -> Known | None:
+        """Revoke a record that waits, behind it; what is known of it then. None: it waits no more.
+
+        Raises:
+            RecordCorruptError: it cannot be read.
+        """
+        return _raised(await self._submit(AppendRevocation(revoke, self._bounds, self._clock())))
+
+    async def probe(self) -> None:
+        """Write something; raises if nothing more can be appended."""
+        _raised(await self._submit(Probe(self._bounds, self._clock())))
+
+    # -- forwarding ----------------------------------------------------------------------------
+
+    async def batch(self, after: int, *, most: int, most_bytes: int) -> list[SpooledRow]:
+        """The next writes behind a sequence, in their order."""
+        return await self._read(partial(reading.batch, after=after, most=most, most_bytes=most_bytes))
+
+    async def settle(self, done: Sequence[int], rejected: Sequence[tuple[int, str]] = ()) -> None:
+        """Take writes out that the store has; set aside, with the reason, those that it will never take."""
+        await self._submit(Settle(done, rejected, self._clock()))
+
+    async def retry(self) -> int:
+        """Put all that was set aside back to the end; how many writes it were."""
+        return _raised(await self._submit(Retry(self._clock())))
+
+    async def shrink(self) -> None:
+        """Give the file system back some of what an empty spool does not need."""
+        await self._submit(Shrink())
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """What lies in it now. Never waits: costs some microseconds while nothing has changed.
+
+        Raises:
+            StoreUnavailableError: the file cannot be read.
+        """
+        if self._closed:
+            raise StoreUnavailableError("closed")
+        self._files.check()
+        try:
+            return self._look()
+        except sqlite3.Error:
+            raise StoreUnavailableError("io") from None
+
+    @property
+    def oldest_seconds(self) -> float:
+        """For how long the oldest write has waited."""
+        at_ms = self._state.first_at_ms
+        return max(self._clock() - at_ms, 0) / 1000 if at_ms else 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes nothing more, as it was looked at last."""
+        used = self._state.size + self._state.rejected_size
+        return used >= self._bounds.size or self.oldest_seconds * 1000 > self._bounds.age_ms
+
+    async def find(self, tenant: str, ids: Sequence[str]) -> Mapping[str, Known]:
+        """What is known of these records; nothing of those that do not wait."""
+        if not ids or self.state().is_empty:
+            return {}
+        return await self._read(partial(reading.find, tenant=tenant, ids=ids))
+
+    async def claimed(self, tenant: str, claim: Claim, *, now_ms: int, lifetime_ms: int) -> Held | None:
+        """Who in the spool has an idempotency key."""
+        if self.state().is_empty:
+            return None
+        return await self._read(
+            partial(claim_in, tenant=tenant, claim=claim, now_ms=now_ms, lifetime_ms=lifetime_ms)
+        )
+
+    async def piece(
+        self, tenant: str, *, limit: int, before: str | None, status: Status | None, now_ms: int
+    ) -> Piece:
+        """At most ``limit`` records that stand so, newest first, and the tenant's revocations."""
+        if self.state().is_empty:
+            return Piece({}, {})
+        return await self._read(
+            partial(reading.piece, tenant=tenant, limit=limit, before=before, status=status, now_ms=now_ms)
+        )
+
+    async def close(self) -> None:
+        """Write what was accepted, then refuse everything. May be called again."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._writer.close)
+        await asyncio.to_thread(self._readers.shutdown)
+        self._watching.close()
+        self._reading.dispose()
+        self._writing.dispose()
+
+    def _look(self) -> State:
+        cursor = self._watching.cursor()
+        try:
+            # Another number after each commit of somebody else's connection, in whatever process.
+            version = cursor.execute("PRAGMA data_version").fetchone()
+            if version != self._version:
+                self._state = State(*cursor.execute(reading.STATE).fetchone())
+                self._version = version
+        finally:
+            cursor.close()
+        return self._state
+
+    async def _submit(self, write: Write) -> Any:
+        return await self._writer.submit(write)
+
+    async def _read(self, work: Callable[[sa.Connection], _T]) -> _T:
+        if self._closed:
+            raise StoreUnavailableError("closed")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._call_reader, work)
+
+    def _call_reader(self, work: Callable[[sa.Connection], _T]) -> _T:
+        self._files.check()
+        try:
+            with self._reading.connect() as connection:
+                connection.exec_driver_sql("BEGIN")
+                try:
+                    return work(connection)
+                finally:
+                    connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError as error:
+            raise unavailable(error) or StoreUnavailableError("io") from None
+
+
+def _raised(result: Any) -> Any:
+    """The result of a write; what is wrong with it is raised here."""
+    if isinstance(result, DomainError):
+        raise result
+    return result
+
+
+def _puts(records: Sequence[Record], entries: Sequence[Entry]) -> Iterator[NewWrite]:
+    for tenant in dict.fromkeys([*(one.tenant for one in records), *(one.tenant for one in entries)]):
+        own = [record for record in records if record.tenant == tenant]
+        steps = [entry for entry in entries if entry.tenant == tenant]
+        body = write_body(Put([WireRecord.of(record) for record in own], steps))
+        yield NewWrite(tenant, own[0].id if own else steps[0].record_id, body, own)

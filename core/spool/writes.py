@@ -1,0 +1,288 @@
+"""Changes of a spool, each in the writer's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from core.dnastore.wire import Revoke
+from core.errors import DomainError, DuplicateRecordError, StoreUnavailableError
+from core.idempotency import Claim
+from core.records import Record
+from core.spool.known import Known, Revocation, revoked
+from core.spool.reading import find
+from core.spool.rows import as_made, checksum_of, record_body, size_of, write_body
+from core.store.sql_writer import Write
+
+_TOTALS: Final = (
+    "SELECT size + rejected_size, (SELECT at_ms FROM spool_writes ORDER BY sequence LIMIT 1) FROM spool_totals"
+)
+_INSERT: Final = (
+    "INSERT INTO spool_writes (tenant, record_id, at_ms, size, checksum, body) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_COUNT: Final = "UPDATE spool_totals SET writes = writes + ?, size = size + ?"
+_INSERT_RECORD: Final = "INSERT OR IGNORE INTO spool_records VALUES (?, ?, ?, ?, ?)"
+_INSERT_REVOCATION: Final = "INSERT INTO spool_revocations VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_CLAIM: Final = "INSERT OR REPLACE INTO spool_claims VALUES (?, ?, ?, ?, ?, ?)"
+_GET_CLAIM: Final = (
+    "SELECT request_digest, id, claimed_at_ms FROM spool_claims WHERE tenant = ? AND key_digest = ?"
+)
+#: The tables that say what a write holds.
+CONTENTS: Final = ("spool_records", "spool_revocations", "spool_claims")
+#: Pages that are given back to the file system at a time, of 4 KiB.
+_GIVEN_BACK: Final = 2000
+
+
+class Bounds(NamedTuple):
+    """What a spool takes.
+
+    Attributes:
+        size: bytes, about.
+        age_ms: of the oldest write that waits, in milliseconds; while it is older nothing new is taken.
+    """
+
+    size: int
+    age_ms: int
+
+
+class NewWrite(NamedTuple):
+    """A write of one tenant to append."""
+
+    tenant: str
+    record_id: str
+    body: bytes
+    records: Sequence[Record]
+
+
+class Held(NamedTuple):
+    """An idempotency key that an earlier write in the spool has."""
+
+    request_digest: bytes
+    record_id: str
+
+
+def refusal(connection: sa.Connection, bounds: Bounds, size: int, now_ms: int) -> StoreUnavailableError | None:
+    """Why the spool does not take so much more, if it does not."""
+    used, oldest = connection.exec_driver_sql(_TOTALS).one()
+    if used + size > bounds.size or (oldest is not None and now_ms - oldest > bounds.age_ms):
+        return StoreUnavailableError("spool_full", retry_after=30)
+    return None
+
+
+def _insert(connection: sa.Connection, new: NewWrite, now_ms: int) -> int:
+    size = size_of(new.body)
+    values = (new.tenant, new.record_id, now_ms, size, checksum_of(new.body), new.body)
+    sequence: int = connection.exec_driver_sql(_INSERT, values).lastrowid
+    connection.exec_driver_sql(_COUNT, (1, size))
+    for record in new.records:
+        is_revoked = int(record.revoked_at_ms is not None)
+        row = (record.tenant, record.id, sequence, record.expires_at_ms, is_revoked)
+        connection.exec_driver_sql(_INSERT_RECORD, row)
+    return sequence
+
+
+class Append(Write):
+    """Put writes at the end, all or none. Its result is the last one's sequence; or what is wrong, not raised.
+
+    Raised in the transaction, it would undo what others do in it.
+    """
+
+    __slots__ = ("bounds", "new", "now_ms", "size")
+
+    def __init__(self, new: Sequence[NewWrite], bounds: Bounds, now_ms: int) -> None:
+        self.new = new
+        self.bounds = bounds
+        self.now_ms = now_ms
+        self.size = sum(size_of(one.body) for one in new)
+
+    def apply(self, connection: sa.Connection) -> int | DomainError:
+        if (error := refusal(connection, self.bounds, self.size, self.now_ms)) is not None:
+            return error
+        known: set[str] = set()
+        for one in self.new:
+            found = find(connection, one.tenant, [record.id for record in one.records])
+            for record in one.records:
+                there = found.get(record.id)
+                if there is not None and not _is(record, there):
+                    return DuplicateRecordError("a record with this id waits already")
+            known |= found.keys()
+        sequence = 0
+        for one in self.new:
+            sequence = _insert(connection, one, self.now_ms)
+        return sequence
+
+
+class AppendOnce(Write):
+    """Put a write with a claim at the end. Its result is the sequence, or ``Held``, or what is wrong."""
+
+    __slots__ = ("append", "claim", "lifetime_ms", "size")
+
+    def __init__(self, new: NewWrite, claim: Claim, lifetime_ms: int, bounds: Bounds, now_ms: int) -> None:
+        self.append = Append([new], bounds, now_ms)
+        self.claim = claim
+        self.lifetime_ms = lifetime_ms
+        self.size = self.append.size
+
+    def apply(self, connection: sa.Connection) -> int | Held | DomainError:
+        (new,) = self.append.new
+        (record,) = new.records
+        held = claim_in(
+            connection, new.tenant, self.claim, now_ms=record.created_at_ms, lifetime_ms=self.lifetime_ms
+        )
+        if held is not None:
+            return held
+        sequence = self.append.apply(connection)
+        if isinstance(sequence, int):
+            digests = (self.claim.key_digest, self.claim.request_digest)
+            values = (new.tenant, *digests, record.id, sequence, record.created_at_ms)
+            connection.exec_driver_sql(_INSERT_CLAIM, values)
+        return sequence
+
+
+def claim_in(
+    connection: sa.Connection, tenant: str, claim: Claim, *, now_ms: int, lifetime_ms: int
+) -> Held | None:
+    """Who in the spool has an idempotency key; None where it is free, or has become so again."""
+    row = connection.exec_driver_sql(_GET_CLAIM, (tenant, claim.key_digest)).one_or_none()
+    if row is None or abs(now_ms - row[2]) >= lifetime_ms:
+        return None
+    return Held(row[0], row[1])
+
+
+class AppendRevocation(Write):
+    """Revoke a record that waits. Its result is ``Known``, or None if the record waits no more, or what is wrong."""
+
+    __slots__ = ("bounds", "now_ms", "revoke", "size")
+
+    def __init__(self, revoke: Revoke, bounds: Bounds, now_ms: int) -> None:
+        self.revoke = revoke
+        self.bounds = bounds
+        self.now_ms = now_ms
+        self.size = size_of(b"")
+
+    def apply(self, connection: sa.Connection) -> Known | DomainError | None:
+        tenant, record_id, reason, revoked_by, at_ms = (
+            getattr(self.revoke, name) for name in ("tenant", "id", "reason", "revoked_by", "now_ms")
+        )
+        known = find(connection, tenant, [record_id]).get(record_id)
+        if known is None or isinstance(known.record, Exception):
+            return known if known is None else known.record  # type: ignore[return-value]
+        if known.record.revoked_at_ms is not None:
+            return known
+        if (error := refusal(connection, self.bounds, self.size, self.now_ms)) is not None:
+            return error
+        sequence = _insert(connection, NewWrite(tenant, record_id, write_body(self.revoke), ()), self.now_ms)
+        revocation = Revocation(at_ms, revoked_by, reason)
+        values = (tenant, record_id, sequence, at_ms, revoked_by, reason, record_body(known.record))
+        connection.exec_driver_sql(_INSERT_REVOCATION, values)
+        return Known(revoked(known.record, revocation), revocation)
+
+
+def _is(record: Record, known: Known) -> bool:
+    return isinstance(known.record, Record) and as_made(known.record) == as_made(record)
+
+
+class Settle(Write):
+    """Take out what the store has, and set aside what it will never take, with the reason."""
+
+    __slots__ = ("done", "now_ms", "rejected", "size")
+
+    def __init__(self, done: Sequence[int], rejected: Sequence[tuple[int, str]], now_ms: int) -> None:
+        self.done = done
+        self.rejected = rejected
+        self.now_ms = now_ms
+        self.size = 0
+
+    def apply(self, connection: sa.Connection) -> None:
+        for sequence, reason in self.rejected:
+            _set_aside(connection, sequence, reason, self.now_ms)
+        count, size = 0, 0
+        for sequence in self.done:
+            values = (sequence,)
+            row = connection.exec_driver_sql("SELECT size FROM spool_writes WHERE sequence = ?", values).one_or_none()
+            if row is None:  # somebody else was quicker
+                continue
+            count, size = count + 1, size + row[0]
+            connection.exec_driver_sql("DELETE FROM spool_writes WHERE sequence = ?", values)
+            for table in CONTENTS:
+                connection.exec_driver_sql(f"DELETE FROM {table} WHERE sequence = ?", values)  # noqa: S608 - our own names
+        connection.exec_driver_sql(_COUNT, (-count, -size))
+
+
+def _set_aside(connection: sa.Connection, sequence: int, reason: str, now_ms: int) -> None:
+    moved = connection.exec_driver_sql(
+        "INSERT INTO spool_rejected SELECT sequence, tenant, record_id, at_ms, size, checksum, body, ?, ?"
+        " FROM spool_writes WHERE sequence = ?",
+        (reason, now_ms, sequence),
+    ).rowcount
+    if moved:
+        values = (sequence,)
+        size = connection.exec_driver_sql("SELECT size FROM spool_rejected WHERE sequence = ?", values).scalar_one()
+        connection.exec_driver_sql("DELETE FROM spool_writes WHERE sequence = ?", values)
+        connection.exec_driver_sql(
+            "UPDATE spool_totals SET writes = writes - 1, size = size - ?, rejected = rejected + 1,"
+            " rejected_size = rejected_size + ?",
+            (size, size),
+        )
+
+
+class Retry(Write):
+    """Put all that was rejected back to the end, in its order. Its result is how many writes it were."""
+
+    __slots__ = ("now_ms", "size")
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.size = 0
+
+    def apply(self, connection: sa.Connection) -> int:
+        rows: Sequence[Any] = connection.exec_driver_sql(
+            "SELECT sequence, size FROM spool_rejected ORDER BY sequence"
+        ).all()
+        for sequence, size in rows:
+            again = connection.exec_driver_sql(
+                "INSERT INTO spool_writes (tenant, record_id, at_ms, size, checksum, body)"
+                " SELECT tenant, record_id, ?, size, checksum, body FROM spool_rejected WHERE sequence = ?",
+                (self.now_ms, sequence),
+            ).lastrowid
+            for table in CONTENTS:
+                connection.exec_driver_sql(
+                    f"UPDATE {table} SET sequence = ? WHERE sequence = ?",  # noqa: S608 - our own names
+                    (again, sequence),
+                )
+            connection.exec_driver_sql("DELETE FROM spool_rejected WHERE sequence = ?", (sequence,))
+            connection.exec_driver_sql(
+                "UPDATE spool_totals SET writes = writes + 1, size = size + ?, rejected = rejected - 1,"
+                " rejected_size = rejected_size - ?",
+                (size, size),
+            )
+        return len(rows)
+
+
+class Shrink(Write):
+    """Give the file system back what an empty spool does not need."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def apply(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_GIVEN_BACK})").all()
+
+
+class Probe(Write):
+    """Write something, if the spool takes more. Its result is None, or what is wrong."""
+
+    __slots__ = ("bounds", "now_ms", "size")
+
+    def __init__(self, bounds: Bounds, now_ms: int) -> None:
+        self.bounds = bounds
+        self.now_ms = now_ms
+        self.size = 0
+
+    def apply(self, connection: sa.Connection) -> StoreUnavailableError | None:
+        connection.exec_driver_sql("UPDATE spool_totals SET probes = probes + 1")
+        return refusal(connection, self.bounds, size_of(b""), self.now_ms)
