@@ -16,6 +16,7 @@ from app.api.sigils import BASE
 from app.authentication.claims import LONGEST_SUBJECT
 from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
 from app.authentication.roles import ROLES
+from app.dnastore.command import dnastore
 from app.key_commands import keys
 from app.server.failures import StartFailedError, settings_failure
 from app.server.running import run
@@ -35,6 +36,7 @@ def main() -> None:
 
 
 main.add_command(keys)
+main.add_command(dnastore)
 
 
 @main.command()

@@ -18,13 +18,15 @@ def _port(given: object) -> object:
     raise ValueError("must be a port, 0 for any free one, or off")
 
 
+#: 0 means any free one.
+MetricsPort = Annotated[int | Literal["off"], BeforeValidator(_port)]
+
+
 class MetricsSettings(BaseModel):
     """The part of the settings that says where metrics can be read."""
 
     metrics_host: str = Field(default="127.0.0.1", validation_alias="SIGIL_METRICS_HOST")
-    metrics_port_setting: Annotated[int | Literal["off"], BeforeValidator(_port)] | None = Field(
-        default=None, validation_alias="SIGIL_METRICS_PORT"
-    )
+    metrics_port_setting: MetricsPort | None = Field(default=None, validation_alias="SIGIL_METRICS_PORT")
 
     def metrics_port(self, *, development: bool) -> int | None:
         """Where metrics are served: 0 for any free port, None for nowhere.

@@ -133,6 +133,19 @@ _REQUESTS: Final = {
         "it lacks the role that the call needs. A missing role is named in `WWW-Authenticate`.",
         "Ask whoever issues your tokens for the role, or the tenant claim. Sending it again changes nothing.",
     ),
+    "client_forbidden": Kind(
+        403,
+        "The client is not allowed",
+        "The client's certificate is genuine, but none of its names is in the allow-list of the DNAStore, or "
+        "not any more.",
+        "Ask the operator of the DNAStore to add the name. Sending it again changes nothing.",
+    ),
+    "tenant_forbidden": Kind(
+        403,
+        "The client may not touch this tenant",
+        "The allow-list of the DNAStore has the client, but not with the tenant that the request is about.",
+        "Ask the operator of the DNAStore to add the tenant. Sending it again changes nothing.",
+    ),
     "not_found": Kind(
         404,
         "There is nothing here",

@@ -25,6 +25,9 @@ _FAREWELL_SECONDS: Final = 1.0
 _GOODBYE_SECONDS: Final = 86400.0
 _COMPLAINT_SECONDS: Final = 60.0
 
+#: Takes the address of a client with whom no TLS came about, and why.
+Refused = Callable[[str, OSError], None]
+
 
 class Acceptor:
     """Takes connections from a listening socket; has what uvicorn wants of an ``asyncio.Server``.
@@ -42,6 +45,7 @@ class Acceptor:
         tls: Callable[[], ssl.SSLContext] | None = None,
         handshake_seconds: float = 10.0,
         most_connecting: int = _MOST_CONNECTING,
+        on_refused: Refused | None = None,
     ) -> None:
         """Begin to accept, in the running loop.
 
@@ -52,6 +56,7 @@ class Acceptor:
             tls: what makes a connection that begins now TLS; asked for each, as certificates change.
             handshake_seconds: how long a client may take to agree on TLS.
             most_connecting: how many may be about that.
+            on_refused: is told of those who did not agree; not of those who were given up to make room.
         """
         self._loop = asyncio.get_running_loop()
         self._listener = listener
@@ -64,6 +69,7 @@ class Acceptor:
             else {"ssl_handshake_timeout": handshake_seconds, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
         )
         self._most_connecting = most_connecting
+        self._on_refused = on_refused
         self._connecting: dict[asyncio.Task[None], socket.socket] = {}  # oldest first
         self._resumption: asyncio.TimerHandle | None = None
         self._complain_again_at = 0.0
@@ -128,10 +134,12 @@ class Acceptor:
         if connecting.cancelled():
             connection.close()
         elif (error := connecting.exception()) is not None:
-            connection.close()
-            # Clients that go away, or speak something else than TLS, are no news.
+            # Clients that go away, or speak something else than TLS, are no news to most.
             if not isinstance(error, OSError):
                 _log.error("connection failed", exc_info=error)
+            elif self._on_refused is not None:
+                self._on_refused(_peer_of(connection), error)
+            connection.close()
 
     def _pause(self, error: OSError) -> None:
         self._loop.remove_reader(self._listener)
@@ -143,3 +151,10 @@ class Acceptor:
 
     def _resume(self) -> None:
         self._loop.add_reader(self._listener, self._accept)
+
+
+def _peer_of(connection: socket.socket) -> str:
+    try:
+        return str(connection.getpeername()[0])
+    except OSError:  # it has gone
+        return "unknown"

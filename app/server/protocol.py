@@ -13,10 +13,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.http.context import ABORT, ANSWER
+from app.http.context import ABORT, ANSWER, PEER_NAMES
 from app.http.problems import Headers
 from app.server.connections import Connections, Line
 from app.server.delivery import has_arrived
+from app.server.peers import names_of
 from app.server.refusals import HEAD_TOO_LARGE, MALFORMED, TOO_MANY_CONNECTIONS
 
 #: Bytes of a request's line and headers, or of what stands between two pieces of its body.
@@ -88,13 +89,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """Make what uvicorn makes, with the connections among which this is one."""
         super().__init__(config, server_state, app_state, _loop)
         self._among = connections
-        self._extensions = {ABORT: self.abort, ANSWER: self.answer}
+        self._extensions: dict[str, object] | None = {ABORT: self.abort, ANSWER: self.answer}
 
     # -- the connection --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection, if there is room for it."""
         if self._among.admit(self):
+            certificate = transport.get_extra_info("peercert")
+            if certificate and self._extensions is not None:
+                self._extensions[PEER_NAMES] = names_of(certificate)
             super().connection_made(transport)
             self._settle()
             if self._among.stopping:
@@ -109,7 +113,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._among.forget(self)
         super().connection_lost(exc)
         # Each leads back to here: thousands of them would wait for the garbage collector.
-        self.scope = self.cycle = self._extensions = None  # type: ignore[assignment]
+        self._extensions = None
+        self.scope = self.cycle = None  # type: ignore[assignment]
 
     def shutdown(self) -> None:
         """Called when the server begins to stop: what runs is answered, what is on its way as well."""

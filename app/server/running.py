@@ -49,7 +49,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
     # the first process of a container.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in STOPPING:
-        signal.signal(number, _stop_early)
+        signal.signal(number, stop_early)
     with contextlib.ExitStack() as stack:
         with explained():
             listener = stack.enter_context(listen(settings.host, settings.port))
@@ -61,7 +61,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
 
         def started() -> None:
             if metrics is not None:
-                host = _address("http", settings.metrics_host, metrics.port)
+                host = address("http", settings.metrics_host, metrics.port)
                 _log.info("metrics", url=f"{host}/metrics")
             on_started(url)
 
@@ -79,7 +79,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
     _log.info("stopped")
 
 
-def _stop_early(_number: int, _frame: object) -> None:
+def stop_early(_number: int, _frame: object) -> None:
     """End the process: there is nothing to finish yet. What is open is closed on the way out."""
     sys.exit(0)
 
@@ -161,10 +161,11 @@ def _certificates(settings: Settings) -> Certificates | None:
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:
-    return _address("http" if settings.tls is None else "https", settings.host, listener.getsockname()[1])
+    return address("http" if settings.tls is None else "https", settings.host, listener.getsockname()[1])
 
 
-def _address(scheme: str, host: str, port: int) -> str:
+def address(scheme: str, host: str, port: int) -> str:
+    """The URL of a server."""
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 

@@ -7,20 +7,51 @@ import gc
 import signal
 import socket
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.server.accepting import Acceptor
+from app.server.accepting import Acceptor, Refused
 from app.server.certificates import Certificates
 from app.server.connections import ConnectionLimits, Connections
 from app.server.protocol import BoundedProtocol
 from core.descriptors import default_connections, make_room
-from core.settings import Settings
 
 #: Signals that end the service.
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class ServingSettings(Protocol):
+    """The settings that say how connections are served."""
+
+    @property
+    def hsts_seconds(self) -> int | None:
+        """How long browsers shall insist on TLS."""
+
+    @property
+    def shutdown_seconds(self) -> int:
+        """What a stop gives to what runs."""
+
+    @property
+    def max_connections(self) -> int | None:
+        """How many there may be."""
+
+    @property
+    def keep_alive(self) -> int:
+        """Seconds between requests."""
+
+    @property
+    def head_timeout(self) -> int:
+        """Seconds for a head."""
+
+    @property
+    def body_timeout(self) -> int:
+        """Seconds for a body."""
+
+    @property
+    def write_timeout(self) -> int:
+        """Seconds that an answer may wait for its reader."""
 
 
 class Server(uvicorn.Server):
@@ -32,7 +63,9 @@ class Server(uvicorn.Server):
         connections: Connections,
         certificates: Certificates | None,
         on_started: Callable[[], None],
-        parent: socket.socket | None,
+        parent: socket.socket | None = None,
+        *,
+        on_refused: Refused | None = None,
     ) -> None:
         """Prepare.
 
@@ -42,12 +75,14 @@ class Server(uvicorn.Server):
             certificates: TLS; None: plain HTTP.
             on_started: called when connections are accepted.
             parent: is closed by the parent's end, whatever its cause; None: there is no parent.
+            on_refused: is told of handshakes that failed.
         """
         super().__init__(config)
         self._connections = connections
         self._certificates = certificates
         self._on_started = on_started
         self._parent = parent
+        self._on_refused = on_refused
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop, and return."""
@@ -65,7 +100,10 @@ class Server(uvicorn.Server):
         certificates = self._certificates
         tls = None if certificates is None else lambda: certificates.context
         make_room = self._connections.make_room
-        acceptors = [Acceptor(one, self._make_protocol, make_room, tls=tls) for one in sockets or ()]
+        acceptors = [
+            Acceptor(one, self._make_protocol, make_room, tls=tls, on_refused=self._on_refused)
+            for one in sockets or ()
+        ]
         # uvicorn calls no more of them than an acceptor has.
         self.servers = cast("list[asyncio.Server]", acceptors)
         # What has been made until now stays: the collector need not look at it again and again, which
@@ -96,7 +134,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+def configuration(settings: ServingSettings, app: ASGIApp) -> uvicorn.Config:
     """How uvicorn serves the application."""
     headers = []
     if settings.hsts_seconds is not None:
@@ -115,7 +153,7 @@ def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def connections_from(settings: Settings) -> Connections:
+def connections_from(settings: ServingSettings) -> Connections:
     """What the process's connections are held to."""
     most = settings.max_connections or default_connections()
     make_room(most)

@@ -21,6 +21,8 @@ AuditEvent = Literal[
     "limiter.recovered",
     "limits.changed",
     "limits.refused",
+    "clients.changed",
+    "clients.refused",
     "certificate.changed",
     "certificate.refused",
     "service.started",

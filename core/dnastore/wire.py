@@ -29,16 +29,25 @@ from core.idempotency import Claim
 from core.records import CanonicalJson, Entry, Record
 
 PREFIX: Final = "/v1"
-#: Bounds of one request; a client sends less, a server refuses more.
+#: Bounds of one request; a client sends less, a server refuses more. Listings may be of any length.
 MOST_WRITES: Final = 1000
 MOST_RECORDS: Final = 2000
 MOST_LOOKED_UP: Final = 1000
 MOST_LISTED: Final = 1000
 
-#: What became of a write. ``done`` is durable. Of ``unavailable`` and ``overloaded`` nobody knows more than that they
-#: may be sent again; the others will be the same next time.
+#: What became of a write. ``done`` is durable. Of ``unavailable`` and ``overloaded`` nobody knows more than
+#: that they may be sent again; the others will be the same next time. ``damaged``: the record that it is about
+#: is in the store, and cannot be read.
 Outcome = Literal[
-    "done", "duplicate", "invalid", "key_reused", "not_found", "forbidden", "unavailable", "overloaded"
+    "done",
+    "duplicate",
+    "invalid",
+    "key_reused",
+    "not_found",
+    "damaged",
+    "forbidden",
+    "unavailable",
+    "overloaded",
 ]
 
 
@@ -136,6 +145,7 @@ class WriteResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
     outcome: Outcome
     record: WireRecord | None = None
+    damaged: str | None = None
 
 
 class WriteReply(msgspec.Struct, frozen=True):
@@ -158,6 +168,12 @@ class Purge(msgspec.Struct, frozen=True):
     tenant: str
     before: str
     limit: int
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """How many records were deleted."""
+
+    purged: int
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,1 @@
+"""The DNAStore server: a store for other processes, over mutual TLS."""

@@ -1,0 +1,114 @@
+"""Putting the DNAStore server together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from app.dnastore.body_room import BodyRoom
+from app.dnastore.clients import Allowed, Clients
+from app.dnastore.observation import NoServerObserver, ServerObserver
+from app.dnastore.pages import PageRoutes
+from app.dnastore.records import RecordRoutes
+from app.dnastore.writes import WriteRoute
+from app.http.bodies import BodyLimits, BodyReader
+from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
+from app.http.resource import Nowhere, Resource
+from app.http.routing import Paths
+from app.server.reloading import Reloadable, Reloader
+from core.audit.interface import NoAudit
+from core.dnastore.server_settings import ALLOW, ServerSettings
+from core.dnastore.wire import PREFIX
+from core.settings_loading import SettingsError
+from core.store.interface import Store
+from core.store.sql_store import SqlStore
+
+
+def build_app(
+    store: Store,
+    clients: Clients,
+    body_limits: BodyLimits,
+    reloader: Reloader,
+    *,
+    observer: ServerObserver | None = None,
+    request_limits: RequestLimits = DEFAULT_LIMITS,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> ASGIApp:
+    """The ASGI application. While the server runs, so does the reloader; the store is closed when it shuts down."""
+    observer = observer or NoServerObserver()
+    bodies = BodyReader(body_limits)
+    records = RecordRoutes(store, bodies, observer)
+    writes = WriteRoute(store, bodies, BodyRoom(body_limits.size), observer)
+    pages = PageRoutes(records.probe_store, is_stopping)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        store.start()
+        async with reloader.at_work():
+            yield
+        await writes.close()
+        await records.close()
+        await store.close()
+
+    def get(path: str, handler: Allowed) -> Route:
+        return Route(PREFIX + path, Resource(clients, get=handler))
+
+    def post(path: str, handler: Allowed) -> Route:
+        return Route(PREFIX + path, Resource(clients, post=handler))
+
+    routes = [
+        post("/writes", Allowed(clients, writes.write)),
+        get("/records", Allowed(clients, records.list)),
+        get("/records/{id}", Allowed(clients, records.get)),
+        post("/lookups", Allowed(clients, records.look_up)),
+        get("/entries", Allowed(clients, records.entries)),
+        get("/counts", Allowed(clients, records.counts)),
+        post("/purges", Allowed(clients, records.purge)),
+        post("/probe", Allowed(clients, records.probe)),
+        *pages.routes(clients),
+    ]
+    router = Paths(routes, default=Nowhere(clients), lifespan=lifespan)
+    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
+
+
+@contextlib.contextmanager
+def server_from(
+    settings: ServerSettings,
+    reloadables: Sequence[Reloadable] = (),
+    is_stopping: Callable[[], bool] = lambda: False,
+    *,
+    observer: ServerObserver | None = None,
+) -> Iterator[ASGIApp]:
+    """The application that the settings describe, with all that it needs open.
+
+    Args:
+        settings: complete and checked.
+        reloadables: what else is read again when its files change.
+        is_stopping: whether the server has begun to stop.
+        observer: is told what happens.
+
+    Raises:
+        SettingsError: the allow-list has changed, and cannot be used.
+        DomainError, OSError: the store cannot be opened.
+    """
+    try:
+        clients = Clients(settings.allow)
+    except ValueError as error:
+        raise SettingsError([f"{ALLOW}: {error}"]) from None
+    store = SqlStore.open(settings.store_url, key_limits=settings.key_limits)
+    try:
+        yield build_app(
+            store,
+            clients,
+            BodyLimits(settings.max_body_bytes, settings.body_timeout),
+            Reloader([clients, *reloadables], NoAudit(), interval=settings.reload_seconds),
+            observer=observer,
+            request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
+            is_stopping=is_stopping,
+        )
+    finally:
+        asyncio.run(store.close())  # does nothing after an orderly shutdown
