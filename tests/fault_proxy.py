@@ -220,7 +220,7 @@ def _bound(port: int) -> socket.socket:
 
 
 class _Connection:
-    """One client's connection. Its task alone closes the sockets; cancelled, it resets them."""
+    """One client's connection. The sockets are closed when its task ends; cancelled, they are reset."""
 
     def __init__(
         self, client: socket.socket, fault: Fault, chance: random.Random, counts: Counter[str]
@@ -235,7 +235,15 @@ class _Connection:
     def begin(self, port: int, ended: Callable[[_Connection], object]) -> None:
         """Serve it; call ``ended`` afterwards."""
         self.task = asyncio.get_running_loop().create_task(self._serve(port))
-        self.task.add_done_callback(lambda _: ended(self))
+
+        def close(task: asyncio.Task[None]) -> None:
+            if task.cancelled():  # before it had begun
+                self._reset()
+            for one in self._sockets:
+                one.close()
+            ended(self)
+
+        self.task.add_done_callback(close)
 
     def set(self, fault: Fault) -> None:
         """Have another fault from now on; for a welcome it is late."""
@@ -250,9 +258,6 @@ class _Connection:
         except (OSError, asyncio.CancelledError):
             # One side is gone, or the test wants it so: the other side hears of it.
             self._reset()
-        finally:
-            for one in self._sockets:
-                one.close()
 
     async def _follow(self, port: int) -> None:
         if self._welcome == "reset":

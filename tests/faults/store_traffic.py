@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import hashlib
 import random
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -50,12 +51,16 @@ class Expectations:
                 without what the store alone knows.
         """
         self.tried: dict[str, Attempted] = {}
-        self.kept: set[str] = set()
-        self.groups: list[frozenset[str]] = []
+        #: Each with the number of those before it.
+        self.kept: dict[str, int] = {}
+        self.groups: set[frozenset[str]] = set()
         self.under_key: dict[bytes, set[str]] = {}
         self.holders: dict[bytes, str] = {}
         self.revoked: dict[str, tuple[str | None, int | None]] = {}
         self.wrong: list[str] = []
+        self._ids: list[str] = []
+        self._kept_of: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
+        self._revoked_order: dict[str, int] = {}
         self._exact = exact
         #: Keys with several records.
         self._ambiguous: set[bytes] = set()
@@ -64,14 +69,44 @@ class Expectations:
         """These are sent now, together, for the first time or again."""
         ids = frozenset(record.id for record in records)
         for record in records:
-            self.tried.setdefault(record.id, Attempted(record, set()))
-        if ids not in self.groups:
-            self.groups.append(ids)
+            if record.id not in self.tried:
+                self.tried[record.id] = Attempted(record, set())
+                self._ids.append(record.id)
+        self.groups.add(ids)
+
+    def one(self, chance: random.Random) -> Attempted | None:
+        """A record that was sent, mostly a young one."""
+        if not self._ids:
+            return None
+        young = max(len(self._ids) - 50, 0)
+        return self.tried[self._ids[chance.randrange(young if chance.random() < 0.7 else 0, len(self._ids))]]
+
+    def acknowledged(self, record_id: str) -> None:
+        """This record is kept."""
+        if record_id not in self.kept:
+            self.kept[record_id] = len(self.kept)
+            bisect.insort(self._kept_of[self.tried[record_id].record.tenant], record_id)
+
+    def was_kept(self, record_id: str, before: Snapshot) -> bool:
+        """Whether it was acknowledged by then."""
+        return self.kept.get(record_id, before.kept) < before.kept
+
+    def was_revoked(self, record_id: str, before: Snapshot) -> bool:
+        """Whether it was known to be revoked by then."""
+        return self._revoked_order.get(record_id, before.revoked) < before.revoked
+
+    def between(self, tenant: str, oldest: str, bound: str | None, before: Snapshot) -> Iterator[str]:
+        """The tenant's records that were acknowledged by then, from one on, below another."""
+        ids = self._kept_of[tenant]
+        end = len(ids) if bound is None else bisect.bisect_left(ids, bound)
+        return (one for one in ids[bisect.bisect_left(ids, oldest) : end] if self.was_kept(one, before))
 
     def has(self, record_id: str, found: Record | None, before: Snapshot) -> None:
         """A store that was asked at the time of ``before`` has this of a record."""
         if found is None:
-            self.demand(record_id not in before.kept, f"{record_id} was acknowledged, and is not there")
+            self.demand(
+                not self.was_kept(record_id, before), f"{record_id} was acknowledged, and is not there"
+            )
             return
         attempted = self.tried.get(record_id)
         if attempted is None:
@@ -84,7 +119,9 @@ class Expectations:
             sent = msgspec.structs.replace(sent, payload=None)
         self.demand(plain == sent, f"{record_id} is another than was sent")
         if found.revoked_at_ms is None:
-            self.demand(record_id not in before.revoked, f"{record_id} was revoked, and is not any more")
+            self.demand(
+                not self.was_revoked(record_id, before), f"{record_id} was revoked, and is not any more"
+            )
             return
         self.demand(
             found.revoked_reason in attempted.reasons,
@@ -92,6 +129,7 @@ class Expectations:
         )
         seen = (found.revoked_reason, found.revoked_at_ms)
         first = self.revoked.setdefault(record_id, seen)
+        self._revoked_order.setdefault(record_id, len(self._revoked_order))
         self.demand(not self._exact or first == seen, f"{record_id} was revoked by {first}, now by {seen}")
 
     def holds(self, key: bytes, kept: Record) -> None:
@@ -101,7 +139,7 @@ class Expectations:
         if holder != kept.id:
             self._ambiguous.add(key)
             self.demand(not self._exact, f"one key was answered with {holder} and {kept.id}")
-        self.kept.add(kept.id)
+        self.acknowledged(kept.id)
 
     @property
     def ambiguous(self) -> int:
@@ -116,7 +154,7 @@ class Expectations:
         self.demand(len(ids) == len(there), "a record is there twice")
         for record in stored:
             self.has(record.id, record, snapshot)
-        for lost in self.kept - there:
+        for lost in self.kept.keys() - there:
             self.demand(False, f"{lost} was acknowledged, and is lost")
         for group in self.groups:
             self.demand(group <= there or not group & there, f"of {len(group)} records some are there")
@@ -137,7 +175,7 @@ class Expectations:
 
     def snapshot(self) -> Snapshot:
         """What was acknowledged until now."""
-        return Snapshot(frozenset(self.kept), frozenset(self.revoked))
+        return Snapshot(len(self.kept), len(self._revoked_order))
 
 
 def stored_in(path: Path) -> list[Record]:
@@ -153,10 +191,10 @@ def stored_in(path: Path) -> list[Record]:
 
 
 class Snapshot(NamedTuple):
-    """What was acknowledged at some time."""
+    """How many records were acknowledged, and known to be revoked, at some time."""
 
-    kept: frozenset[str]
-    revoked: frozenset[str]
+    kept: int
+    revoked: int
 
 
 class Traffic:
@@ -256,7 +294,8 @@ class Traffic:
         except StoreUnavailableError:
             self._unsure.append(records)
             raise
-        self.expected.kept.update(record.id for record in records)
+        for record in records:
+            self.expected.acknowledged(record.id)
 
     async def _put_once(self, chance: random.Random) -> None:
         """A new key, or one that was used before, by a request that is sent again and sealed anew."""
@@ -277,15 +316,8 @@ class Traffic:
         self.expected.has(kept.id, kept, before)
         self.expected.holds(claim.key_digest, kept)
 
-    def _some(self, chance: random.Random) -> Attempted | None:
-        """A record that was sent, mostly a young one."""
-        if not self.expected.tried:
-            return None
-        ids = list(self.expected.tried)
-        return self.expected.tried[chance.choice(ids[-50:] if chance.random() < 0.7 else ids)]
-
     async def _get(self, chance: random.Random) -> None:
-        if attempted := self._some(chance):
+        if attempted := self.expected.one(chance):
             record, _ = attempted
             before = self.expected.snapshot()
             found = await self.store.get(record.tenant, record.id, with_payload=chance.random() < 0.5)
@@ -295,7 +327,7 @@ class Traffic:
             self.expected.demand(stolen is None, f"{record.id} is shown to another tenant")
 
     async def _get_many(self, chance: random.Random) -> None:
-        chosen = [attempted for _ in range(10) if (attempted := self._some(chance))]
+        chosen = [attempted for _ in range(10) if (attempted := self.expected.one(chance))]
         records = [record for record, _ in chosen if record.tenant == chosen[0].record.tenant]
         if records:
             before = self.expected.snapshot()
@@ -311,7 +343,7 @@ class Traffic:
     async def _list(self, chance: random.Random) -> None:
         tenant = chance.choice(TENANTS)
         limit = chance.choice([1, 10, 200])
-        some = self._some(chance)
+        some = self.expected.one(chance)
         bound = some.record.id if some and chance.random() < 0.5 else None
         before = self.expected.snapshot()
         listing = await self.store.list(tenant, limit=limit, before=bound, status=None, now_ms=now_ms())
@@ -321,13 +353,11 @@ class Traffic:
             self.expected.has(record.id, record, before)
         if not listing.stale:
             oldest = ids[-1] if len(ids) == limit else ""
-            for record_id in before.kept:
-                is_theirs = self.expected.tried[record_id].record.tenant == tenant
-                if is_theirs and record_id >= oldest and (bound is None or record_id < bound):
-                    self.expected.demand(record_id in ids, f"{record_id} is not listed")
+            for record_id in self.expected.between(tenant, oldest, bound, before):
+                self.expected.demand(record_id in ids, f"{record_id} is not listed")
 
     async def _revoke(self, chance: random.Random) -> None:
-        if attempted := self._some(chance):
+        if attempted := self.expected.one(chance):
             record, reasons = attempted
             reason = f"reason {chance.randrange(1 << 30)}"
             reasons.add(reason)
@@ -341,15 +371,14 @@ class Traffic:
                 self.expected.demand(revoked, f"{record.id} was not revoked, it is said")
 
     async def _verify(self, chance: random.Random) -> None:
-        if attempted := self._some(chance):
+        if attempted := self.expected.one(chance):
             record, _ = attempted
             before = self.expected.snapshot()
             verdict = await self._engine.verify(record.tenant, record.sigil, record.payload)
             said = verdict.revocation
             self.expected.demand(verdict.signature == "valid", f"{record.id} has no valid seal")
-            if record.id in before.revoked:
+            wrong = {"not_recorded"} if self.expected.was_kept(record.id, before) else set()
+            if self.expected.was_revoked(record.id, before):
                 wrong = {"not_revoked", "not_recorded"}
-            else:
-                wrong = {"not_recorded"} if record.id in before.kept else set()
             self.expected.demand(said not in wrong, f"{record.id} is {said}, says a verdict")
             self.verdicts[said] += 1
