@@ -117,7 +117,7 @@ def _announce(settings: Settings, url: str) -> None:
     )
     if settings.is_development:
         click.echo(f"\nSigil DNA in development mode: {url} (Ctrl-C stops it)")
-        click.echo(f"Records: {settings.store_url}")
+        click.echo(f"Records: {settings.records_place}")
         if settings.issuers:
             click.echo(f"Tokens come from {', '.join(one.issuer for one in settings.issuers)}")
         else:

@@ -25,17 +25,16 @@ from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.http.resource import Nowhere
 from app.http.routing import Paths
 from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
+from app.metrics.metrics import Observers
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
+from app.stores import dnastore_certificates, store_from, try_dnastore
 from core.audit.interface import Audit, NoAudit
 from core.audit.log import AuditLog
 from core.engine import Engine
-from core.idempotency import KeyLimits
 from core.issuers import RemoteIssuer
 from core.keys import ring_from
-from core.limits.observation import LimitObserver, NoObserver
 from core.settings import Settings
-from core.store.sql_store import SqlStore
 from sigil_native import __version__
 
 
@@ -59,6 +58,7 @@ def build_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
+        engine.start()
         authenticator.start()
         limits.start()
         async with reloader.at_work():
@@ -129,7 +129,7 @@ def service_from(
     is_stopping: Callable[[], bool] = lambda: False,
     *,
     rate_folder: Path | None = None,
-    observer: LimitObserver | None = None,
+    observers: Observers = Observers(),  # noqa: B008 - immutable
 ) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
 
@@ -138,10 +138,10 @@ def service_from(
         reloadables: what else is read again when its files change.
         is_stopping: whether the server has begun to stop.
         rate_folder: where the workers of this host share the tables of rate limits; None for one alone.
-        observer: is told what rate limits decide.
+        observers: are told what rate limits decide, and what happens to the store.
 
     Raises:
-        SettingsError, SigilError: the keys cannot be used.
+        SettingsError, SigilError: the keys, or the way to the DNAStore, cannot be used.
         LimiterUnavailableError: the tables cannot be used.
         AuditUnavailableError: the audit log is required and cannot be written.
         PrivateFileError: a file of development mode is damaged, or open to others.
@@ -150,15 +150,17 @@ def service_from(
     fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
     ring = ring_from(settings, fallback)
     authenticator = authenticator_from(settings)
-    key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
-    store = SqlStore.open(settings.store_url, key_limits=key_limits)
+    certificates = dnastore_certificates(settings)
+    try_dnastore(settings, certificates)
+    store = store_from(settings, certificates, observers.stores)
     try:
         audit = audit_from(settings)
         try:
             engine = Engine(ring, store)
             keys = RingReloading(ring, engine, fallback)
-            rate_limits = rate_limits_from(settings, rate_folder, audit, observer or NoObserver())
-            watched = [keys, *rate_limits.reloadables, *reloadables]
+            rate_limits = rate_limits_from(settings, rate_folder, audit, observers.limits)
+            ours = [] if certificates is None else [certificates]
+            watched = [keys, *rate_limits.reloadables, *ours, *reloadables]
             reloader = Reloader(watched, audit, interval=settings.reload_seconds)
             limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
             yield build_app(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 State = Literal["closed", "open", "half_open"]
 
@@ -65,17 +64,6 @@ class Breaker:
         self._era = 0
         self.state: State = "closed"
 
-    def attempt(self, *failures: type[BaseException]) -> Attempt:
-        """A context for one call.
-
-        Exceptions of these classes count as failures, none as success. All others are as good as a
-        cancellation. By default, every ``Exception`` is a failure.
-
-        Raises:
-            BreakerOpenError: when entered; the call must not be made.
-        """
-        return Attempt(self, failures or (Exception,))
-
     @property
     def wait(self) -> float:
         """Seconds until a probe may be made; 0.0 unless it is open."""
@@ -120,25 +108,3 @@ class Breaker:
         self._probing = False
         if self._on_change is not None:
             self._on_change(state)
-
-
-class Attempt:
-    """One call through a breaker, as a context."""
-
-    __slots__ = ("_admission", "_breaker", "_failures")
-
-    def __init__(self, breaker: Breaker, failures: tuple[type[BaseException], ...]) -> None:
-        """See ``Breaker.attempt``."""
-        self._breaker = breaker
-        self._failures = failures
-        self._admission = -1
-
-    def __enter__(self) -> Self:
-        self._admission = self._breaker.admit()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        success = True if error is None else False if isinstance(error, self._failures) else None
-        self._breaker.conclude(self._admission, success)

@@ -257,6 +257,10 @@ class Engine:
         self._keys.codec.encode_json(b"{}", tenant="probe")
         await self._store.probe()
 
+    def start(self) -> None:
+        """Begin what the store does in the background; in the event loop that all calls come from."""
+        self._store.start()
+
     async def close(self) -> None:
         """Finish the writes that were accepted."""
         await self._store.close()

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 import sigil_native
 from core.descriptors import most_connections
+from core.dnastore.client_settings import DnaStoreSettings, dnastore_contradictions
 from core.idempotency import KeyLimits
 from core.issuers import (
     ALGORITHMS,
@@ -81,7 +82,7 @@ class KeySettings(BaseSettings):
         return lines(self.previous_secrets)
 
 
-class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings):
+class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStoreSettings):
     """What the service runs with. Make it with ``load_settings``."""
 
     environment: Literal["development", "production"] = Field(
@@ -169,6 +170,11 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings):
         return self.store_url_setting or f"sqlite:///{self.data_dir / 'sigils.db'}"
 
     @property
+    def records_place(self) -> str:
+        """The DNAStore's URL, or the database's; shows no password."""
+        return self.dnastore_url or self.store_url
+
+    @property
     def issuers(self) -> tuple[RemoteIssuer, ...]:
         """Whose tokens are believed; none in development without one."""
         if not (self.jwt_issuer and self.jwt_audience and self.jwt_jwks_uri):
@@ -242,6 +248,8 @@ def load_settings(environment: str | None = None) -> Settings:
         problems += _shared_secrets(settings)
     # A file's own mistakes have been found twice then: by its field, and on the way to what fits together.
     problems += [problem for problem in tls_contradictions(given) if problem not in problems]
+    dnastore = dnastore_contradictions(given, development=_is_development(given))
+    problems += [problem for problem in dnastore if problem not in problems]
     problems += unknown_names(os.environ, names(), own=_OWN_PREFIXES, foreign=_FOREIGN_PREFIXES)
     if problems or settings is None:
         raise SettingsError(problems)

@@ -78,6 +78,26 @@ class ServerFiles(NamedTuple):
         return (*self.identity, *rest)
 
 
+class ClientFiles(NamedTuple):
+    """The files that a client's side of TLS needs.
+
+    Attributes:
+        identity: the client's own.
+        authorities: whose certificates servers must have; None: one that the system trusts.
+        verify: whether the server is asked who it is at all.
+    """
+
+    identity: Identity
+    authorities: Path | None = None
+    verify: bool = True
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """All files."""
+        rest = () if self.authorities is None else (self.authorities,)
+        return (*self.identity, *rest)
+
+
 def read_certificate(path: Path) -> x509.Certificate:
     """The certificate that a chain begins with, if it is valid now.
 
@@ -149,6 +169,28 @@ def server_context(files: ServerFiles) -> ssl.SSLContext:
     if files.client_authorities is not None:
         load_authorities(context, files.client_authorities)
         context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(files: ClientFiles) -> ssl.SSLContext:
+    """What a client needs to speak TLS 1.2 and 1.3 to a server whose name it checks.
+
+    Raises:
+        TlsFileError: a file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(["http/1.1"])
+    load_identity(context, files.identity)
+    if files.authorities is not None:
+        load_authorities(context, files.authorities)
+    else:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    if not files.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context
 
 

@@ -22,7 +22,7 @@ class BodyRoom:
 
     @contextlib.contextmanager
     def for_body_of(self, context: Context) -> Iterator[None]:
-        """Take room for a request's body, as long as it announces; one that announces none may be the largest.
+        """Take room for a request's body: for as much as it announces, or else for the largest.
 
         Raises:
             ProblemError: there is no room now.

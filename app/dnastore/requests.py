@@ -14,8 +14,8 @@ _T = TypeVar("_T")
 def read_request(text: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
     """What a JSON text asks for.
 
-    Read once, and not canonicalised as what the public sends: clients are few and known, and payloads are looked at
-    one by one.
+    Read once, and not canonicalised as what the public sends: clients are few and known, and payloads are
+    looked at one by one.
 
     Raises:
         ProblemError: it is no JSON, or does not have the decoder's form.

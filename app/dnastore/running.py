@@ -58,6 +58,6 @@ def run(settings: ServerSettings, on_started: Callable[[str], None]) -> None:
 
 def _certificates(settings: ServerSettings) -> Certificates:
     try:
-        return Certificates(settings.tls)
+        return Certificates.of_server(settings.tls)
     except TlsFileError as error:  # changed since the settings were checked
         raise SettingsError([tls_problem(error, SERVER_TLS_NAMES)]) from None

@@ -38,7 +38,10 @@ def build_app(
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
-    """The ASGI application. While the server runs, so does the reloader; the store is closed when it shuts down."""
+    """The ASGI application.
+
+    While the server runs, so does the reloader. The store is closed when it shuts down.
+    """
     observer = observer or NoServerObserver()
     bodies = BodyReader(body_limits)
     records = RecordRoutes(store, bodies, observer)

@@ -64,7 +64,7 @@ class WriteRoute:
         self._bodies = bodies
         self._room = room
         self._observer = observer
-        #: A client that goes away does not know what was done; all of it is simpler to reason about than some.
+        #: What has begun is finished, though its client may have gone away.
         self._completion = Completion()
 
     async def write(self, context: Context, grant: Grant) -> Reply:

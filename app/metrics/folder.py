@@ -10,7 +10,7 @@ from core.private_folders import PrivateFolder
 
 _PREFIX: Final = "sigil-metrics-"
 #: The files that there will be, and how large prometheus_client makes them at first.
-_KINDS: Final = ("counter", "gauge_livemax")
+_KINDS: Final = ("counter", "gauge_livemax", "histogram")
 _FILE_BYTES: Final = 1 << 16
 #: Of prometheus_client's gauges that have no say for the dead.
 _LIVE_MODES: Final = ("liveall", "livemin", "livemax", "livesum", "livemostrecent")

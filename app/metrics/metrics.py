@@ -7,7 +7,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, values
@@ -17,14 +17,23 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from app.metrics.folder import MetricsFolder
 from app.metrics.limits import LimitMetrics
 from app.metrics.listener import answering
+from app.metrics.stores import StoreMetrics
 from app.server.failures import UNAVAILABLE, StartFailedError
 from app.server.listening import listen
-from core.limits.observation import LimitObserver
+from core.limits.observation import LimitObserver, NoObserver
+from core.store.observation import NoStoreObserver, StoreObserver
 
 _VARIABLES: Final = "SIGIL_METRICS_HOST, SIGIL_METRICS_PORT"
 #: A file that another process just makes is empty for a moment, which the library takes for damaged.
 _ATTEMPTS: Final = 5
 _PAUSE: Final = 0.01
+
+
+class Observers(NamedTuple):
+    """Who is told what happens in a process."""
+
+    limits: LimitObserver = NoObserver()
+    stores: StoreObserver = NoStoreObserver()
 
 
 class Metrics:
@@ -56,7 +65,7 @@ class Metrics:
         return port
 
     @contextlib.contextmanager
-    def at_work(self, place: int = 0) -> Iterator[LimitObserver]:
+    def at_work(self, place: int = 0) -> Iterator[Observers]:
         """Count in this process, and answer; once in a process, after all forks.
 
         Args:
@@ -85,10 +94,10 @@ class Metrics:
             counted = CollectorRegistry()
             MultiProcessCollector(scraped, str(self._folder.path))  # type: ignore[no-untyped-call]
 
-        observer = LimitMetrics(counted)
+        observers = Observers(LimitMetrics(counted), StoreMetrics(counted))
         try:
             with answering(self._listener, lambda accept: _render(scraped, accept)):
-                yield observer
+                yield observers
         finally:
             values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
 

@@ -1,51 +1,83 @@
-"""The certificate that connections are served with now, and taking up a new one."""
+"""The certificates that connections are made with now, and taking up new ones."""
 
 from __future__ import annotations
 
 import hashlib
 import ssl
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from app.server.reloading import Reloaded, ReloadRefusedError
 from core.audit.interface import AuditEvent
 from core.fingerprints import fingerprint
-from core.tls import ServerFiles, TlsFileError, read_certificate, server_context
+from core.tls import (
+    ClientFiles,
+    ServerFiles,
+    TlsFileError,
+    client_context,
+    read_certificate,
+    server_context,
+)
 
 
 class Certificates:
     """TLS as the files describe it; a Reloadable.
 
-    Each reload makes a context of its own, and with it new keys for session tickets: whoever was let in
-    by an earlier one must prove again who it is.
+    Each reload makes a context of its own. On a server's side it has new keys for session tickets: whoever
+    was let in by an earlier one must prove again who it is. Connections that exist go on as they are.
 
     Attributes:
+        name: see Reloadable.
         context: for connections that begin now.
     """
 
-    name = "certificate"
     changed_event: AuditEvent = "certificate.changed"
     refused_event: AuditEvent = "certificate.refused"
 
-    def __init__(self, files: ServerFiles) -> None:
+    def __init__(
+        self, name: str, certificate: Path, paths: Sequence[Path], make: Callable[[], ssl.SSLContext]
+    ) -> None:
         """Read the files.
+
+        Args:
+            name: for the log.
+            certificate: the one of the files that is told about.
+            paths: all files.
+            make: makes a context of what they hold at that moment.
 
         Raises:
             TlsFileError: a file cannot be used.
         """
-        self._files = files
-        self.context: ssl.SSLContext = server_context(files)
+        self.name = name
+        self._certificate = certificate
+        self._paths = paths
+        self._make = make
+        self.context: ssl.SSLContext = make()
         self._digest = self._content()
+
+    @classmethod
+    def of_server(cls, files: ServerFiles) -> Self:
+        """Those that a server shows; see ``Certificates``."""
+        return cls("certificate", files.identity.certificate, files.paths, lambda: server_context(files))
+
+    @classmethod
+    def of_client(cls, files: ClientFiles) -> Self:
+        """Those that a DNAStore is shown; see ``Certificates``."""
+        certificate = files.identity.certificate
+        return cls("dnastore certificate", certificate, files.paths, lambda: client_context(files))
 
     def fingerprint(self) -> bytes:
         """See Reloadable.fingerprint."""
-        return fingerprint(self._files.paths)
+        return fingerprint(self._paths)
 
     def reload(self) -> Reloaded:
         """See Reloadable.reload."""
         try:
-            context, digest = server_context(self._files), self._content()
-            certificate = read_certificate(self._files.identity.certificate)
+            context, digest = self._make(), self._content()
+            certificate = read_certificate(self._certificate)
         except TlsFileError as error:
             raise ReloadRefusedError(error.reason, f"{error.part}: {error}") from None
         except OSError as error:  # taken away between two looks
@@ -59,6 +91,6 @@ class Certificates:
 
     def _content(self) -> bytes:
         digest = hashlib.sha256()
-        for path in self._files.paths:
+        for path in self._paths:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.digest()

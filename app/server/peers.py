@@ -12,8 +12,8 @@ _KINDS: Final = frozenset({"DNS", "URI"})
 def names_of(certificate: Mapping[str, Any]) -> Sequence[str]:
     """The names that a certificate proves, as ``ssl.SSLSocket.getpeercert`` has decoded it.
 
-    Its alternative names of the kinds DNS and URI; where it has none of these, its subject's common name, if there
-    is exactly one. Names are taken as they stand, and compared byte for byte.
+    Its alternative names of the kinds DNS and URI; where it has none of these, its subject's common name, if
+    there is exactly one. Names are taken as they stand, and compared byte for byte.
     """
     alternatives = _values(certificate.get("subjectAltName", ()), _KINDS)
     if alternatives:

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from app.metrics.metrics import Metrics
+from app.metrics.metrics import Metrics, Observers
 from app.server.certificates import Certificates
 from app.server.failures import explained
 from app.server.listening import listen
@@ -21,7 +21,6 @@ from app.server.serving import STOPPING, Server, configuration, connections_from
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from app.service import service_from
-from core.limits.observation import LimitObserver, NoObserver
 from core.limits.shared_folder import kept_folder, private_folder
 from core.setting_types import is_loopback
 from core.settings import Settings
@@ -125,9 +124,9 @@ def _serve(
 ) -> None:
     parent, place = (None, 0) if end is None else (end.channel, end.place)
     with contextlib.ExitStack() as stack:
-        observer: LimitObserver = NoObserver()
+        observers = Observers()
         if metrics is not None:
-            observer = stack.enter_context(metrics.at_work(place))
+            observers = stack.enter_context(metrics.at_work(place))
         with explained():
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)
@@ -138,7 +137,7 @@ def _serve(
                     reloadables,
                     lambda: connections.stopping,
                     rate_folder=rate_folder,
-                    observer=observer,
+                    observers=observers,
                 )
             )
         Server(configuration(settings, app), connections, certificates, on_started, parent).run([listener])
@@ -155,7 +154,7 @@ def _metrics(settings: Settings, stack: contextlib.ExitStack) -> Metrics | None:
 
 def _certificates(settings: Settings) -> Certificates | None:
     try:
-        return None if settings.tls is None else Certificates(settings.tls)
+        return None if settings.tls is None else Certificates.of_server(settings.tls)
     except TlsFileError as error:  # changed since the settings were checked
         raise SettingsError([tls_problem(error, TLS_NAMES)]) from None
 
@@ -175,3 +174,11 @@ def _warn(settings: Settings) -> None:
         _log.warning("plain HTTP beyond this machine", hint="set SIGIL_TLS_CERT, or let a proxy end TLS")
     if settings.tls is not None and is_open_to_others(settings.tls.identity.key):
         _log.warning("SIGIL_TLS_KEY can be read by everybody on this machine", hint="chmod 600")
+    if settings.dnastore_files is not None:
+        if is_open_to_others(settings.dnastore_files.identity.key):
+            _log.warning("DNASTORE_CLIENT_KEY can be read by everybody on this machine", hint="chmod 600")
+        if not settings.dnastore_verify:
+            _log.warning(
+                "DNASTORE_REJECT_UNAUTHORIZED IS FALSE: NOBODY CHECKS WHO THE DNASTORE IS",
+                hint="records go to whoever answers, and come from there; unset it",
+            )

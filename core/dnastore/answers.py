@@ -109,7 +109,7 @@ async def expect(response: aiohttp.ClientResponse, status: int, media_type: str 
     await _refuse(response)
 
 
-async def problem_code(response: aiohttp.ClientResponse) -> str:
+async def _problem_code(response: aiohttp.ClientResponse) -> str:
     """The code of an answer that is a problem; empty if it has none."""
     try:
         return _decode_problem(await _bounded(response, _LARGEST_PROBLEM)).code
@@ -123,21 +123,21 @@ async def _refuse(response: aiohttp.ClientResponse) -> NoReturn:
         raise invalid_answer("a redirection" if status >= 300 else "no final status")
     if status in {401, 403}:
         raise AttemptFailedError(FORBIDDEN, counts=False)
-    code = await problem_code(response)
+    code = await _problem_code(response)
     if 400 <= status < 500:
         if not code:
             raise invalid_answer(f"status {status}")
         if status in _AT_FAULT:
-            raise RequestRefusedError(status)
+            raise RequestRefusedError(status, code)
         trouble = Trouble("refused", f"the DNAStore answers with status {status}")
-        raise AttemptFailedError(trouble, counts=False)
+        raise AttemptFailedError(trouble, counts=False, problem=code)
     if status < 300:
         raise invalid_answer(f"status {status}")
     raise AttemptFailedError(
         Trouble("refused", f"the DNAStore answers with status {status}"),
         repeatable=status == 503,
         wait=_seconds(response.headers.get("Retry-After", "")),
-        overloaded=code == "store_overloaded",
+        problem=code,
     )
 
 

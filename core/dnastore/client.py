@@ -15,13 +15,14 @@ import msgspec
 from core.deadlines import Deadlines
 from core.dnastore import answers
 from core.dnastore.bulkhead import Bulkhead
-from core.dnastore.failures import FORBIDDEN, invalid_answer
+from core.dnastore.failures import FORBIDDEN, AttemptFailedError, invalid_answer
 from core.dnastore.transport import PROBE, Call, Transport
 from core.dnastore.wire import (
     MOST_LISTED,
     MOST_LOOKED_UP,
     Lookup,
     Purge,
+    Purged,
     Put,
     PutOnce,
     Revoke,
@@ -35,6 +36,7 @@ from core.errors import (
     IdempotencyKeyReusedError,
     InvalidRecordError,
     RecordCorruptError,
+    RecordNotFoundError,
     StoreOverloadedError,
     StoreUnavailableError,
 )
@@ -62,11 +64,7 @@ _decode_record: Final = msgspec.json.Decoder(WireRecord).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 
-class _Purged(msgspec.Struct):
-    purged: int
-
-
-_decode_purged: Final = msgspec.json.Decoder(_Purged).decode
+_decode_purged: Final = msgspec.json.Decoder(Purged).decode
 
 
 class DnaStoreClient:
@@ -175,16 +173,24 @@ class DnaStoreClient:
         call = Call("GET", f"/records/{quote(record_id, safe='')}?{urlencode(query)}")
 
         async def read(response: aiohttp.ClientResponse) -> Record | None:
-            if response.status == 404 or response.status == 500:
-                code = await answers.problem_code(response)
-                if response.status == 404 and code == "not_found":
+            try:
+                sent = await answers.decoded_body(response, _decode_record, largest)
+            except AttemptFailedError as error:
+                if (response.status, error.problem) == (404, RecordNotFoundError.code):
                     return None
-                if response.status == 500 and code == "record_corrupt":
-                    raise RecordCorruptError(record_id, "stored")
-            sent = await answers.decoded_body(response, _decode_record, largest)
+                if (response.status, error.problem) == (500, RecordCorruptError.code):
+                    raise RecordCorruptError(record_id, "stored") from None
+                raise
             return answers.record_from(sent, tenant, with_payload=with_payload, record_id=record_id)
 
-        return await self._within_time(lambda moment: self._read(call, read, moment))
+        async def found(moment: float) -> Record | None:
+            record = await self._read(call, read, moment)
+            if record is None:
+                # Anybody may say that there is no such page.
+                await self._transport.prove(moment)
+            return record
+
+        return await self._within_time(found)
 
     async def get_many(
         self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
@@ -345,6 +351,8 @@ def _raise(result: WriteResult) -> NoReturn:
             raise InvalidRecordError("the DNAStore cannot hold this record")
         case "key_reused":
             raise IdempotencyKeyReusedError("the key was used for another request")
+        case "damaged":
+            raise RecordCorruptError(result.damaged or "of a write", "stored")
         case "forbidden":
             raise StoreUnavailableError(FORBIDDEN.reason)
         case "overloaded":

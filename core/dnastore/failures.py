@@ -76,7 +76,7 @@ class AttemptFailedError(StoreUnavailableError):
         repeatable: whether the same request may well succeed in a moment.
         counts: whether it speaks against the DNAStore, so that the breaker counts it.
         wait: seconds that the DNAStore asks to be left alone for; None if it does not say.
-        overloaded: whether more waits there than it admits.
+        problem: the code of the problem that the DNAStore answered with.
     """
 
     def __init__(
@@ -86,22 +86,22 @@ class AttemptFailedError(StoreUnavailableError):
         repeatable: bool = False,
         counts: bool = True,
         wait: int | None = None,
-        overloaded: bool = False,
+        problem: str = "",
     ) -> None:
         super().__init__(trouble.reason, **({} if wait is None else {"retry_after": max(wait, 1)}))
         self.trouble = trouble
         self.repeatable = repeatable
         self.counts = counts
         self.wait = wait
-        self.overloaded = overloaded
+        self.problem = problem
 
 
 class RequestRefusedError(AttemptFailedError):
     """The DNAStore is well and does not take this request: it is wrong, or too large."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, problem: str) -> None:
         text = f"the DNAStore refuses the request with status {status}"
-        super().__init__(Trouble("refused", text), counts=False)
+        super().__init__(Trouble("refused", text), counts=False, problem=problem)
 
 
 def invalid_answer(text: str) -> AttemptFailedError:

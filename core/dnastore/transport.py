@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import math
 import os
 import ssl
@@ -37,6 +38,11 @@ _JITTER: Final = 0.1
 _QUIET: Final = 60.0
 #: Seconds that the other side is given to say by an alert why it closes.
 _ALERT: Final = 0.5
+
+#: Bytes of a body that aiohttp sends in one piece.
+_LARGE: Final = 1 << 20
+#: Statuses of answers in which there is something.
+_GOOD: Final = frozenset({200, 204})
 
 # Its own would count in another place than the service's metrics, and log each retry.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -78,6 +84,7 @@ class Transport:
         failures: int,
         pause: float,
         observer: StoreObserver,
+        quiet: bool = False,
     ) -> None:
         """Know the DNAStore; nothing is sent yet.
 
@@ -88,6 +95,7 @@ class Transport:
             failures: in a row after which the DNAStore is left alone.
             pause: seconds for which it is.
             observer: is told of each request, and of the breaker's state.
+            quiet: whether nothing is logged.
         """
         self._base = url.rstrip("/") + PREFIX
         self._tls = tls
@@ -98,6 +106,8 @@ class Transport:
         self._probing: asyncio.Task[None] | None = None
         self._closed = False
         self._cause = ""
+        self._quiet = quiet
+        self._proven = False
         self._logged: dict[str, float] = {}
         #: The loop of all calls.
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -163,10 +173,19 @@ class Transport:
                         raise earlier
                     return await self.attempt(call, read)
         except AttemptFailedError as error:
-            if error.overloaded:
+            if error.problem == StoreOverloadedError.code:
                 raise StoreOverloadedError from None
             raise
         raise AssertionError("stamina returns or raises")
+
+    async def prove(self, moment: float) -> None:
+        """Return if the DNAStore is known to be one, by an answer that nobody else gives.
+
+        Raises:
+            StoreUnavailableError: it is not; see ``call``.
+        """
+        if not self._proven:
+            await self.call(PROBE, answers.probed, moment)
 
     async def attempt(self, call: Call, read: Read[_T]) -> _T:
         """Send a request once, and read its answer.
@@ -188,7 +207,7 @@ class Transport:
             async with session.request(
                 call.method,
                 URL(self._base + call.path, encoded=True),
-                data=call.body,
+                data=_sendable(call.body),
                 headers=None if call.body is None else {"Content-Type": "application/json"},
                 allow_redirects=False,
                 ssl=self._tls(),
@@ -196,6 +215,7 @@ class Transport:
                 status = response.status
                 answer = await read(response)
             success = True
+            self._proven = self._proven or status in _GOOD
             return answer
         except asyncio.CancelledError:
             # Cut off when it had had its time: that tells something. Before, it does not.
@@ -262,7 +282,7 @@ class Transport:
     def _note(self, trouble: Trouble) -> None:
         """Remember why an attempt failed; log what a setting may mend, now and then."""
         self._cause = trouble.line
-        if trouble.setting is None:
+        if trouble.setting is None or self._quiet:
             return
         now = asyncio.get_running_loop().time()
         if now < self._logged.get(trouble.line, -math.inf):
@@ -293,3 +313,8 @@ class Transport:
             _log.warning("dnastore works again", pid=os.getpid())
         finally:
             self._probing = None
+
+
+def _sendable(body: bytes | None) -> bytes | io.BytesIO | None:
+    """A body as aiohttp wants it: a large one piece by piece."""
+    return body if body is None or len(body) <= _LARGE else io.BytesIO(body)

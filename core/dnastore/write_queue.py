@@ -208,6 +208,7 @@ async def _results(response: aiohttp.ClientResponse, batch: Sequence[Waiting]) -
     if all(result.outcome in _AWAY for result in results):
         # As good as a status 503.
         overloaded = all(result.outcome == "overloaded" for result in results)
+        problem = StoreOverloadedError.code if overloaded else StoreUnavailableError.code
         trouble = Trouble("refused", "the DNAStore cannot write now")
-        raise AttemptFailedError(trouble, repeatable=True, overloaded=overloaded)
+        raise AttemptFailedError(trouble, repeatable=True, problem=problem)
     return results

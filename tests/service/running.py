@@ -1,6 +1,6 @@
-"""A real service, in a process of its own, and a client for it.
+"""Real programs, each in a process of its own, and clients for them.
 
-Most services are forked from a process that has imported everything already, which is many times quicker
+Most are forked from a process that has imported everything already, which is many times quicker
 than a fresh interpreter.
 """
 
@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from app.authentication.development import DevelopmentIssuer
@@ -66,8 +66,8 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return {**kept, **variables}
 
 
-def _become_service(environment: dict[str, str], output: Path, log: Path) -> None:
-    """Turn a forked process into what ``python -W error -m app serve`` is."""
+def _become(command: str, environment: dict[str, str], output: Path, log: Path) -> None:
+    """Turn a forked process into what ``python -W error -m app COMMAND`` is."""
     warnings.simplefilter("error")
     os.chdir(REPOSITORY)
     os.environ.clear()
@@ -76,14 +76,14 @@ def _become_service(environment: dict[str, str], output: Path, log: Path) -> Non
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(opened, standard)
         os.close(opened)
-    main(["serve"])
+    main([command])
 
 
 class _Forked:
-    """A forked service, with what is used here of ``subprocess.Popen``."""
+    """A forked program, with what is used here of ``subprocess.Popen``."""
 
-    def __init__(self, environment: dict[str, str], output: Path, log: Path) -> None:
-        self._process = forks.Process(target=_become_service, args=(environment, output, log), daemon=True)
+    def __init__(self, command: str, environment: dict[str, str], output: Path, log: Path) -> None:
+        self._process = forks.Process(target=_become, args=(command, environment, output, log), daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -99,30 +99,28 @@ class _Forked:
         return self._process.exitcode
 
 
-def _fresh(environment: dict[str, str], output: Path, log: Path) -> subprocess.Popen[bytes]:
-    """A service as a user starts it."""
-    command = [sys.executable, "-W", "error", "-m", "app", "serve"]
+def _fresh(command: str, environment: dict[str, str], output: Path, log: Path) -> subprocess.Popen[bytes]:
+    """A program as a user starts it."""
+    line = [sys.executable, "-W", "error", "-m", "app", command]
     with output.open("wb") as stdout, log.open("wb") as stderr:
-        return subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=stdout, stderr=stderr)
+        return subprocess.Popen(line, cwd=REPOSITORY, env=environment, stdout=stdout, stderr=stderr)
 
 
-class Service:
-    """``python -m app serve`` on a free port, with a data folder that outlives restarts."""
+class Program:
+    """``python -m app COMMAND`` on a free port, with a data folder that outlives restarts."""
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    command: str
+    #: The variable that says where the data folder is.
+    data_variable: str
+
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
         self.log_path = folder / "stderr"
         self.output_path = folder / "stdout"
-        self.variables = {
-            "SIGIL_ENVIRONMENT": "development",
-            "SIGIL_PORT": "0",
-            "SIGIL_METRICS_PORT": "0",
-            **GENEROUS,
-            **variables,
-        }
+        self.variables = dict(variables)
         self.url = ""
-        #: How a client trusts the service, and proves who it is, where the service speaks TLS.
+        #: How a client trusts the program, and proves who it is, where the program speaks TLS.
         self.tls: ssl.SSLContext | None = None
         self._process: subprocess.Popen[bytes] | _Forked | None = None
 
@@ -139,7 +137,7 @@ class Service:
         assert port is not None
         return port
 
-    def start(self, *, fresh: bool = False) -> Service:
+    def start(self, *, fresh: bool = False) -> Self:
         """Start the process, in a fresh interpreter if wanted, and wait until it listens."""
         self.begin(fresh=fresh)
         return self.wait_until_listening()
@@ -148,13 +146,13 @@ class Service:
         """Start the process."""
         self._process = self._started(fresh=fresh)
 
-    def wait_until_listening(self) -> Service:
+    def wait_until_listening(self) -> Self:
         """Wait until it says that it listens."""
         assert self._process is not None
         deadline = time.monotonic() + _START_SECONDS
         while not (url := self._listening()):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the service did not start:\n{self.log_path.read_text()}")
+                raise AssertionError(f"{self.command} did not start:\n{self.log_path.read_text()}")
             time.sleep(0.01)
         self.url = url
         return self
@@ -165,10 +163,10 @@ class Service:
         return code, self.log_path.read_text()
 
     def _started(self, *, fresh: bool) -> subprocess.Popen[bytes] | _Forked:
-        environment = clean_environment(SIGIL_DATA_DIR=str(self.data_dir), **self.variables)
+        environment = clean_environment(**{self.data_variable: str(self.data_dir), **self.variables})
         self.log_path.write_bytes(b"")
         make = _fresh if fresh else _Forked
-        return make(environment, self.output_path, self.log_path)
+        return make(self.command, environment, self.output_path, self.log_path)
 
     def _listening(self) -> str | None:
         for line in self.log_path.read_text().splitlines(keepends=True):
@@ -203,18 +201,6 @@ class Service:
             return 0
         os.kill(self._process.pid, number)
         return self.wait()
-
-    def token(
-        self, tenant: str = "acme", *roles: str, subject: str = "tester", lifetime: float = 3600
-    ) -> str:
-        """A token of the service's own issuer; every role unless some are named."""
-        issuer = DevelopmentIssuer(self.data_dir)
-        return issuer.token(tenant, subject, roles or ROLES, lifetime=lifetime)
-
-    def workers(self) -> list[int]:
-        """The processes that serve now, where there are several."""
-        ended = {record["pid"] for record in self.logged("worker ended")}
-        return [record["pid"] for record in self.logged("worker started") if record["pid"] not in ended]
 
     def call(
         self,
@@ -252,6 +238,37 @@ class Service:
         if self.tls is None:
             return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=self.tls)
+
+
+class Service(Program):
+    """``python -m app serve``."""
+
+    command = "serve"
+    data_variable = "SIGIL_DATA_DIR"
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        super().__init__(
+            folder,
+            {
+                "SIGIL_ENVIRONMENT": "development",
+                "SIGIL_PORT": "0",
+                "SIGIL_METRICS_PORT": "0",
+                **GENEROUS,
+                **variables,
+            },
+        )
+
+    def token(
+        self, tenant: str = "acme", *roles: str, subject: str = "tester", lifetime: float = 3600
+    ) -> str:
+        """A token of the service's own issuer; every role unless some are named."""
+        issuer = DevelopmentIssuer(self.data_dir)
+        return issuer.token(tenant, subject, roles or ROLES, lifetime=lifetime)
+
+    def workers(self) -> list[int]:
+        """The processes that serve now, where there are several."""
+        ended = {record["pid"] for record in self.logged("worker ended")}
+        return [record["pid"] for record in self.logged("worker started") if record["pid"] not in ended]
 
     def encode(self, data: object, *, token: str, **more: object) -> dict[str, Any]:
         """Seal a payload; the record."""

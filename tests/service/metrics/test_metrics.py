@@ -166,7 +166,8 @@ def _be_parent(notes: Path) -> None:
     (notes / "folder").write_text(str(metrics._folder.path))
 
     def work(end: WorkerEnd) -> None:
-        with metrics.at_work(end.place) as observer:
+        with metrics.at_work(end.place) as observers:
+            observer = observers.limits
             observer.backend_is("redis", "degraded" if end.place == 1 else "ok")
             (notes / f"pid-{end.place}").write_text(str(os.getpid()))
             end.say_started()

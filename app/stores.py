@@ -1,0 +1,90 @@
+"""Where the service's records are kept: the store that the settings describe."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Final
+
+import structlog
+
+from app.server.certificates import Certificates
+from core.dnastore.client_settings import CLIENT_NAMES
+from core.idempotency import KeyLimits
+from core.settings import Settings
+from core.settings_loading import SettingsError
+from core.store.interface import Store
+from core.store.observation import StoreObserver
+from core.store.sql_store import SqlStore
+from core.tls import TlsFileError
+from core.tls_settings import tls_problem
+
+#: What canonical JSON and the members around a payload may add to the body that it came in.
+_GROWTH: Final = 6
+_LEAST_RECORD_BYTES: Final = 16 << 20
+
+_log = structlog.get_logger("app.stores")
+
+
+def store_from(settings: Settings, certificates: Certificates | None, observer: StoreObserver) -> Store:
+    """The store that the settings describe, open.
+
+    Args:
+        settings: complete and checked.
+        certificates: see ``dnastore_certificates``.
+        observer: is told what happens to it.
+
+    Raises:
+        DomainError, OSError: it cannot be opened.
+    """
+    if settings.dnastore_url is None or certificates is None:
+        key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
+        return SqlStore.open(settings.store_url, key_limits=key_limits)
+    # 180 ms, for aiohttp.
+    from core.dnastore.client import DnaStoreClient  # noqa: PLC0415
+
+    return DnaStoreClient(
+        settings.dnastore_url,
+        lambda: certificates.context,
+        timeout=settings.dnastore_timeout,
+        connections=settings.dnastore_connections,
+        max_waiting=settings.dnastore_max_waiting,
+        breaker_failures=settings.dnastore_breaker_failures,
+        breaker_pause=settings.dnastore_breaker_pause,
+        largest_record=max(_GROWTH * settings.max_body_bytes, _LEAST_RECORD_BYTES),
+        observer=observer,
+    )
+
+
+def dnastore_certificates(settings: Settings) -> Certificates | None:
+    """What connections to the DNAStore are made with; None where there is no DNAStore.
+
+    Raises:
+        SettingsError: a file has changed for the worse since the settings were checked.
+    """
+    if settings.dnastore_files is None:
+        return None
+    try:
+        return Certificates.of_client(settings.dnastore_files)
+    except TlsFileError as error:
+        raise SettingsError([tls_problem(error, CLIENT_NAMES)]) from None
+
+
+def try_dnastore(settings: Settings, certificates: Certificates | None) -> None:
+    """Try once whether the DNAStore answers, before there is an event loop. One that is away is warned about.
+
+    Raises:
+        SettingsError: it will not, unless the settings or the files change.
+    """
+    if settings.dnastore_url is None or certificates is None:
+        return
+    from core.dnastore.connection_test import trouble_with  # noqa: PLC0415
+
+    url = settings.dnastore_url
+    trouble = asyncio.run(trouble_with(url, lambda: certificates.context, seconds=settings.dnastore_timeout))
+    if trouble is None:
+        _log.info("dnastore answers", url=url, pid=os.getpid())
+    elif trouble.lasting:
+        raise SettingsError([trouble.line])
+    else:
+        _log.warning("dnastore away", url=url, pid=os.getpid(), reason=trouble.reason, cause=trouble.line)

@@ -1,0 +1,1 @@
+"""The DNAStore server, and clients of it."""
