@@ -127,7 +127,7 @@ async def _send(store: Store, row: SpooledRow, write: Write, delivered: Delivere
 
 
 async def _send_once(store: Store, row: SpooledRow, write: PutOnce, delivered: Delivered) -> None:
-    """Keep the record under its key; without it if an earlier record has the key, because this one was promised."""
+    """Keep the record under its key; if an earlier one has that, without it: this one was promised."""
     record = write.record.record()
     try:
         kept = await store.put_once(record, write.claim)
@@ -158,6 +158,10 @@ def is_final(error: StoreUnavailableError) -> bool:
 
 def _rejection(row: SpooledRow, reason: str) -> Rejection:
     _log.error(
-        "spooled write rejected", sequence=row.sequence, record_id=row.record_id, tenant=row.tenant, reason=reason
+        "spooled write rejected",
+        sequence=row.sequence,
+        record_id=row.record_id,
+        tenant=row.tenant,
+        reason=reason,
     )
     return Rejection(row.sequence, reason)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import random
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,7 +27,7 @@ _MOST_ROWS: Final = 1000
 _MOST_BYTES: Final = 4 << 20
 #: Tenants whose writes are on their way at once.
 _TENANTS_AT_ONCE: Final = 16
-#: Attempts after which a write that makes the store or this service fail in ways they should not is set aside.
+#: Attempts after which a write is set aside that makes store or service fail in ways they should not.
 _DEFECTS: Final = 5
 
 
@@ -49,8 +48,8 @@ class Pace(NamedTuple):
 class Forwarder:
     """Forwards the spool's writes whenever there are any, if no other process of this host does.
 
-    In their order within each tenant: what follows a write is sent when that has its outcome. A write is taken
-    out when the store has it, so after a death at any point it is sent again, which changes nothing.
+    In their order within each tenant: what follows a write is sent when that has its outcome. A write is
+    taken out when the store has it, so after a death at any point it is sent again, which changes nothing.
     """
 
     def __init__(

@@ -23,7 +23,9 @@ class Question(NamedTuple):
     with_payload: bool
 
 
-def overlaid(known: Known | None, kept: Record | RecordCorruptError | None) -> Record | RecordCorruptError | None:
+def overlaid(
+    known: Known | None, kept: Record | RecordCorruptError | None
+) -> Record | RecordCorruptError | None:
     """The record as it stands: the store's copy wins, but a revocation that waits is on it already."""
     if known is None:
         return kept
@@ -68,11 +70,15 @@ async def _both(spool: Spool, store: Store, question: Question) -> Listing:
             with_payload=question.with_payload,
         )
         stale = stale or listing.stale
-        ends = [ids[-1] for ids in (list(piece.known), [one.id for one in listing.records]) if len(ids) >= limit]
+        ends = [
+            ids[-1] for ids in (list(piece.known), [one.id for one in listing.records]) if len(ids) >= limit
+        ]
         # Above it nothing is missing: each of the two has told all that it has there.
         horizon = max(ends, default="")
         records = {
-            one.id: revoked(one, piece.revocations.get(one.id)) for one in listing.records if one.id >= horizon
+            one.id: revoked(one, piece.revocations.get(one.id))
+            for one in listing.records
+            if one.id >= horizon
         }
         waiting = {one: known for one, known in piece.known.items() if one >= horizon and one not in records}
         records |= await _waiting(store, question, waiting)

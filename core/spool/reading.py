@@ -15,7 +15,7 @@ from core.spool.rows import DamagedWriteError, SpooledRow, read_record, read_wri
 
 # Sorted so that ids whose records wait in the same write come one behind the other.
 _FIND_RECORDS: Final = (
-    "SELECT r.id, coalesce(w.sequence, x.sequence), coalesce(w.body, x.body), coalesce(w.checksum, x.checksum)"
+    "SELECT r.id, r.sequence, coalesce(w.body, x.body), coalesce(w.checksum, x.checksum)"
     " FROM spool_records r LEFT JOIN spool_writes w ON w.sequence = r.sequence"
     " LEFT JOIN spool_rejected x ON x.sequence = r.sequence"
     " WHERE r.tenant = ? AND r.id IN (SELECT value FROM json_each(?)) ORDER BY r.sequence"
@@ -130,7 +130,7 @@ def piece(
     status: Status | None,
     now_ms: int,
 ) -> Piece:
-    """At most ``limit`` records that stand so, as far as the spool knows, newest first; and the revocations."""
+    """At most ``limit`` records that stand so, as the spool knows them, newest first; and revocations."""
     below = _LAST_ID if before is None else before
     revocations = {
         row[0]: Revocation(*row[1:]) for row in connection.exec_driver_sql(_REVOCATIONS, (tenant, below))

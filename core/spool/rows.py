@@ -66,9 +66,10 @@ def read_write(body: bytes, checksum: int) -> Write:
     if not isinstance(body, bytes) or zlib.crc32(body) != checksum:
         raise DamagedWriteError("checksum")
     try:
-        return _write.decode(body)
+        write: Write = _write.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedWriteError(type(error).__name__) from None
+    return write
 
 
 def checksum_of(body: bytes) -> int:

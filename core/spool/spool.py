@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from core.dnastore.wire import Put, PutOnce, Revoke, WireRecord
-from core.errors import DomainError, StoreSchemaError, StoreUnavailableError
+from core.errors import DomainError, StoreUnavailableError
 from core.idempotency import Claim
 from core.records import Entry, Record, Status
 from core.spool import reading
@@ -36,8 +36,8 @@ from core.spool.writes import (
     Shrink,
     claim_in,
 )
-from core.store import sqlite
-from core.store.sql_writer import GroupCommitWriter, Write, unavailable
+from core.store.sql_writer import GroupCommitWriter, Write
+from core.store.sqlite import SqliteDatabase, create_private_file
 
 _T = TypeVar("_T")
 
@@ -55,28 +55,24 @@ def wall_clock() -> int:
 class Spool:
     """Writes that wait for a store, in their order, and those that it refused for good.
 
-    What is appended is durable when the call returns: one thread writes, in groups. Several processes may have the
-    file open; each sees at once what the others have done. Open with ``Spool.open``, close with ``close``. For
-    one event loop.
+    What is appended is durable when the call returns: one thread writes, in groups. Several processes may
+    have the file open; each sees at once what the others have done. Open with ``Spool.open``, close with
+    ``close``. For one event loop.
 
     Every method that is awaited may raise StoreUnavailableError.
     """
 
-    def __init__(
-        self, path: Path, writing: sa.Engine, reading_engine: sa.Engine, bounds: Bounds, clock: Callable[[], int]
-    ) -> None:
-        self.path = path
-        self._writing = writing
-        self._reading = reading_engine
+    def __init__(self, database: SqliteDatabase, bounds: Bounds, clock: Callable[[], int]) -> None:
+        self.path = database.path
+        self._database = database
         self._bounds = bounds
         self._clock = clock
-        self._files = sqlite.FilesInPlace(path)
         self._writer = GroupCommitWriter(
-            writing, self._files.check, max_waiting=_MAX_WAITING, max_waiting_bytes=_MAX_WAITING_BYTES
+            database, max_waiting=_MAX_WAITING, max_waiting_bytes=_MAX_WAITING_BYTES
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sigil-spool-reader")
         # For the event loop's thread alone; it asks for one row that is in memory.
-        self._watching: Any = reading_engine.raw_connection()
+        self._watching: Any = database.reading.raw_connection()
         self._version: object = None
         self._state = State(0, 0, 0, 0, 0, 0, 0)
         self._closed = False
@@ -97,26 +93,15 @@ class Spool:
             StoreUnavailableError: locked, damaged, or not writable.
             OSError: the file cannot be created or opened.
         """
-        sqlite.create_private_file(path)
+        create_private_file(path)
         prepare_file(path)
         url = sa.URL.create("sqlite", database=str(path))
-        writing = sqlite.writing_engine(url)
-        readers = sqlite.reading_engine(url, _READERS + 1)
+        database = SqliteDatabase(url, create_or_check, readers=_READERS + 1)
         try:
-            with writing.connect() as connection, connection.begin():
-                create_or_check(connection)
-            spool = cls(path, writing, readers, bounds, clock)
-            spool._look()
-        except (DBAPIError, sqlite3.Error) as error:
-            readers.dispose()
-            writing.dispose()
-            if "not a database" in str(error):
-                raise StoreSchemaError("the file is not an SQLite database") from None
-            known = unavailable(error) if isinstance(error, DBAPIError) else None
-            raise known or StoreUnavailableError("io") from None
+            spool = cls(database, bounds, clock)
+            spool.state()
         except BaseException:
-            readers.dispose()
-            writing.dispose()
+            database.dispose()
             raise
         spool._writer.start()
         return spool
@@ -134,7 +119,9 @@ class Spool:
         Raises:
             DuplicateRecordError: a record with the same id and another content waits.
         """
-        return _raised(await self._submit(Append(list(_puts(records, entries)), self._bounds, self._clock())))
+        write = Append(list(_puts(records, entries)), self._bounds, self._clock())
+        sequence: int = await self._submit(write)
+        return sequence
 
     async def append_once(self, record: Record, claim: Claim, lifetime_ms: int) -> int | Held:
         """Put a record with an idempotency key at the end; or tell who has the key here.
@@ -144,9 +131,9 @@ class Spool:
         """
         body = write_body(PutOnce(WireRecord.of(record), claim))
         new = NewWrite(record.tenant, record.id, body, (record,))
-        return _raised(
-            await self._submit(AppendOnce(new, claim, lifetime_ms, self._bounds, self._clock()))
-        )
+        write = AppendOnce(new, claim, lifetime_ms, self._bounds, self._clock())
+        outcome: int | Held = await self._submit(write)
+        return outcome
 
     async def append_revocation(self, revoke: Revoke) -> Known | None:
         """Revoke a record that waits, behind it; what is known of it then. None: it waits no more.
@@ -154,11 +141,12 @@ class Spool:
         Raises:
             RecordCorruptError: it cannot be read.
         """
-        return _raised(await self._submit(AppendRevocation(revoke, self._bounds, self._clock())))
+        known: Known | None = await self._submit(AppendRevocation(revoke, self._bounds, self._clock()))
+        return known
 
     async def probe(self) -> None:
         """Write something; raises if nothing more can be appended."""
-        _raised(await self._submit(Probe(self._bounds, self._clock())))
+        await self._submit(Probe(self._bounds, self._clock()))
 
     # -- forwarding ----------------------------------------------------------------------------
 
@@ -172,7 +160,8 @@ class Spool:
 
     async def retry(self) -> int:
         """Put all that was set aside back to the end; how many writes it were."""
-        return _raised(await self._submit(Retry(self._clock())))
+        count: int = await self._submit(Retry(self._clock()))
+        return count
 
     async def shrink(self) -> None:
         """Give the file system back some of what an empty spool does not need."""
@@ -188,7 +177,7 @@ class Spool:
         """
         if self._closed:
             raise StoreUnavailableError("closed")
-        self._files.check()
+        self._database.check()
         try:
             return self._look()
         except sqlite3.Error:
@@ -238,8 +227,7 @@ class Spool:
         await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._readers.shutdown)
         self._watching.close()
-        self._reading.dispose()
-        self._writing.dispose()
+        self._database.dispose()
 
     def _look(self) -> State:
         cursor = self._watching.cursor()
@@ -254,7 +242,10 @@ class Spool:
         return self._state
 
     async def _submit(self, write: Write) -> Any:
-        return await self._writer.submit(write)
+        result = await self._writer.submit(write)
+        if isinstance(result, DomainError):  # only handed on in the transaction: it is not the others' error
+            raise result
+        return result
 
     async def _read(self, work: Callable[[sa.Connection], _T]) -> _T:
         if self._closed:
@@ -262,23 +253,16 @@ class Spool:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._call_reader, work)
 
     def _call_reader(self, work: Callable[[sa.Connection], _T]) -> _T:
-        self._files.check()
+        self._database.check()
         try:
-            with self._reading.connect() as connection:
+            with self._database.reading.connect() as connection:
                 connection.exec_driver_sql("BEGIN")
                 try:
                     return work(connection)
                 finally:
                     connection.exec_driver_sql("ROLLBACK")
         except DBAPIError as error:
-            raise unavailable(error) or StoreUnavailableError("io") from None
-
-
-def _raised(result: Any) -> Any:
-    """The result of a write; what is wrong with it is raised here."""
-    if isinstance(result, DomainError):
-        raise result
-    return result
+            raise self._database.unavailable(error) or StoreUnavailableError("io") from None
 
 
 def _puts(records: Sequence[Record], entries: Sequence[Entry]) -> Iterator[NewWrite]:

@@ -21,7 +21,7 @@ from core.idempotency import Claim, KeyLimits
 from core.records import Entry, Listing, Place, Record, Status
 from core.spool.delivery import is_final
 from core.spool.forwarder import Forwarder, Pace
-from core.spool.known import Known, shown
+from core.spool.known import shown
 from core.spool.merging import Question, merged_list, overlaid
 from core.spool.spool import Spool
 from core.store.interface import Store
@@ -44,9 +44,9 @@ SpoolCondition = Literal["empty", "waiting", "forwarding", "full"]
 class SpooledStore:
     """The Store protocol over a store that may be away; see docs/dnastore.md for what each call does then.
 
-    Writes go to the store as long as nothing of this process waits in the spool, behind it otherwise, so that a
-    tenant's order is kept. What is in the spool is as durable as what is in the store, and readers of this host
-    see it.
+    Writes go to the store as long as nothing of this process waits in the spool, behind it otherwise, so that
+    a tenant's order is kept. What is in the spool is as durable as what is in the store, and readers of this
+    host see it.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class SpooledStore:
         now_ms: int,
         with_payload: bool = False,
     ) -> Listing:
-        """See Store.list. While the store is away, what waits here is listed, and the listing marked stale."""
+        """See Store.list. While the store is away, what waits here is listed, and all is marked stale."""
         question = Question(tenant, limit, before, status, now_ms, with_payload)
         listing = await merged_list(self._spool, self._store, question)
         if not listing.stale:
@@ -332,7 +332,7 @@ class SpooledStore:
 
 
 def is_away(error: StoreUnavailableError) -> bool:
-    """Whether the store cannot be asked now. One that admits no more is there, and so is one that refuses us."""
+    """Whether the store cannot be asked. One that admits no more is there, and so is one that refuses us."""
     return not (isinstance(error, StoreOverloadedError) or is_final(error) or error.reason == "closed")
 
 

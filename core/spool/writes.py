@@ -17,7 +17,8 @@ from core.spool.rows import as_made, checksum_of, record_body, size_of, write_bo
 from core.store.sql_writer import Write
 
 _TOTALS: Final = (
-    "SELECT size + rejected_size, (SELECT at_ms FROM spool_writes ORDER BY sequence LIMIT 1) FROM spool_totals"
+    "SELECT size + rejected_size, (SELECT at_ms FROM spool_writes ORDER BY sequence LIMIT 1)"
+    " FROM spool_totals"
 )
 _INSERT: Final = (
     "INSERT INTO spool_writes (tenant, record_id, at_ms, size, checksum, body) VALUES (?, ?, ?, ?, ?, ?)"
@@ -63,7 +64,9 @@ class Held(NamedTuple):
     record_id: str
 
 
-def refusal(connection: sa.Connection, bounds: Bounds, size: int, now_ms: int) -> StoreUnavailableError | None:
+def refusal(
+    connection: sa.Connection, bounds: Bounds, size: int, now_ms: int
+) -> StoreUnavailableError | None:
     """Why the spool does not take so much more, if it does not."""
     used, oldest = connection.exec_driver_sql(_TOTALS).one()
     if used + size > bounds.size or (oldest is not None and now_ms - oldest > bounds.age_ms):
@@ -84,9 +87,9 @@ def _insert(connection: sa.Connection, new: NewWrite, now_ms: int) -> int:
 
 
 class Append(Write):
-    """Put writes at the end, all or none. Its result is the last one's sequence; or what is wrong, not raised.
+    """Put writes at the end, all or none. Its result is the last one's sequence; or what is wrong.
 
-    Raised in the transaction, it would undo what others do in it.
+    That is not raised, which would undo what others do in the transaction.
     """
 
     __slots__ = ("bounds", "new", "now_ms", "size")
@@ -98,6 +101,7 @@ class Append(Write):
         self.size = sum(size_of(one.body) for one in new)
 
     def apply(self, connection: sa.Connection) -> int | DomainError:
+        """See Write.apply."""
         if (error := refusal(connection, self.bounds, self.size, self.now_ms)) is not None:
             return error
         known: set[str] = set()
@@ -126,6 +130,7 @@ class AppendOnce(Write):
         self.size = self.append.size
 
     def apply(self, connection: sa.Connection) -> int | Held | DomainError:
+        """See Write.apply."""
         (new,) = self.append.new
         (record,) = new.records
         held = claim_in(
@@ -152,7 +157,7 @@ def claim_in(
 
 
 class AppendRevocation(Write):
-    """Revoke a record that waits. Its result is ``Known``, or None if the record waits no more, or what is wrong."""
+    """Revoke a record that waits. Its result is ``Known``, None if it waits no more, or what is wrong."""
 
     __slots__ = ("bounds", "now_ms", "revoke", "size")
 
@@ -163,6 +168,7 @@ class AppendRevocation(Write):
         self.size = size_of(b"")
 
     def apply(self, connection: sa.Connection) -> Known | DomainError | None:
+        """See Write.apply."""
         tenant, record_id, reason, revoked_by, at_ms = (
             getattr(self.revoke, name) for name in ("tenant", "id", "reason", "revoked_by", "now_ms")
         )
@@ -196,12 +202,15 @@ class Settle(Write):
         self.size = 0
 
     def apply(self, connection: sa.Connection) -> None:
+        """See Write.apply."""
         for sequence, reason in self.rejected:
             _set_aside(connection, sequence, reason, self.now_ms)
         count, size = 0, 0
         for sequence in self.done:
             values = (sequence,)
-            row = connection.exec_driver_sql("SELECT size FROM spool_writes WHERE sequence = ?", values).one_or_none()
+            row = connection.exec_driver_sql(
+                "SELECT size FROM spool_writes WHERE sequence = ?", values
+            ).one_or_none()
             if row is None:  # somebody else was quicker
                 continue
             count, size = count + 1, size + row[0]
@@ -219,7 +228,9 @@ def _set_aside(connection: sa.Connection, sequence: int, reason: str, now_ms: in
     ).rowcount
     if moved:
         values = (sequence,)
-        size = connection.exec_driver_sql("SELECT size FROM spool_rejected WHERE sequence = ?", values).scalar_one()
+        size = connection.exec_driver_sql(
+            "SELECT size FROM spool_rejected WHERE sequence = ?", values
+        ).scalar_one()
         connection.exec_driver_sql("DELETE FROM spool_writes WHERE sequence = ?", values)
         connection.exec_driver_sql(
             "UPDATE spool_totals SET writes = writes - 1, size = size - ?, rejected = rejected + 1,"
@@ -238,6 +249,7 @@ class Retry(Write):
         self.size = 0
 
     def apply(self, connection: sa.Connection) -> int:
+        """See Write.apply."""
         rows: Sequence[Any] = connection.exec_driver_sql(
             "SELECT sequence, size FROM spool_rejected ORDER BY sequence"
         ).all()
@@ -270,6 +282,7 @@ class Shrink(Write):
         self.size = 0
 
     def apply(self, connection: sa.Connection) -> None:
+        """See Write.apply."""
         connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_GIVEN_BACK})").all()
 
 
@@ -284,5 +297,6 @@ class Probe(Write):
         self.size = 0
 
     def apply(self, connection: sa.Connection) -> StoreUnavailableError | None:
+        """See Write.apply."""
         connection.exec_driver_sql("UPDATE spool_totals SET probes = probes + 1")
         return refusal(connection, self.bounds, size_of(b""), self.now_ms)
