@@ -3,126 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import signal
-import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
 
 from core.breaker import State
 from core.dnastore.client import DnaStoreClient
 from core.store.observation import Forwarded
 from tests.fault_proxy import FaultProxy, proxy_to
-from tests.processes import freeze
-from tests.service.running import REPOSITORY, clean_environment
-from tests.service.server.tls_files import Authority, client
-
-CLIENT_NAME: Final = "service.example"
-_START_SECONDS: Final = 30.0
-
-
-class DnaStoreServer:
-    """``python -m app dnastore``, whose port and records outlive restarts."""
-
-    def __init__(self, folder: Path, authority: Authority) -> None:
-        """Know what it needs; it is not started."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.port = 0
-        self.identity = authority.issue("dnastore")
-        self.authorities = authority.path
-        self._process: subprocess.Popen[bytes] | None = None
-        (folder / "allow.json").write_text(json.dumps({CLIENT_NAME: ["*"]}))
-
-    @property
-    def database(self) -> Path:
-        """Where its records are."""
-        return self.folder / "data" / "dnastore.db"
-
-    @property
-    def log(self) -> str:
-        """What it has said since it was started last."""
-        return (self.folder / "log").read_text()
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> DnaStoreServer:
-        """Start it, and wait until it listens."""
-        certificate, key = self.identity
-        variables = {
-            "PORT": str(self.port),
-            "METRICS_PORT": "off",
-            "CERT": str(certificate),
-            "KEY": str(key),
-            "CLIENT_CA": str(self.authorities),
-            "ALLOW": str(self.folder / "allow.json"),
-            "DATA_DIR": str(self.folder / "data"),
-        }
-        environment = clean_environment(**{f"DNASTORE_SERVER_{name}": one for name, one in variables.items()})
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "app", "dnastore"],
-                cwd=REPOSITORY,
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + _START_SECONDS
-        while not (url := self._listening()):
-            assert self._process.poll() is None, self.log
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.01)
-        self.port = urlsplit(url).port or 0
-        return self
-
-    def freeze(self) -> None:
-        """Stop it where it is."""
-        freeze(self.pid)
-
-    def thaw(self) -> None:
-        """Go on after ``freeze``."""
-        os.kill(self.pid, signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End it without warning."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(20)
-            self._process = None
-
-    def _listening(self) -> str:
-        for line in self.log.splitlines(keepends=True):
-            record = json.loads(line) if line.startswith("{") and line.endswith("\n") else {}
-            if record.get("event") == "listening":
-                return str(record["url"])
-        return ""
+from tests.service.dnastore.running import DnaStore
+from tests.service.server.tls_files import client
 
 
 class Stand:
     """Server, network and what clients need to know of them."""
 
-    def __init__(self, server: DnaStoreServer, proxy: FaultProxy, tls: ssl.SSLContext) -> None:
+    def __init__(self, server: DnaStore, proxy: FaultProxy) -> None:
         self.server = server
         self.proxy = proxy
-        self.tls = tls
+
+    @property
+    def database(self) -> Path:
+        """Where the server's records are."""
+        return self.server.data_dir / "dnastore.db"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings with which a service uses the server, through the network."""
+        return {**self.server.client_variables, "DNASTORE_URL": self.url}
+
+    @property
+    def url(self) -> str:
+        """Of the server, through the network."""
+        return f"https://127.0.0.1:{self.proxy.port}"
 
     def client(
         self, observer: Observed, *, timeout: float, failures: int = 3, pause: float = 0.15
     ) -> DnaStoreClient:
         """A client of the server, through the network."""
+        tls = client(self.server.authority, self.server.identity)
         return DnaStoreClient(
-            f"https://127.0.0.1:{self.proxy.port}",
-            lambda: self.tls,
+            self.url,
+            lambda: tls,
             timeout=timeout,
             breaker_failures=failures,
             breaker_pause=pause,
@@ -133,11 +55,11 @@ class Stand:
 @contextlib.contextmanager
 def running_stand(folder: Path, *, seed: int = 0) -> Iterator[Stand]:
     """A server that is started, and ended afterwards."""
-    authority = Authority(folder / "authority")
-    server = DnaStoreServer(folder / "dnastore", authority).start()
+    folder.mkdir(parents=True, exist_ok=True)
+    server = DnaStore(folder).start()
     try:
         with proxy_to(server.port, seed=seed) as proxy:
-            yield Stand(server, proxy, client(authority, authority.issue("client", host=CLIENT_NAME)))
+            yield Stand(server, proxy)
     finally:
         server.kill()
 

@@ -17,6 +17,8 @@ from tests.faults.saboteur import Saboteur
 from tests.faults.store_traffic import Traffic
 
 HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
+#: Seconds of a fault, at most.
+_LONGEST: Final = 0.8 if HEAVY else 0.2
 OPERATIONS: Final = 4_000 if HEAVY else 300
 ROUNDS: Final = 5 if HEAVY else 1
 CALLERS: Final = 16
@@ -59,7 +61,7 @@ async def answers(store: Store) -> None:
 
 async def sabotaged(traffic: Traffic, stand: Stand, seed: int) -> Saboteur:
     """Let callers work under faults, until they have made their calls."""
-    saboteur = Saboteur(stand.proxy, stand.server, seed=seed)
+    saboteur = Saboteur(stand.proxy, stand.server, seed=seed, longest=_LONGEST)
     at_work = asyncio.create_task(saboteur.run())
     try:
         await traffic.run(OPERATIONS, CALLERS)

@@ -23,7 +23,7 @@ async def test_random_faults(tmp_path: Path) -> None:
     """No acknowledged record is lost, doubled or changed; every call ends in time; all works afterwards."""
     seed = chosen_seed()
     observed = Observed()
-    with running_stand(tmp_path, seed=seed) as stand:
+    with running_stand(tmp_path / "dnastore", seed=seed) as stand:
         store = stand.client(observed, timeout=TIMEOUT, pause=PAUSE)
         store.start()
         traffic = Traffic(store, Expectations(), seed=seed)
@@ -36,5 +36,5 @@ async def test_random_faults(tmp_path: Path) -> None:
             await assert_whole(traffic)
         await store.close()
         observed.assert_in_order(PAUSE)
-        traffic.expected.are_all(stored_in(stand.server.database))
+        traffic.expected.are_all(stored_in(stand.database))
         assert traffic.expected.wrong == []

@@ -26,7 +26,7 @@ async def test_random_faults(tmp_path: Path) -> None:
     """Behind a spool new records are always taken, and all of them are in the DNAStore in the end, once."""
     seed = chosen_seed()
     observed = Observed()
-    with running_stand(tmp_path, seed=seed) as stand:
+    with running_stand(tmp_path / "dnastore", seed=seed) as stand:
         dnastore = stand.client(observed, timeout=TIMEOUT, pause=PAUSE)
         spool = Spool.open(tmp_path / "spool.db")
         pace = Pace(first_pause=0.05, longest_pause=0.3, look=0.1)
@@ -46,7 +46,7 @@ async def test_random_faults(tmp_path: Path) -> None:
         }
         await until(lambda: store.condition == "empty")
         await store.close()
-        traffic.expected.are_all(stored_in(stand.server.database))
+        traffic.expected.are_all(stored_in(stand.database))
         assert traffic.expected.wrong == []
         assert traffic.expected.ambiguous <= observed.forwards.count("without_key")
         assert "rejected" not in observed.forwards
