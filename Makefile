@@ -68,6 +68,10 @@ build: $(VENV)/.native ## Compile the native modules in place
 serve: $(VENV)/.native $(VENV)/.group-service ## Start the service on loopback, for development
 	$(BIN)/python -m app serve --development
 
+.PHONY: dnastore
+dnastore: $(VENV)/.native $(VENV)/.group-service ## Start a DNAStore on loopback, with certificates made on the spot
+	$(BIN)/python -m app dnastore --development
+
 .PHONY: bench
 bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peers
 	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)

@@ -14,12 +14,13 @@ import structlog
 from app import logs
 from app.api.sigils import BASE
 from app.authentication.claims import LONGEST_SUBJECT
-from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer, PrivateFileError
+from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.dnastore.command import dnastore
 from app.key_commands import keys
 from app.server.failures import StartFailedError, settings_failure
 from app.server.running import run
+from core.private_files import PrivateFileError
 from core.settings import Settings, load_settings
 from core.settings_loading import EXIT_CODE, SettingsError
 from core.tenants import is_tenant

@@ -25,7 +25,7 @@ from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.http.resource import Nowhere
 from app.http.routing import Paths
 from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
-from app.metrics.metrics import Observers
+from app.metrics.observers import Observers
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
 from app.stores import dnastore_certificates, store_from, try_dnastore

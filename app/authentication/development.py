@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
-import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,15 +16,12 @@ from app.authentication.bearer import TrustedIssuer
 from app.authentication.key_sources import FixedKeys
 from app.authentication.public_keys import public_key
 from core.issuers import Issuer
+from core.private_files import PrivateFileError, kept
 from sigil_native import HmacKey
 
 ISSUER: Final = "sigil-development"
 AUDIENCE: Final = "sigil"
 TOKEN_DAYS: Final = 30
-
-
-class PrivateFileError(Exception):
-    """A file with a secret is open to others, or damaged."""
 
 
 def event_secret(data_dir: Path) -> str:
@@ -42,9 +36,9 @@ def audit_secret(data_dir: Path) -> str:
 
 def _secret(data_dir: Path, name: str) -> str:
     path = data_dir / "development" / name
-    kept = _kept(path, lambda: secrets.token_urlsafe(48).encode())
+    content = kept(path, lambda: secrets.token_urlsafe(48).encode())
     try:
-        secret = kept.decode()
+        secret = content.decode()
         HmacKey(secret)
     except ValueError:
         raise _damaged(path) from None
@@ -57,7 +51,7 @@ class DevelopmentIssuer:
     def __init__(self, data_dir: Path) -> None:
         path = data_dir / "development" / "issuer-key.pem"
         try:
-            self._key = ECKey.import_key(_kept(path, _new_key))
+            self._key = ECKey.import_key(kept(path, _new_key))
         except (ValueError, JoseError):
             raise _damaged(path) from None
         if not self._key.is_private or self._key.curve_name != "P-256":
@@ -92,30 +86,3 @@ def _damaged(path: Path) -> PrivateFileError:
 
 def _new_key() -> bytes:
     return ECKey.generate_key("P-256", private=True).as_pem(private=True)
-
-
-def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The contents of a private file, which is made where it is missing.
-
-    Raises:
-        PrivateFileError: others may read or change it.
-        OSError: it cannot be read or made.
-    """
-    if not path.exists():
-        for folder in (path.parent.parent, path.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Linked into place when complete: a start that dies half-way, or two at once, do no harm.
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(make())
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            draft.unlink()
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise PrivateFileError(f"{path} is open to others; chmod 600 it")
-    return path.read_bytes()

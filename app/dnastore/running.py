@@ -9,7 +9,10 @@ from collections.abc import Callable
 import structlog
 
 from app.dnastore.handshakes import HandshakeLog
+from app.dnastore.observation import NoServerObserver, ServerObserver
 from app.dnastore.service import server_from
+from app.metrics.dnastore import DnaStoreMetrics
+from app.metrics.metrics import Metrics
 from app.server.certificates import Certificates
 from app.server.failures import explained
 from app.server.listening import listen
@@ -23,26 +26,32 @@ from core.tls_settings import tls_problem
 _log = structlog.get_logger("app")
 
 
-def run(settings: ServerSettings, on_started: Callable[[str], None]) -> None:
+def run(settings: ServerSettings, on_started: Callable[[str], None], *, development: bool) -> None:
     """Serve until told to stop by SIGINT or SIGTERM; then finish what runs, and return.
 
     Args:
         settings: complete and checked.
         on_started: called with the server's URL when it accepts connections.
+        development: several may run on one machine, so metrics have any free port by default.
 
     Raises:
         StartFailedError: saying why not.
     """
+    # Until somebody listens to them: the default of SIGHUP would be the end.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in STOPPING:
         signal.signal(number, stop_early)
     with contextlib.ExitStack() as stack:
         with explained():
-            variables = f"{PREFIX}HOST, {PREFIX}PORT"
-            listener = stack.enter_context(listen(settings.host, settings.port, variables))
+            listener = stack.enter_context(
+                listen(settings.host, settings.port, f"{PREFIX}HOST, {PREFIX}PORT")
+            )
+            observer = _observer(settings, stack, development=development)
             certificates = _certificates(settings)
             connections = connections_from(settings)
-            app = stack.enter_context(server_from(settings, [certificates], lambda: connections.stopping))
+            app = stack.enter_context(
+                server_from(settings, [certificates], lambda: connections.stopping, observer=observer)
+            )
         if is_open_to_others(settings.key):
             _log.warning(f"{PREFIX}KEY can be read by everybody on this machine", hint="chmod 600")
         url = address("https", settings.host, listener.getsockname()[1])
@@ -54,6 +63,18 @@ def run(settings: ServerSettings, on_started: Callable[[str], None]) -> None:
             on_refused=HandshakeLog().refused,
         ).run([listener])
     _log.info("stopped")
+
+
+def _observer(settings: ServerSettings, stack: contextlib.ExitStack, *, development: bool) -> ServerObserver:
+    """What counts, if anything does."""
+    port = settings.metrics_port(development=development)
+    if port is None:
+        return NoServerObserver()
+    variables = f"{PREFIX}METRICS_HOST, {PREFIX}METRICS_PORT"
+    metrics = Metrics(settings.metrics_host, port, workers=1, variables=variables)
+    stack.callback(metrics.close)
+    _log.info("metrics", url=f"{address('http', settings.metrics_host, metrics.port)}/metrics")
+    return stack.enter_context(metrics.at_work(DnaStoreMetrics))
 
 
 def _certificates(settings: ServerSettings) -> Certificates:

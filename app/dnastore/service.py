@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from typing import Final
 
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.dnastore.body_room import BodyRoom
 from app.dnastore.clients import Allowed, Clients
-from app.dnastore.observation import NoServerObserver, ServerObserver
+from app.dnastore.observation import ServerObserver
 from app.dnastore.pages import PageRoutes
 from app.dnastore.records import RecordRoutes
 from app.dnastore.writes import WriteRoute
 from app.http.bodies import BodyLimits, BodyReader
+from app.http.context import Context
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.http.resource import Nowhere, Resource
 from app.http.routing import Paths
@@ -27,6 +29,9 @@ from core.settings_loading import SettingsError
 from core.store.interface import Store
 from core.store.sql_store import SqlStore
 
+_RECORDS: Final = f"{PREFIX}/records/"
+_ONE_RECORD: Final = f"{_RECORDS}{{id}}"
+
 
 def build_app(
     store: Store,
@@ -34,7 +39,7 @@ def build_app(
     body_limits: BodyLimits,
     reloader: Reloader,
     *,
-    observer: ServerObserver | None = None,
+    observer: ServerObserver,
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
@@ -42,7 +47,6 @@ def build_app(
 
     While the server runs, so does the reloader. The store is closed when it shuts down.
     """
-    observer = observer or NoServerObserver()
     bodies = BodyReader(body_limits)
     records = RecordRoutes(store, bodies, observer)
     writes = WriteRoute(store, bodies, BodyRoom(body_limits.size), observer)
@@ -74,8 +78,20 @@ def build_app(
         post("/probe", Allowed(clients, records.probe)),
         *pages.routes(clients),
     ]
+    paths = frozenset(route.path for route in routes)
+
+    def done(context: Context, seconds: float) -> None:
+        observer.answered(_route(context.scope["path"], paths), context.status, seconds)
+
     router = Paths(routes, default=Nowhere(clients), lifespan=lifespan)
-    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
+    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits, on_done=done)
+
+
+def _route(path: str, paths: Collection[str]) -> str:
+    """The route that a path belongs to, for metrics: few, whatever is asked for."""
+    if path in paths:
+        return path
+    return _ONE_RECORD if path.startswith(_RECORDS) else "other"
 
 
 @contextlib.contextmanager
@@ -84,7 +100,7 @@ def server_from(
     reloadables: Sequence[Reloadable] = (),
     is_stopping: Callable[[], bool] = lambda: False,
     *,
-    observer: ServerObserver | None = None,
+    observer: ServerObserver,
 ) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
 

@@ -96,6 +96,8 @@ class WriteRoute:
         for write, result in zip(request.writes, results, strict=True):
             records = _records_in(write) if result.outcome == "done" else 0
             self._observer.wrote(result.outcome, records)
+            if result.outcome == "done":
+                self._observer.store_works()
         return results
 
     async def _apply(self, write: Write) -> WriteResult:

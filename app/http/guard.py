@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -50,14 +52,24 @@ class Guard:
         max_body_bytes: int,
         limits: RequestLimits = DEFAULT_LIMITS,
         more_headers: Headers = (),
+        on_done: Callable[[Context, float], None] | None = None,
     ) -> None:
-        """Guard an application; ``more_headers`` go with every answer."""
+        """Guard an application.
+
+        Args:
+            app: what is guarded.
+            max_body_bytes: that a body may announce.
+            limits: what requests may take.
+            more_headers: go with every answer.
+            on_done: is told of each request that has ended, and how many seconds it took.
+        """
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._limits = limits
         self._common_headers = (*SAFETY, *more_headers)
         self._admission = Admission(limits.at_once)
         self._deadlines = Deadlines(limits.seconds)
+        self._on_done = on_done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes go through as they are."""
@@ -65,6 +77,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         context = Context(scope, receive, self._common_headers)
+        begun = time.perf_counter()
         try:
             if scope["path"] in _PROBES:
                 await self._serve(context, send)
@@ -81,6 +94,8 @@ class Guard:
             else:
                 await send_problem(send, context, problem)
         finally:
+            if self._on_done is not None:
+                self._on_done(context, time.perf_counter() - begun)
             context.release()
 
     async def _serve(self, context: Context, send: Send) -> None:

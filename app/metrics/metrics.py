@@ -6,8 +6,8 @@ import contextlib
 import os
 import struct
 import time
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, values
@@ -15,25 +15,15 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.metrics.folder import MetricsFolder
-from app.metrics.limits import LimitMetrics
 from app.metrics.listener import answering
-from app.metrics.stores import StoreMetrics
 from app.server.failures import UNAVAILABLE, StartFailedError
 from app.server.listening import listen
-from core.limits.observation import LimitObserver, NoObserver
-from core.store.observation import NoStoreObserver, StoreObserver
 
-_VARIABLES: Final = "SIGIL_METRICS_HOST, SIGIL_METRICS_PORT"
+_Counts = TypeVar("_Counts")
+
 #: A file that another process just makes is empty for a moment, which the library takes for damaged.
 _ATTEMPTS: Final = 5
 _PAUSE: Final = 0.01
-
-
-class Observers(NamedTuple):
-    """Who is told what happens in a process."""
-
-    limits: LimitObserver = NoObserver()
-    stores: StoreObserver = NoStoreObserver()
 
 
 class Metrics:
@@ -44,18 +34,25 @@ class Metrics:
     long as one worker lives.
     """
 
-    def __init__(self, host: str, port: int, workers: int) -> None:
+    def __init__(self, host: str, port: int, workers: int, *, variables: str) -> None:
         """Listen, and make the folder that several workers need.
+
+        Args:
+            host: a name or an address.
+            port: 0 for any free one.
+            workers: how many processes count.
+            variables: what host and port were set by.
 
         Raises:
             PortTakenError, StartFailedError: saying why not.
         """
-        self._listener = listen(host, port, _VARIABLES)
+        self._variables = variables
+        self._listener = listen(host, port, variables)
         try:
             self._folder = MetricsFolder() if workers > 1 else None
         except OSError as error:
             self._listener.close()
-            message = f"{_VARIABLES}: no folder for metrics can be made: {error.strerror}"
+            message = f"{variables}: no folder for metrics can be made: {error.strerror}"
             raise StartFailedError(message, UNAVAILABLE) from None
 
     @property
@@ -65,10 +62,11 @@ class Metrics:
         return port
 
     @contextlib.contextmanager
-    def at_work(self, place: int = 0) -> Iterator[Observers]:
+    def at_work(self, make: Callable[[CollectorRegistry], _Counts], place: int = 0) -> Iterator[_Counts]:
         """Count in this process, and answer; once in a process, after all forks.
 
         Args:
+            make: what counts, in this registry.
             place: which of the workers' places this process fills.
 
         Raises:
@@ -88,16 +86,16 @@ class Metrics:
             try:
                 self._folder.prepare(place)
             except OSError as error:
-                message = f"{_VARIABLES}: {self._folder.path}: {error.strerror}"
+                message = f"{self._variables}: {self._folder.path}: {error.strerror}"
                 raise StartFailedError(message, UNAVAILABLE) from None
             values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
             counted = CollectorRegistry()
             MultiProcessCollector(scraped, str(self._folder.path))  # type: ignore[no-untyped-call]
 
-        observers = Observers(LimitMetrics(counted), StoreMetrics(counted))
+        counts = make(counted)
         try:
             with answering(self._listener, lambda accept: _render(scraped, accept)):
-                yield observers
+                yield counts
         finally:
             values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
 

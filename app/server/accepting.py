@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -95,7 +96,7 @@ class Acceptor:
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                connection, _address = self._listener.accept()
+                connection, address = self._listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionAbortedError:
@@ -109,7 +110,7 @@ class Acceptor:
                 self._give_up_oldest()
             task = self._loop.create_task(self._connect(connection))
             self._connecting[task] = connection
-            task.add_done_callback(self._connected)
+            task.add_done_callback(partial(self._connected, str(address[0])))
 
     def _give_up_oldest(self) -> bool:
         """Give up the oldest handshake; without TLS there is none, only connections about to be served."""
@@ -129,17 +130,17 @@ class Acceptor:
             **self._timeouts,
         )
 
-    def _connected(self, connecting: asyncio.Task[None]) -> None:
+    def _connected(self, peer: str, connecting: asyncio.Task[None]) -> None:
         connection = self._connecting.pop(connecting)
         if connecting.cancelled():
             connection.close()
         elif (error := connecting.exception()) is not None:
+            connection.close()
             # Clients that go away, or speak something else than TLS, are no news to most.
             if not isinstance(error, OSError):
                 _log.error("connection failed", exc_info=error)
             elif self._on_refused is not None:
-                self._on_refused(_peer_of(connection), error)
-            connection.close()
+                self._on_refused(peer, error)
 
     def _pause(self, error: OSError) -> None:
         self._loop.remove_reader(self._listener)
@@ -151,10 +152,3 @@ class Acceptor:
 
     def _resume(self) -> None:
         self._loop.add_reader(self._listener, self._accept)
-
-
-def _peer_of(connection: socket.socket) -> str:
-    try:
-        return str(connection.getpeername()[0])
-    except OSError:  # it has gone
-        return "unknown"

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final
 
-from app.authentication.development import PrivateFileError
 from app.server.listening import PortTakenError
 from core.errors import AuditUnavailableError, DomainError, LimiterUnavailableError
 from core.limits.shared_folder import SharedFolderError
+from core.private_files import PrivateFileError
 from core.settings_loading import EXIT_CODE, SettingsError
 from sigil_native import SigilError
 

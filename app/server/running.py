@@ -13,7 +13,8 @@ from typing import Final
 
 import structlog
 
-from app.metrics.metrics import Metrics, Observers
+from app.metrics.metrics import Metrics
+from app.metrics.observers import Observers, observers_in
 from app.server.certificates import Certificates
 from app.server.failures import explained
 from app.server.listening import listen
@@ -30,6 +31,7 @@ from core.tls_settings import TLS_NAMES, tls_problem
 
 #: What a stop may take beyond the time that running requests are given: writing what waits.
 _STOP_GRACE: Final = 10.0
+_METRICS_VARIABLES: Final = "SIGIL_METRICS_HOST, SIGIL_METRICS_PORT"
 
 _log = structlog.get_logger("app")
 
@@ -126,7 +128,7 @@ def _serve(
     with contextlib.ExitStack() as stack:
         observers = Observers()
         if metrics is not None:
-            observers = stack.enter_context(metrics.at_work(place))
+            observers = stack.enter_context(metrics.at_work(observers_in, place))
         with explained():
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)
@@ -147,7 +149,7 @@ def _metrics(settings: Settings, stack: contextlib.ExitStack) -> Metrics | None:
     port = settings.metrics_port(development=settings.is_development)
     if port is None:
         return None
-    metrics = Metrics(settings.metrics_host, port, settings.workers)
+    metrics = Metrics(settings.metrics_host, port, settings.workers, variables=_METRICS_VARIABLES)
     stack.callback(metrics.close)
     return metrics
 

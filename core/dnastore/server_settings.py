@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
+import sqlalchemy as sa
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings
 
@@ -99,6 +100,11 @@ class ServerSettings(BaseSettings):
     def store_url(self) -> str:
         """Where records are kept; by default a file of the data folder."""
         return self.store_url_setting or f"sqlite:///{self.data_dir / 'dnastore.db'}"
+
+    @property
+    def shown_store_url(self) -> str:
+        """The same, fit to be shown: without a password."""
+        return sa.make_url(self.store_url).render_as_string(hide_password=True)
 
     @property
     def tls(self) -> ServerFiles:

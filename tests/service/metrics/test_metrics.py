@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.metrics.folder import MetricsFolder
+from app.metrics.limits import LimitMetrics
 from app.metrics.metrics import Metrics
 from app.server.failures import StartFailedError
 from app.server.worker import WorkerEnd
@@ -131,13 +132,13 @@ def test_several_workers_answer_at_one_address(new_service: Callable[..., Servic
 
 def test_no_room_for_metrics_is_said() -> None:
     """A worker that could not count does not start, and says which files it is about."""
-    metrics = Metrics("127.0.0.1", 0, workers=2)
+    metrics = Metrics("127.0.0.1", 0, workers=2, variables="A, B")
     try:
         assert metrics._folder is not None
         shutil.rmtree(metrics._folder.path)
         with (
-            pytest.raises(StartFailedError, match=r"SIGIL_METRICS_PORT: .*sigil-metrics-"),
-            metrics.at_work(1),
+            pytest.raises(StartFailedError, match=r"A, B: .*sigil-metrics-"),
+            metrics.at_work(LimitMetrics, 1),
         ):
             pass
     finally:
@@ -161,13 +162,12 @@ class _Crew(NamedTuple):
 
 
 def _be_parent(notes: Path) -> None:
-    metrics = Metrics("127.0.0.1", 0, workers=2)
+    metrics = Metrics("127.0.0.1", 0, workers=2, variables="A, B")
     assert metrics._folder is not None
     (notes / "folder").write_text(str(metrics._folder.path))
 
     def work(end: WorkerEnd) -> None:
-        with metrics.at_work(end.place) as observers:
-            observer = observers.limits
+        with metrics.at_work(LimitMetrics, end.place) as observer:
             observer.backend_is("redis", "degraded" if end.place == 1 else "ok")
             (notes / f"pid-{end.place}").write_text(str(os.getpid()))
             end.say_started()

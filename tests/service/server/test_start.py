@@ -20,8 +20,9 @@ from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey
 
 import sigil_native
-from app.authentication.development import DevelopmentIssuer, PrivateFileError, audit_secret, event_secret
+from app.authentication.development import DevelopmentIssuer, audit_secret, event_secret
 from app.cli import main
+from core.private_files import PrivateFileError
 from tests.service.authentication.forge import ISSUER, Forge
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 from tests.service.server.wire import read_to_end, request, statuses
