@@ -68,23 +68,25 @@ class Observed:
     """Watches a client, and notes what it is told."""
 
     def __init__(self) -> None:
-        #: The breaker's states, and when each began.
+        #: The breaker's states; when each began, and after how many requests.
         self.states: list[State] = []
         self.times: list[float] = []
-        #: Of all requests the status; None where there was no answer.
-        self.statuses: list[int | None] = []
+        self.requests: list[int] = []
+        #: Requests that have ended.
+        self.count = 0
         self.forwards: list[Forwarded] = []
         self.waiting = 0
         self.most_waiting = 0
 
     def requested(self, method: str, status: int | None, seconds: float) -> None:
         """See StoreObserver."""
-        self.statuses.append(status)
+        self.count += 1
 
     def circuit_is(self, state: State) -> None:
         """See StoreObserver."""
         self.states.append(state)
         self.times.append(time.monotonic())
+        self.requests.append(self.count)
 
     def spool_is(self, writes: int, size: int, oldest_seconds: float) -> None:
         """See StoreObserver."""
@@ -103,4 +105,5 @@ class Observed:
             was, becomes = self.states[number - 1 : number + 1]
             assert becomes in after[was], self.states[: number + 1]
             if was == "open":
-                assert self.times[number] - self.times[number - 1] >= pause
+                # It is told a moment after it has happened.
+                assert self.times[number] - self.times[number - 1] > pause / 2
