@@ -20,6 +20,7 @@ from app.dnastore.command import dnastore
 from app.key_commands import keys
 from app.server.failures import StartFailedError, settings_failure
 from app.server.running import run
+from app.store_commands import store
 from core.private_files import PrivateFileError
 from core.settings import Settings, load_settings
 from core.settings_loading import EXIT_CODE, SettingsError
@@ -37,6 +38,7 @@ def main() -> None:
 
 
 main.add_command(keys)
+main.add_command(store)
 main.add_command(dnastore)
 
 

@@ -28,13 +28,15 @@ from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
 from app.metrics.observers import Observers
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
-from app.stores import dnastore_certificates, store_from, try_dnastore
+from app.stores import dnastore_certificates, guarded, store_from, try_dnastore
 from core.audit.interface import Audit, NoAudit
 from core.audit.log import AuditLog
 from core.engine import Engine
 from core.issuers import RemoteIssuer
 from core.keys import ring_from
+from core.seals import Seals
 from core.settings import Settings
+from core.store.retention import Retention
 from sigil_native import __version__
 
 
@@ -48,10 +50,11 @@ def build_app(
     rate_limits: RateLimits | None = None,
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
+    retention: Retention | None = None,
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so does the reloader. Engine, authenticator and limits are closed when it shuts
+    While the server runs, so do the reloader and the retention. Engine, authenticator and limits are closed when it shuts
     down.
     """
     limits = rate_limits or no_rate_limits()
@@ -61,7 +64,7 @@ def build_app(
         engine.start()
         authenticator.start()
         limits.start()
-        async with reloader.at_work():
+        async with reloader.at_work(), retention.at_work() if retention else contextlib.nullcontext():
             yield
         await engine.close()
         await sigils.close()
@@ -149,15 +152,16 @@ def service_from(
     """
     fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
     ring = ring_from(settings, fallback)
+    seals = Seals(ring)
     authenticator = authenticator_from(settings)
     certificates = dnastore_certificates(settings)
     try_dnastore(settings, certificates)
-    store = store_from(settings, certificates, observers.stores)
+    store = guarded(store_from(settings, certificates, observers.stores), settings, seals)
     try:
         audit = audit_from(settings)
         try:
-            engine = Engine(ring, store)
-            keys = RingReloading(ring, engine, fallback)
+            engine = Engine(seals, store)
+            keys = RingReloading(ring, seals, fallback)
             rate_limits = rate_limits_from(settings, rate_folder, audit, observers.limits)
             ours = [] if certificates is None else [certificates]
             watched = [keys, *rate_limits.reloadables, *ours, *reloadables]
@@ -172,6 +176,7 @@ def service_from(
                 rate_limits=rate_limits,
                 request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
                 is_stopping=is_stopping,
+                retention=Retention(store, settings.retention_days) if settings.retention_days else None,
             )
         finally:
             # Here, so that it is said of a stop that waits for nothing, too.

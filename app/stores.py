@@ -11,11 +11,14 @@ import structlog
 from app.server.certificates import Certificates
 from core.dnastore.client_settings import CLIENT_NAMES
 from core.idempotency import KeyLimits
+from core.seals import Seals
 from core.settings import Settings
 from core.settings_loading import SettingsError
+from core.store.chained import ChainedStore
 from core.store.interface import Store
 from core.store.observation import StoreObserver
 from core.store.sql_store import SqlStore
+from core.store.verifying import VerifyingStore
 from core.tls import TlsFileError
 from core.tls_settings import tls_problem
 
@@ -54,6 +57,18 @@ def store_from(settings: Settings, certificates: Certificates | None, observer: 
         largest_record=max(_GROWTH * settings.max_body_bytes, _LEAST_RECORD_BYTES),
         observer=observer,
     )
+
+
+def guarded(store: Store, settings: Settings, seals: Seals) -> Store:
+    """The store with what the keys are needed for: checks of what comes back, and the history."""
+    if settings.dnastore_url is not None:
+        store = VerifyingStore(store, seals)
+    return with_history(store, settings, seals)
+
+
+def with_history(store: Store, settings: Settings, seals: Seals) -> Store:
+    """The store, with a history of what is done to it if the settings want one."""
+    return ChainedStore(store, seals) if settings.history == "on" else store
 
 
 def dnastore_certificates(settings: Settings) -> Certificates | None:

@@ -26,6 +26,7 @@ from core.engine import Engine
 from core.errors import RecordCorruptError
 from core.idempotency import Claim
 from core.records import Entry, Listing, Place, Record, Status
+from core.seals import Seals
 from core.settings import Settings, load_settings
 from sigil_native import KeyRing
 
@@ -107,7 +108,7 @@ def without_store(settings: Settings) -> ASGIApp:
     authenticator = Authenticator([DevelopmentIssuer(settings.data_dir).trusted])
     limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
     reloader = Reloader([], NoAudit(), interval=0)
-    return build_app(Engine(ring, NoStore()), authenticator, NoAudit(), limits, reloader)
+    return build_app(Engine(Seals(ring), NoStore()), authenticator, NoAudit(), limits, reloader)
 
 
 def main() -> None:

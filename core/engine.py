@@ -6,7 +6,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Self, cast
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -20,19 +20,12 @@ from core.errors import (
 )
 from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Record, Status
+from core.seals import Seals
 from core.store.interface import Store
 from core.time_slices import TimeSlices
-from core.verdict import Finding, KeyAspect, RevocationAspect, Verdict, finding_from_error, verdict_of
-from sigil_native import KeyRing, Sigil, SigilCodec, SigilError, canonicalize_json
-from sigil_native.errors import (
-    IssuedInFutureError,
-    KeyNotYetValidError,
-    RetiredKeyError,
-    RevokedKeyError,
-    SigilExpiredError,
-    SigilFormatError,
-    UnknownKeyError,
-)
+from core.verdict import Finding, RevocationAspect, Verdict, finding_from_error, verdict_of
+from sigil_native import Sigil, SigilCodec, SigilError, canonicalize_json
+from sigil_native.errors import SigilFormatError
 
 LONGEST_REASON: Final = 500
 
@@ -68,27 +61,6 @@ class Presented(NamedTuple):
     payload: CanonicalJson | None
 
 
-class _Keys(NamedTuple):
-    """A key ring in use. One reference, so that another ring takes its place in one step.
-
-    Attributes:
-        states: as the ring has them. Times are not among them: a key that is used outside of its times
-            makes the codec refuse, at that moment.
-    """
-
-    codec: SigilCodec
-    states: dict[int, KeyAspect]
-
-    @classmethod
-    def of(cls, ring: KeyRing) -> Self:
-        # Payloads arrive canonical, checked by the strict rules. To canonicalise them again must not
-        # change or refuse anything: 1e17 is fine, its RFC 8785 form 100000000000000000 would be an
-        # integer out of range.
-        codec = SigilCodec(ring, integers="exact")
-        keys = ring.keys()
-        return cls(codec, {key.key_id: cast("KeyAspect", key.state) for key in keys})
-
-
 class Engine:
     """Seals and checks payloads of tenants, and keeps a record of what was sealed.
 
@@ -96,17 +68,9 @@ class Engine:
     event loop.
     """
 
-    def __init__(self, ring: KeyRing, store: Store) -> None:
-        self._keys = _Keys.of(ring)
+    def __init__(self, seals: Seals, store: Store) -> None:
+        self._seals = seals
         self._store = store
-
-    def use_ring(self, ring: KeyRing) -> None:
-        """Seal and check with another ring from now on; from any thread.
-
-        What is being sealed or checked at this moment is so with one ring alone, the earlier one or
-        this one. The ring must not be changed afterwards.
-        """
-        self._keys = _Keys.of(ring)
 
     async def encode(
         self, tenant: str, subject: str, payload: CanonicalJson, *, expires_in: float | None
@@ -117,7 +81,7 @@ class Engine:
             SigilError: the lifetime is out of range, or no key may sign now.
             StoreUnavailableError: nothing was kept, as far as anybody knows.
         """
-        record = _sealed(self._keys.codec, tenant, subject, payload, expires_in)
+        record = _sealed(self._seals.keys.codec, tenant, subject, payload, expires_in)
         await self._store.put((record,))
         return record
 
@@ -127,7 +91,7 @@ class Engine:
         Raises:
             SigilError, StoreUnavailableError: as in encode; none was kept, as far as anybody knows.
         """
-        codec = self._keys.codec
+        codec = self._seals.keys.codec
         slices = TimeSlices()
         records = []
         for payload, expires_in in wanted:
@@ -150,12 +114,12 @@ class Engine:
             RecordCorruptError, RecordUnverifiableError: as in get, of the earlier record.
             SigilError, StoreUnavailableError: as in encode; the key is not used up.
         """
-        record = _sealed(self._keys.codec, tenant, claimant.subject, payload, expires_in)
+        record = _sealed(self._seals.keys.codec, tenant, claimant.subject, payload, expires_in)
         claim = claim_of(claimant, key, canonical_sha256=record.canonical_sha256, expires_in=expires_in)
         kept = await self._store.put_once(record, claim)
         if kept.id == record.id:
             return record, False
-        self._checked(msgspec.structs.replace(kept, payload=payload))
+        self._seals.check(msgspec.structs.replace(kept, payload=payload))
         return kept, True
 
     async def verify(self, tenant: str, sigil: str, payload: CanonicalJson | None) -> Verdict:
@@ -172,7 +136,7 @@ class Engine:
         if finding.issued_id is not None:
             try:
                 record = await self._store.get(tenant, finding.issued_id, with_payload=False)
-            except (StoreUnavailableError, RecordCorruptError):
+            except (StoreUnavailableError, RecordCorruptError, RecordUnverifiableError):
                 revocation = "unknown"
             else:
                 revocation = _revocation(record)
@@ -217,7 +181,7 @@ class Engine:
         record = await self._store.get(tenant, record_id)
         if record is None:
             raise RecordNotFoundError(record_id)
-        return record, self._checked(record)
+        return record, self._seals.check(record)
 
     async def list(self, tenant: str, *, limit: int, cursor: str | None, status: Status | None) -> Page:
         """Records without their payloads, newest first.
@@ -254,7 +218,7 @@ class Engine:
             NoActiveKeyError: no key may sign.
             StoreUnavailableError: nothing could be kept.
         """
-        self._keys.codec.encode_json(b"{}", tenant="probe")
+        self._seals.keys.codec.encode_json(b"{}", tenant="probe")
         await self._store.probe()
 
     def start(self) -> None:
@@ -274,7 +238,7 @@ class Engine:
         raise PayloadMissingError("a sigil without its payload can only be verified as a token")
 
     def _examine(self, tenant: str, sigil: str, payload: CanonicalJson) -> Finding:
-        codec, states = self._keys
+        codec, states = self._seals.keys
         try:
             decoded = codec.verify_json(sigil, payload, tenant=tenant)
         except SigilError as error:
@@ -283,7 +247,7 @@ class Engine:
 
     def _examine_token(self, tenant: str, token: str) -> tuple[Finding, CanonicalJson | None]:
         try:
-            self._keys.codec.decode(token)
+            self._seals.keys.codec.decode(token)
             text = token.partition(".")[2]
             embedded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             payload = CanonicalJson(canonicalize_json(embedded, integers="exact"))
@@ -301,31 +265,11 @@ class Engine:
             return {**unchecked, **dict.fromkeys(issued, "unknown")}
         return {**unchecked, **{one: _revocation(records.get(one)) for one in issued}}
 
-    def _checked(self, record: Record) -> Sigil:
-        payload = record.payload or b""
-        try:
-            # As of its creation: a key that has retired since does not make the record corrupt.
-            sigil = self._keys.codec.verify_json(
-                record.sigil, payload, tenant=record.tenant, now=record.created_at_ms / 1000
-            )
-        except (SigilExpiredError, IssuedInFutureError) as error:
-            sigil = error.sigil  # The tag was right; the clock says nothing about the seal.
-        except (UnknownKeyError, RevokedKeyError, KeyNotYetValidError, RetiredKeyError) as error:
-            raise RecordUnverifiableError(record.id, error.code) from None
-        except SigilError as error:
-            raise RecordCorruptError(record.id, error.code) from None
-        sealed = (sigil.id, sigil.key_id, sigil.issued_at_ms, sigil.expires_at_ms)
-        if sealed != (record.id, record.key_id, record.issued_at_ms, record.expires_at_ms):
-            raise RecordCorruptError(record.id, "fields")
-        if hashlib.sha256(payload).digest() != record.canonical_sha256:
-            raise RecordCorruptError(record.id, "canonical_sha256")
-        return sigil
 
-
-def _revocation(record: Record | RecordCorruptError | None) -> RevocationAspect:
+def _revocation(record: Record | RecordCorruptError | RecordUnverifiableError | None) -> RevocationAspect:
     if record is None:
         return "not_recorded"
-    if isinstance(record, RecordCorruptError):
+    if isinstance(record, RecordCorruptError | RecordUnverifiableError):
         return "unknown"
     return "not_revoked" if record.revoked_at_ms is None else "revoked"
 

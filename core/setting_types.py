@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-import sqlalchemy as sa
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from core.descriptors import most_connections
 from core.plain_files import read_plain, require_plain
-from core.store.sqlite import database_path
+from core.store.store_url import parse_store_url
 from core.tls import read_authorities, read_certificate, read_key
 from sigil_native import HmacKey, KeyRing
 
@@ -80,12 +79,8 @@ def _authorities(path: Path) -> Path:
     return path
 
 
-def _sqlite_url(url: str) -> str:
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise ValueError("not a database URL") from None
-    database_path(parsed)
+def _store_url(url: SecretStr) -> SecretStr:
+    parse_store_url(url.get_secret_value())
     return url
 
 
@@ -175,7 +170,8 @@ KeyRingFile = Annotated[Path, AfterValidator(_readable_key_ring)]
 CertificateFile = Annotated[Path, AfterValidator(_certificate)]
 PrivateKeyFile = Annotated[Path, AfterValidator(_private_key)]
 AuthoritiesFile = Annotated[Path, AfterValidator(_authorities)]
-SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
+#: Of a PostgreSQL database it may have a password in it.
+StoreUrl = Annotated[SecretStr, AfterValidator(_store_url)]
 Folder = Annotated[Path, AfterValidator(_folder)]
 AuditPlace = Annotated[str, AfterValidator(_audit_place)]
 AbsoluteUrl = Annotated[str, AfterValidator(_absolute_url)]

@@ -40,7 +40,7 @@ from core.setting_types import (
     ConnectionCount,
     Folder,
     KeyRingFile,
-    SqliteUrl,
+    StoreUrl,
     StrongSecret,
     StrongSecrets,
     is_loopback,
@@ -48,6 +48,7 @@ from core.setting_types import (
     lines,
 )
 from core.settings_loading import READING, SettingsError, problems_of, unknown_names, values_from_files
+from core.store.store_url import shown
 from core.tls_settings import HSTS_SECONDS, TlsSettings, tls_contradictions
 from sigil_native import KeyRing, SigilError
 
@@ -59,7 +60,9 @@ _JWT_NAMES: Final = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI")
 _JWT_OPTIONS: Final = ("JWT_ALGORITHMS", "JWT_TENANT_CLAIMS", "JWT_ROLE_CLAIMS", "JWT_LEEWAY")
 #: Those that may stand in a file.
 _KEY_NAMES: Final = ("SPIRAL_EVENT_SECRET", "SPIRAL_EVENT_SECRET_PREVIOUS")
-_FILE_NAMES: Final = (*_KEY_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS", "REDIS_URL")
+_FILE_NAMES: Final = (*_KEY_NAMES, "SIGIL_AUDIT_SECRET", "JWT_ISSUERS", "REDIS_URL", "SIGIL_STORE_URL")
+#: Fields that are never shown, not even in a digest.
+_SECRETS: Final = {"event_secret", "previous_secrets", "audit_secret", "redis_url", "store_url_setting"}
 
 
 _KeySets = str | tuple[RemoteIssuer, ...] | None
@@ -107,7 +110,8 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStore
     jwks_cooldown: int = Field(default=10, ge=1, le=3600, validation_alias="JWT_JWKS_COOLDOWN")
     jwks_max_stale: int = Field(default=86400, ge=1, le=30 * 86400, validation_alias="JWT_JWKS_MAX_STALE")
     data_dir: Folder = Field(default=Path("data"), validation_alias="SIGIL_DATA_DIR")
-    store_url_setting: SqliteUrl | None = Field(default=None, validation_alias="SIGIL_STORE_URL")
+    store_url_setting: StoreUrl | None = Field(default=None, validation_alias="SIGIL_STORE_URL")
+    retention_days: int = Field(default=0, ge=0, le=36_500, validation_alias="SIGIL_RETENTION_DAYS")
     host: str = Field(default="127.0.0.1", validation_alias="SIGIL_HOST")
     port: int = Field(default=8080, ge=0, le=65535, validation_alias="SIGIL_PORT")
     max_body_bytes: int = Field(
@@ -128,6 +132,7 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStore
     idempotency_keys: int = Field(
         default=KeyLimits().per_tenant, ge=1000, le=100_000_000, validation_alias="SIGIL_IDEMPOTENCY_KEYS"
     )
+    history: Literal["on", "off"] = Field(default="off", validation_alias="SIGIL_HISTORY")
     workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")
     audit: AuditPlace | None = Field(default=None, validation_alias="SIGIL_AUDIT")
@@ -166,13 +171,15 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStore
 
     @property
     def store_url(self) -> str:
-        """Where records are kept; by default a file of the data folder."""
-        return self.store_url_setting or f"sqlite:///{self.data_dir / 'sigils.db'}"
+        """Where records are kept, with its password; by default a file of the data folder."""
+        if self.store_url_setting is None:
+            return f"sqlite:///{self.data_dir / 'sigils.db'}"
+        return self.store_url_setting.get_secret_value()
 
     @property
     def records_place(self) -> str:
         """The DNAStore's URL, or the database's; shows no password."""
-        return self.dnastore_url or self.store_url
+        return self.dnastore_url or shown(self.store_url)
 
     @property
     def issuers(self) -> tuple[RemoteIssuer, ...]:
@@ -211,7 +218,8 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStore
 
     def digest(self) -> str:
         """SHA-256 of all settings that are no secrets: another digest, other settings."""
-        public = self.model_dump(exclude={"event_secret", "previous_secrets", "audit_secret", "redis_url"})
+        public = self.model_dump(exclude=_SECRETS)
+        public["store_url"] = shown(self.store_url)
         # Sets have another order in each process.
         text = msgspec.json.encode(public, order="deterministic", enc_hook=str)
         return hashlib.sha256(text).hexdigest()

@@ -11,7 +11,7 @@ import structlog
 from app.dnastore.checks import is_canonical
 from app.http.queries import is_record_id
 from core.dnastore.wire import Line, WireRecord
-from core.errors import RecordCorruptError
+from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.records import Place, Record, Status
 from core.store.interface import Store
 
@@ -41,7 +41,7 @@ def shown(record: Record) -> WireRecord:
     return WireRecord.of(record)
 
 
-def _line(found: Record | RecordCorruptError) -> Line:
+def _line(found: Record | RecordCorruptError | RecordUnverifiableError) -> Line:
     if isinstance(found, Record):
         try:
             return Line(record=shown(found))

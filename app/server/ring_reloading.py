@@ -7,9 +7,9 @@ from typing import Final
 
 from app.server.reloading import Reloaded, ReloadRefusedError
 from core.audit.interface import AuditEvent
-from core.engine import Engine
 from core.fingerprints import fingerprint
 from core.keys import described_keys, ring_digest, ring_from, signing_key_id
+from core.seals import Seals
 from core.settings import key_files, load_key_settings
 from core.settings_loading import SettingsError
 from sigil_native import KeyRing
@@ -19,7 +19,7 @@ _MOST_NAMED: Final = 20
 
 
 class RingReloading:
-    """Keeps an engine's key ring as its files have it; see Reloadable.
+    """Keeps the ring in use as its files have it; see Reloadable.
 
     A ring is refused where no key of it may sign although one could until now: that is a slip of the
     hand, and would stop every encode. Unless it revokes a key: then the reason may be a leak, and
@@ -30,10 +30,10 @@ class RingReloading:
     changed_event: AuditEvent = "keys.changed"
     refused_event: AuditEvent = "keys.refused"
 
-    def __init__(self, ring: KeyRing, engine: Engine, fallback: str | None = None) -> None:
-        """Watch over a ring that was made by ``ring_from`` with this fallback, and that the engine uses."""
+    def __init__(self, ring: KeyRing, seals: Seals, fallback: str | None = None) -> None:
+        """Watch over a ring that was made by ``ring_from`` with this fallback, and that is in use."""
         self._ring = ring
-        self._engine = engine
+        self._seals = seals
         self._fallback = fallback
         self._files = key_files()
 
@@ -55,7 +55,7 @@ class RingReloading:
         difference = _difference(self._ring, ring)
         if difference:
             _check_signing(self._ring, ring)
-        self._engine.use_ring(ring)
+        self._seals.use_ring(ring)
         self._ring = ring
         return Reloaded(bool(difference), {**_facts(ring), **difference}, difference)
 

@@ -21,7 +21,7 @@ from core.setting_types import (
     ConnectionCount,
     Folder,
     PrivateKeyFile,
-    SqliteUrl,
+    StoreUrl,
     is_loopback,
 )
 from core.settings_loading import READING, SettingsError, problems_of, unknown_names, values_from_files
@@ -58,7 +58,7 @@ class ServerSettings(BaseSettings):
     client_authorities: AuthoritiesFile = Field(validation_alias="DNASTORE_SERVER_CLIENT_CA")
     allow: Annotated[Path, AfterValidator(_allow_list)] = Field(validation_alias="DNASTORE_SERVER_ALLOW")
     data_dir: Folder = Field(default=Path("data"), validation_alias="DNASTORE_SERVER_DATA_DIR")
-    store_url_setting: SqliteUrl | None = Field(default=None, validation_alias="DNASTORE_SERVER_STORE_URL")
+    store_url_setting: StoreUrl | None = Field(default=None, validation_alias="DNASTORE_SERVER_STORE_URL")
     metrics_host: str = Field(default="127.0.0.1", validation_alias="DNASTORE_SERVER_METRICS_HOST")
     metrics_port_setting: MetricsPort | None = Field(
         default=None, validation_alias="DNASTORE_SERVER_METRICS_PORT"
@@ -98,8 +98,10 @@ class ServerSettings(BaseSettings):
 
     @property
     def store_url(self) -> str:
-        """Where records are kept; by default a file of the data folder."""
-        return self.store_url_setting or f"sqlite:///{self.data_dir / 'dnastore.db'}"
+        """Where records are kept, with its password; by default a file of the data folder."""
+        if self.store_url_setting is None:
+            return f"sqlite:///{self.data_dir / 'dnastore.db'}"
+        return self.store_url_setting.get_secret_value()
 
     @property
     def shown_store_url(self) -> str:

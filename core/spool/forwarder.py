@@ -111,8 +111,10 @@ class Forwarder:
         if self._pauses:
             # A store that answers questions and takes no writes wakes us again and again.
             await asyncio.sleep(min(self._pace.first_pause, seconds))
+        # Not wait_for, which forgets that it was cancelled if it is woken just then.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         self._wake.clear()
 
     async def _forward(self) -> bool:
@@ -120,16 +122,16 @@ class Forwarder:
         if not self._lock.take():
             return True
         self.is_forwarding = True
-        shrunk = False
+        forwarded = False
         try:
             while self._spool.state().writes:
                 if not await self._forward_batch():
                     return False
                 self._pauses = 0
                 self._tell()
-                shrunk = True
-            if shrunk:
-                await self._spool.shrink()
+                forwarded = True
+            while forwarded and not self._spool.state().writes:
+                forwarded = await self._spool.shrink()
             return True
         finally:
             self.is_forwarding = False

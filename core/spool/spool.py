@@ -24,6 +24,7 @@ from core.spool.reading import Piece, State
 from core.spool.rows import SpooledRow, write_body
 from core.spool.schema import create_or_check, prepare_file
 from core.spool.writes import (
+    ORDINARY,
     Append,
     AppendOnce,
     AppendRevocation,
@@ -163,9 +164,10 @@ class Spool:
         count: int = await self._submit(Retry(self._clock()))
         return count
 
-    async def shrink(self) -> None:
-        """Give the file system back some of what an empty spool does not need."""
-        await self._submit(Shrink())
+    async def shrink(self) -> bool:
+        """Give the file system back some of what an empty spool does not need; whether there is more."""
+        left: int = await self._submit(Shrink())
+        return left > 0
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -193,7 +195,7 @@ class Spool:
     def is_full(self) -> bool:
         """Whether it takes nothing more, as it was looked at last."""
         used = self._state.size + self._state.rejected_size
-        return used >= self._bounds.size or self.oldest_seconds * 1000 > self._bounds.age_ms
+        return used + ORDINARY > self._bounds.size or self.oldest_seconds * 1000 > self._bounds.age_ms
 
     async def find(self, tenant: str, ids: Sequence[str]) -> Mapping[str, Known]:
         """What is known of these records; nothing of those that do not wait."""

@@ -32,6 +32,8 @@ _GET_CLAIM: Final = (
 )
 #: The tables that say what a write holds.
 CONTENTS: Final = ("spool_records", "spool_revocations", "spool_claims")
+#: Bytes of an ordinary write: where it has no room, the spool is full.
+ORDINARY: Final = 2048
 #: Pages that are given back to the file system at a time, of 4 KiB.
 _GIVEN_BACK: Final = 2000
 
@@ -274,16 +276,22 @@ class Retry(Write):
 
 
 class Shrink(Write):
-    """Give the file system back what an empty spool does not need."""
+    """Give the file system back some of what an empty spool does not need. Its result is how many pages are left."""
 
     __slots__ = ("size",)
 
     def __init__(self) -> None:
         self.size = 0
 
-    def apply(self, connection: sa.Connection) -> None:
+    def apply(self, connection: sa.Connection) -> int:
         """See Write.apply."""
-        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_GIVEN_BACK})").all()
+        # By the driver: each step of this statement frees a page, though it gives no rows.
+        cursor = connection.connection.cursor()
+        cursor.execute(f"PRAGMA incremental_vacuum({_GIVEN_BACK})")
+        cursor.fetchall()
+        cursor.close()
+        left: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+        return left
 
 
 class Probe(Write):
@@ -299,4 +307,4 @@ class Probe(Write):
     def apply(self, connection: sa.Connection) -> StoreUnavailableError | None:
         """See Write.apply."""
         connection.exec_driver_sql("UPDATE spool_totals SET probes = probes + 1")
-        return refusal(connection, self.bounds, size_of(b""), self.now_ms)
+        return refusal(connection, self.bounds, ORDINARY, self.now_ms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.errors import RecordCorruptError
+from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.idempotency import Claim
 from core.records import Entry, Listing, Place, Record, Status
 
@@ -60,12 +60,13 @@ class Store(Protocol):
         """The tenant's record, or None.
 
         Raises:
-            RecordCorruptError: it is there, and is no record.
+            RecordCorruptError: it is there, and is no record, or is not what was sealed where the store checks.
+            RecordUnverifiableError: the store checks seals, and the key ring cannot tell.
         """
 
     async def get_many(
         self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
-    ) -> Mapping[str, Record | RecordCorruptError]:
+    ) -> Mapping[str, Record | RecordCorruptError | RecordUnverifiableError]:
         """Those of the tenant's records with these ids that there are, by id.
 
         A damaged one stops no other: it has its error in its place.
@@ -84,7 +85,7 @@ class Store(Protocol):
         """At most ``limit`` records with ids below ``before``, newest first.
 
         Raises:
-            RecordCorruptError: one of them is no record.
+            RecordCorruptError, RecordUnverifiableError: one of them is damaged, as in get.
         """
 
     async def revoke(

@@ -13,6 +13,8 @@ from core.errors import StoreSchemaError
 SCHEMA_VERSION: Final = 3
 
 _metadata = sa.MetaData()
+# Compared byte by byte: quick, and no index depends on what a system's locales say this year.
+_Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 schema_version = sa.Table(
     "sigil_schema",
@@ -35,18 +37,18 @@ sigils = sa.Table(
     "sigils",
     _metadata,
     sa.Column("row", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
-    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("tenant", _Text, nullable=False),
     sa.Column("id", sa.LargeBinary(16), nullable=False),
-    sa.Column("sigil", sa.Text, nullable=False),
+    sa.Column("sigil", _Text, nullable=False),
     sa.Column("key_id", sa.BigInteger, nullable=False),
     sa.Column("issued_at_ms", sa.BigInteger, nullable=False),
     sa.Column("expires_at_ms", sa.BigInteger, nullable=False),
     sa.Column("canonical_sha256", sa.LargeBinary(32), nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
-    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("created_by", _Text, nullable=False),
     sa.Column("revoked_at_ms", sa.BigInteger),
-    sa.Column("revoked_by", sa.Text),
-    sa.Column("revoked_reason", sa.Text),
+    sa.Column("revoked_by", _Text),
+    sa.Column("revoked_reason", _Text),
     # Last, so that SQLite reads the other columns without walking a long payload's pages.
     sa.Column("payload", sa.LargeBinary, nullable=False),
 )
@@ -74,7 +76,7 @@ _expiring = sa.Index(
 idempotency_keys = sa.Table(
     "sigil_idempotency_keys",
     _metadata,
-    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("tenant", _Text, primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("key_digest", sa.LargeBinary(32), nullable=False),
     sa.Column("request_digest", sa.LargeBinary(32), nullable=False),
@@ -92,14 +94,14 @@ _key_by_time = sa.Index("sigil_idempotency_keys_by_time", idempotency_keys.c.cla
 history = sa.Table(
     "sigil_history",
     _metadata,
-    sa.Column("tenant", sa.Text, primary_key=True),
-    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("tenant", _Text, primary_key=True),
+    sa.Column("chain", _Text, primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("step", _Text, nullable=False),
     sa.Column("record_id", sa.LargeBinary(16), nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
-    sa.Column("previous", sa.Text, nullable=False),
-    sa.Column("seal", sa.Text, nullable=False),
+    sa.Column("previous", _Text, nullable=False),
+    sa.Column("seal", _Text, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -27,6 +27,7 @@ from core.store.sql_statements import Statements
 from core.store.sql_writer import GroupCommitWriter
 from core.store.sql_writes import Insert, Probe, Purge, PutOnce, Revoke, Tools
 from core.store.sqlite import SqliteDatabase
+from core.store.store_url import parse_store_url
 
 _T = TypeVar("_T")
 
@@ -85,21 +86,21 @@ class SqlStore:
         max_waiting: int = _MAX_WAITING,
         max_waiting_bytes: int = _MAX_WAITING_BYTES,
     ) -> SqlStore:
-        """Open the database, which is created, with its folder, where it is missing.
+        """Open the database, and create the tables; a missing file is created, with its folder.
 
         Args:
-            url: as SQLAlchemy spells it, ``sqlite:///relative`` or ``sqlite:////absolute``.
+            url: ``sqlite:///relative``, ``sqlite:////absolute`` or ``postgresql://user:password@host/database``.
             key_limits: how many idempotency keys are remembered, and how long.
             max_waiting: writes that may wait for the writer.
             max_waiting_bytes: payload bytes that may wait, about.
 
         Raises:
-            ValueError: the URL names no SQLite file.
+            ValueError: the URL cannot be used.
             StoreSchemaError: another program's database, or a newer version's.
-            StoreUnavailableError: locked, damaged, or not writable.
-            OSError: the file cannot be created or opened.
+            StoreUnavailableError: locked, damaged, out of reach, or not writable.
+            OSError: a file cannot be created or opened.
         """
-        database = SqliteDatabase(sa.make_url(url), create_or_check, readers=_READERS + _LISTERS)
+        database = _opened(parse_store_url(url))
         store = cls(
             database, key_limits=key_limits, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
         )
@@ -258,3 +259,13 @@ class SqlStore:
                     return work(connection)
         except DBAPIError as error:
             raise self._database.unavailable(error) or StoreUnavailableError("io") from None
+
+
+def _opened(url: sa.URL) -> Database:
+    readers = _READERS + _LISTERS
+    if url.get_backend_name() == "sqlite":
+        return SqliteDatabase(url, create_or_check, readers=readers)
+    # Imported where it is used: the driver takes its time.
+    from core.store.postgresql import PostgresDatabase  # noqa: PLC0415
+
+    return PostgresDatabase(url, create_or_check, readers=readers)

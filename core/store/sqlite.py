@@ -13,26 +13,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from core.errors import StoreSchemaError, StoreUnavailableError
+from core.store.store_url import database_path
 from core.store.turns import Turns
 
 _LOCK_WAIT_MS: Final = 2000
 #: Pages in the write-ahead log at which a commit copies them into the database (4 KiB each).
 _CHECKPOINT_PAGES: Final = 4000
-
-
-def database_path(url: sa.URL) -> Path:
-    """The file that an SQLite URL names.
-
-    Raises:
-        ValueError: the URL is of another database, or names no file.
-    """
-    if url.get_backend_name() != "sqlite" or url.get_driver_name() != "pysqlite":
-        raise ValueError("the store must be an SQLite file: sqlite:///path")
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise ValueError("the store must be a plain file: records in memory would not survive a restart")
-    if url.query:
-        raise ValueError("the store's URL takes no options: nothing may follow the path")
-    return Path(url.database)
 
 
 def create_private_file(path: Path) -> None:

@@ -25,6 +25,7 @@ from app.server.reloading import Reloader
 from app.service import build_app
 from core.audit.interface import Audit, NoAudit
 from core.engine import Engine
+from core.seals import Seals
 from core.store.sql_store import SqlStore
 from sigil_native import KeyRing
 from tests.service.running import Answer
@@ -88,7 +89,7 @@ class InProcess:
         audit = audit or NoAudit()
         reloader = Reloader([], audit, interval=0)
         limits = BodyLimits(1 << 20, 30)
-        self.app = build_app(Engine(ring, self.store), authenticator, audit, limits, reloader)
+        self.app = build_app(Engine(Seals(ring), self.store), authenticator, audit, limits, reloader)
 
     def token(self, tenant: str, *roles: str, subject: str = "tester") -> str:
         """A token; every role unless some are named."""

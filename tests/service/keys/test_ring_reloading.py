@@ -21,6 +21,7 @@ from app.server.ring_reloading import RingReloading
 from core.engine import Engine
 from core.keys import ring_digest, ring_from
 from core.records import CanonicalJson
+from core.seals import Seals
 from core.settings import load_key_settings
 from core.store.sql_store import SqlStore
 from sigil_native import KeyRing, SigilCodec
@@ -55,7 +56,7 @@ def only(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
 async def engine(tmp_path: Path) -> Any:
     """An engine with the ring that the settings give when the test uses it first."""
     store = SqlStore.open(f"sqlite:///{tmp_path / 'sigils.db'}")
-    engine = Engine(KeyRing(), store)
+    engine = Engine(Seals(KeyRing()), store)
     yield engine
     await engine.close()
 
@@ -63,8 +64,8 @@ async def engine(tmp_path: Path) -> Any:
 def reloading(engine: Engine, fallback: str | None = None) -> RingReloading:
     """What watches over the ring of the settings, which the engine begins to use."""
     ring = ring_from(load_key_settings(), fallback)
-    engine.use_ring(ring)
-    return RingReloading(ring, engine, fallback)
+    engine._seals.use_ring(ring)
+    return RingReloading(ring, engine._seals, fallback)
 
 
 def write(path: Path, *entries: KeyEntry) -> None:
@@ -256,7 +257,7 @@ class Rotations(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         only(self.patch, SIGIL_KEYRING=str(self.path))
         write_key_ring_file(self.path, [KeyEntry(A)])
-        self.engine = Engine(KeyRing(), SqlStore.open(f"sqlite:///{self.folder / 'sigils.db'}"))
+        self.engine = Engine(Seals(KeyRing()), SqlStore.open(f"sqlite:///{self.folder / 'sigils.db'}"))
         self.keys = reloading(self.engine)
         #: What is in the file: None stands for what is no ring.
         self.written: list[KeyEntry] | None = [KeyEntry(A)]

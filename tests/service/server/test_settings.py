@@ -74,7 +74,7 @@ def test_all_mistakes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         SIGIL_MAX_BODY_BYTES="3",
         SIGIL_IDEMPOTENCY_SECONDS="0",
         SIGIL_IDEMPOTENCY_KEYS="999",
-        SIGIL_STORE_URL="postgresql://user:password@host/db",
+        SIGIL_STORE_URL="mysql://user:password@host/db",
         JWT_ISSUER="i",
         JWT_JWKS_URI="http://issuer.example/jwks",
         SIGIL_PROT="8080",
@@ -350,6 +350,40 @@ def test_half_of_the_jwt_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_store_that_would_forget(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """A store that is no SQLite file is refused."""
     assert problems(monkeypatch, **GOOD, SIGIL_STORE_URL=url)[0].startswith("SIGIL_STORE_URL: ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hunter2@host",
+        "postgresql://user:hunter2@host/db?password=hunter2",
+        "postgresql://user:hunter2@host/db?connect_timeout=hunter2",
+        "postgresql+asyncpg://user:hunter2@host/db",
+        "postgresql://user:hunter2@host:hunter2/db",
+    ],
+)
+def test_store_url_of_postgresql_that_cannot_work(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """A PostgreSQL URL names a database, and no option that the store decides; nothing of it is shown."""
+    found = problems(monkeypatch, **GOOD, SIGIL_STORE_URL=url)
+    assert found[0].startswith("SIGIL_STORE_URL: ")
+    assert "hunter2" not in found[0]
+
+
+@pytest.mark.parametrize("driver", ["postgresql", "postgresql+psycopg"])
+def test_password_of_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, driver: str) -> None:
+    """The store's URL may come from a file; its password is not shown, nor told by the digest."""
+    digests = set()
+    for password in ("hunter2", "hunter3"):
+        (tmp_path / "url").write_text(f"{driver}://user:{password}@host:5433/db?sslmode=verify-full\n")
+        settings = load(monkeypatch, **GOOD, SIGIL_STORE_URL_FILE=str(tmp_path / "url"))
+        assert settings.store_url.startswith(f"{driver}://user:{password}@host")
+        assert "host:5433/db?sslmode=verify-full" in settings.records_place
+        for text in (settings.records_place, repr(settings), str(settings.model_dump())):
+            assert password not in text
+        digests.add(settings.digest())
+    assert len(digests) == 1
+    monkeypatch.delenv("SIGIL_STORE_URL_FILE")
+    assert load(monkeypatch, **GOOD, SIGIL_STORE_URL="sqlite:///x.db").digest() not in digests
 
 
 def test_store_url_with_options(monkeypatch: pytest.MonkeyPatch) -> None:

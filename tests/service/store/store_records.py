@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from core.records import CanonicalJson, Record
+from core.records import CanonicalJson, Entry, Record
 
 
 def record(number: int, *, tenant: str = "acme", payload: bytes = b"{}", expires_at_ms: int = 0) -> Record:
@@ -26,3 +26,17 @@ def record(number: int, *, tenant: str = "acme", payload: bytes = b"{}", expires
 def record_id(number: int) -> str:
     """An id that ascends with its number."""
     return str(UUID(int=(number << 80) | (7 << 76) | (2 << 62)))
+
+
+def entry(number: int, *, tenant: str = "acme", chain: str = "a") -> Entry:
+    """An entry of a chain, which is named by the beginning of its name."""
+    return Entry(
+        tenant=tenant,
+        chain=chain.ljust(32, "0"),
+        number=number,
+        step="sealed",
+        record_id=record_id(number),
+        at_ms=number,
+        previous=f"seal {number - 1}",
+        seal=f"seal {number}",
+    )

@@ -14,13 +14,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import sqlalchemy as sa
 
 from core.errors import (
-    DuplicateRecordError,
-    InvalidRecordError,
     RecordCorruptError,
     StoreOverloadedError,
     StoreSchemaError,
@@ -49,17 +46,6 @@ async def ids(store: SqlStore, **options: Any) -> list[int]:
     """Numbers of the records that a listing shows."""
     chosen = {"limit": 100, "before": None, "status": None, "now_ms": 0, **options}
     return [shown.issued_at_ms for shown in (await store.list("acme", **chosen)).records]
-
-
-async def test_a_record_comes_back_as_it_went(store: SqlStore) -> None:
-    """Every field survives; a listing leaves the payload out."""
-    kept = record(1, payload=b'{"a":"\xe2\x82\xac"}', expires_at_ms=5)
-    await store.put([kept])
-    assert await store.get("acme", kept.id) == kept
-    without = await store.get("acme", kept.id, with_payload=False)
-    assert without is not None
-    assert without.payload is None
-    assert await store.get("other", kept.id) is None
 
 
 async def test_files_are_private(store: SqlStore, path: Path) -> None:
@@ -92,75 +78,6 @@ async def test_waiting_writes_share_a_commit(store: SqlStore) -> None:
     await asyncio.gather(*(store.put([record(number)]) for number in range(500)))
     assert commits <= 5
     assert len(await ids(store, limit=1000)) == 500
-
-
-async def test_a_failing_write_fails_alone(store: SqlStore) -> None:
-    """In a group, a duplicate and an impossible record fail, their neighbours are kept, atomically each."""
-    await store.put([record(5)])
-    writes = [
-        [record(1)],
-        [record(5, payload=b"[]")],
-        [record(2), record(3)],
-        [record(4, expires_at_ms=1 << 70)],
-        [record(6), record(5, payload=b"[]")],
-        [record(7)],
-    ]
-    results = await asyncio.gather(*(store.put(write) for write in writes), return_exceptions=True)
-    kinds = [None if result is None else type(result) for result in results]
-    assert kinds == [None, DuplicateRecordError, None, InvalidRecordError, DuplicateRecordError, None]
-    assert await ids(store) == [7, 5, 3, 2, 1]
-
-
-async def test_one_id_for_two_tenants(store: SqlStore) -> None:
-    """Tenants do not see, and cannot block, each other's ids."""
-    await store.put([record(1)])
-    await store.put([record(1, tenant="other")])
-    assert await ids(store) == [1]
-    assert await store.revoke("third", record(1).id, reason="x", revoked_by="y", now_ms=1) is None
-    await store.revoke("other", record(1).id, reason="x", revoked_by="y", now_ms=1)
-    kept = await store.get("acme", record(1).id)
-    assert kept is not None
-    assert kept.revoked_at_ms is None
-
-
-async def test_revocation_keeps_the_first_reason(store: SqlStore) -> None:
-    """A second revocation changes nothing, also when both wait for one commit."""
-    await store.put([record(1)])
-    await store.put([record(2)])
-    calls = [
-        store.revoke("acme", record(1).id, reason=str(n), revoked_by="me", now_ms=n) for n in range(1, 9)
-    ]
-    answers = await asyncio.gather(*calls)
-    assert {(answer.revoked_reason, answer.revoked_at_ms) for answer in answers if answer} == {("1", 1)}
-    again = await store.revoke("acme", record(1).id, reason="later", revoked_by="you", now_ms=99)
-    assert again is not None
-    assert (again.revoked_reason, again.revoked_by) == ("1", "me")
-    assert await store.revoke("acme", record(3).id, reason="x", revoked_by="me", now_ms=1) is None
-
-
-async def test_listing_by_status(store: SqlStore) -> None:
-    """A status shows exactly the records that stand so, and revoked wins over expired."""
-    await store.put(
-        [record(1), record(2, expires_at_ms=50), record(3, expires_at_ms=150), record(4, expires_at_ms=50)]
-    )
-    await store.revoke("acme", record(4).id, reason="x", revoked_by="y", now_ms=1)
-    assert await ids(store, status="active", now_ms=100) == [3, 1]
-    assert await ids(store, status="expired", now_ms=100) == [2]
-    assert await ids(store, status="expired", now_ms=50) == [2]
-    assert await ids(store, status="revoked", now_ms=100) == [4]
-
-
-async def test_listing_stays_right_while_rows_arrive(store: SqlStore) -> None:
-    """Pages neither repeat nor skip a record that was there at the start."""
-    await store.put([record(number) for number in range(0, 100, 2)])
-    seen: list[int] = []
-    before = None
-    while page := await ids(store, limit=7, before=before):
-        seen += page
-        before = record(page[-1]).id
-        await store.put([record(101 + len(seen)), record(page[-1] + 1)])
-    assert seen[: len(seen)] == sorted(set(seen), reverse=True)
-    assert set(seen) >= set(range(0, 100, 2))
 
 
 @pytest.mark.parametrize("status", ["revoked", "expired"])
@@ -196,22 +113,17 @@ async def test_rows_of_somebody_else(store: SqlStore, path: Path, change: str) -
         await ids(store)
 
 
-async def test_many_are_looked_up(store: SqlStore, path: Path) -> None:
-    """Of the ids asked for, the tenant's own come back, however many; a damaged row stops no other."""
-    kept = [record(number) for number in range(1, 251)]
-    await store.put([*kept, record(999, tenant="other")])
+async def test_damaged_rows_among_others(store: SqlStore, path: Path) -> None:
+    """Of many records that are looked up, a damaged one has its error in its place and stops no other."""
+    await store.put([record(number) for number in range(1, 4)])
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE sigils SET key_id = 'x' WHERE issued_at_ms = 7")
+        connection.execute("UPDATE sigils SET key_id = 'x' WHERE issued_at_ms = 2")
     connection.close()
-    asked = [one.id for one in kept[::-1]]
-    found = dict(await store.get_many("acme", [record_id(999), *asked, record_id(1000), asked[0]]))
-    damaged = found.pop(record_id(7))
+    found = dict(await store.get_many("acme", [record_id(number) for number in range(1, 4)]))
+    damaged = found.pop(record_id(2))
     assert isinstance(damaged, RecordCorruptError)
-    assert damaged.record_id == record_id(7)
-    assert found == {
-        one.id: msgspec.structs.replace(one, payload=None) for one in kept if one.issued_at_ms != 7
-    }
-    assert await store.get_many("acme", []) == {}
+    assert damaged.record_id == record_id(2)
+    assert set(found) == {record_id(1), record_id(3)}
 
 
 async def test_locked_database(store: SqlStore, path: Path) -> None:
@@ -305,35 +217,6 @@ async def test_bounded_bytes(path: Path) -> None:
     assert refused
     assert len(await ids(store)) == 20 - len(refused)
     await store.close()
-
-
-async def test_cancelled_callers(store: SqlStore) -> None:
-    """Callers that give up leave whole records or none, and nobody else's write suffers."""
-    tasks = [asyncio.ensure_future(store.put([record(2 * n), record(2 * n + 1)])) for n in range(200)]
-    await asyncio.sleep(0)
-    for task in tasks[::2]:
-        task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert all(result is None for result in results[1::2])
-    found = set(await ids(store, limit=1000))
-    for n in range(200):
-        assert (2 * n in found) == (2 * n + 1 in found)
-        assert results[n] is not None or 2 * n in found
-
-
-async def test_close_writes_what_waits(path: Path) -> None:
-    """Writes that were accepted before the close are acknowledged; later ones are refused."""
-    store = SqlStore.open(f"sqlite:///{path}")
-    tasks = [asyncio.ensure_future(store.put([record(number)])) for number in range(300)]
-    await asyncio.sleep(0)
-    await store.close()
-    await asyncio.gather(*tasks)
-    for late in (store.put([record(999)]), store.get("acme", record(1).id), store.probe()):
-        with pytest.raises(StoreUnavailableError):
-            await late
-    again = SqlStore.open(f"sqlite:///{path}")
-    assert len(await ids(again, limit=1000)) == 300
-    await again.close()
 
 
 async def test_lookups_do_not_wait_for_listings(store: SqlStore) -> None:

@@ -101,14 +101,6 @@ async def test_the_first_record_stays(store: SqlStore, path: Path) -> None:
     assert counts(path) == (1, 1)
 
 
-async def test_as_it_stands_now(store: SqlStore) -> None:
-    """A record that was revoked since comes back revoked."""
-    await store.put_once(record(1), claim("k"))
-    revoked = await store.revoke("acme", record(1).id, reason="r", revoked_by="y", now_ms=7)
-    assert revoked is not None
-    assert await store.put_once(record(2), claim("k")) == revoked
-
-
 async def test_another_request(store: SqlStore, path: Path) -> None:
     """A key cannot be used for something else, and the attempt changes nothing."""
     await store.put_once(record(1), claim("k"))

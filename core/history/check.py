@@ -1,0 +1,244 @@
+"""Checking all that a store has of a tenant: seals, histories, and that the two fit together.
+
+The entries come first, then the records. An entry is kept with its record or after it, so what an entry claims
+must be there when the records are looked at, however many arrive meanwhile. Only a purge can come in between, and
+entries of what is new: where something looks wrong that these may explain, the entries are read again.
+
+Memory does not grow with the number of records: claims are sorted outside of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from core.errors import RecordCorruptError, RecordUnverifiableError
+from core.history.chains import CLAIM_SIZE, REVOKED, SEALED, Chains, Claim, read_claim
+from core.history.findings import Finding, Findings, Kind
+from core.history.reading import Damage, entry_pieces, read_ahead, record_pieces
+from core.history.sorting import Sorter
+from core.history.statements import digest, is_authentic, revocation_of, sealing_of
+from core.records import Entry, Record, Step
+from core.seals import Seals
+from core.store.interface import Store
+
+Progress = Callable[[Literal["entries", "records"], int], None]
+#: What is younger than this when the check begins may get its entry while it runs. Clocks differ.
+_FRESH_MS: Final = 600_000
+#: Doubts that a second look may settle.
+_MOST_DOUBTS: Final = 10_000
+
+
+class Checked(msgspec.Struct, kw_only=True):
+    """What was looked at.
+
+    Attributes:
+        before_history: records without an entry, sealed before the tenant's first entry was.
+        purged: records that entries are about, and that were purged, as the history says.
+        boundary: the id below which they were; empty: none were.
+    """
+
+    records: int = 0
+    entries: int = 0
+    chains: int = 0
+    before_history: int = 0
+    purged: int = 0
+    boundary: str = ""
+
+
+#: A record and what happened to it.
+_Doubt = tuple[bytes, Step]
+
+
+class TenantCheck:
+    """The check of one tenant. Use it once."""
+
+    def __init__(
+        self, store: Store, seals: Seals, tenant: str, findings: Findings, progress: Progress
+    ) -> None:
+        self._store = store
+        self._seals = seals
+        self._tenant = tenant
+        self._findings = findings
+        self._progress = progress
+        self._started_ms = time.time_ns() // 1_000_000
+        #: By record and step: what is not there although it should be, and what is there without an entry.
+        self._missing: dict[_Doubt, Finding] = {}
+        self._unlinked: dict[_Doubt, Finding] = {}
+        self.checked = Checked()
+
+    async def run(self) -> Checked:
+        """Check everything.
+
+        Raises:
+            StoreUnavailableError: the store cannot answer.
+            OSError: there is no room for what must be sorted.
+        """
+        with Sorter(CLAIM_SIZE) as sorter:
+            chains = Chains(self._tenant, self._seals, self._findings, sorter)
+            async for entries in read_ahead(entry_pieces(self._store, self._tenant)):
+                chains.look(entries)
+                self._progress("entries", len(entries))
+            chains.finish()
+            self._chains = chains
+            await self._look_at_records(_by_record(sorter.descending()))
+        if self._missing or self._unlinked or chains.origins:
+            await self._look_again()
+        self.checked.entries = chains.entries
+        self.checked.chains = len(chains.names)
+        self.checked.boundary = chains.boundary
+        return self.checked
+
+    async def _look_at_records(self, claims: Iterator[tuple[bytes, Sequence[Claim]]]) -> None:
+        """Go over the records, and beside them over what entries claim, both from the newest to the oldest."""
+        record, of_record = next(claims, _NO_CLAIMS)
+        async for piece in read_ahead(record_pieces(self._store, self._tenant)):
+            for one in piece:
+                key = _key(one)
+                while of_record and key is not None and record > key:
+                    self._without_record(record, of_record)
+                    record, of_record = next(claims, _NO_CLAIMS)
+                mine: Sequence[Claim] = ()
+                if of_record and record == key:
+                    mine = of_record
+                    record, of_record = next(claims, _NO_CLAIMS)
+                self._look(one, mine)
+            self.checked.records += len(piece)
+            self._progress("records", len(piece))
+        while of_record:
+            self._without_record(record, of_record)
+            record, of_record = next(claims, _NO_CLAIMS)
+
+    def _look(self, record: Record | Damage, claims: Sequence[Claim]) -> None:
+        """A record, and what entries claim of it."""
+        if not isinstance(record, Record):
+            self._find(_kind(record), record.record_id, record.cause)
+            return
+        intact = True
+        if record.tenant != self._tenant:
+            self._find("record_corrupt", record.id, "tenant")
+            return
+        try:
+            self._seals.check(record)
+        except (RecordCorruptError, RecordUnverifiableError) as error:
+            self._find(_kind(error), record.id, error.cause)
+            intact = False
+        sealed = [claim for claim in claims if claim.step == SEALED]
+        revoked = [claim for claim in claims if claim.step == REVOKED]
+        if intact and sealed:
+            self._compare(record, sealed, digest(sealing_of(record)), "record_altered", _ALTERED)
+        if revoked and record.revoked_at_ms is None:
+            place = self._chains.place(revoked[0])
+            self._find("revocation_missing", record.id, "it was revoked, and is not any more", place)
+        elif revoked:
+            self._compare(record, revoked, digest(revocation_of(record)), "revocation_altered", _ALTERED)
+        if not sealed:
+            self._without_entry(record, "sealed", record.created_at_ms)
+        if record.revoked_at_ms is not None and not revoked:
+            self._without_entry(record, "revoked", record.revoked_at_ms)
+
+    def _compare(self, record: Record, claims: Sequence[Claim], about: str, kind: Kind, detail: str) -> None:
+        expected = base64.urlsafe_b64decode(about + "=")
+        for claim in claims:
+            if claim.about != expected:
+                self._find(kind, record.id, detail, self._chains.place(claim))
+
+    def _without_record(self, record: bytes, claims: Sequence[Claim]) -> None:
+        """Entries about a record that is not there."""
+        record_id = str(UUID(bytes=record))
+        if record_id < self._chains.boundary:
+            self.checked.purged += 1
+            return
+        step: Step = "sealed" if any(claim.step == SEALED for claim in claims) else "revoked"
+        place = self._chains.place(claims[0])
+        finding = Finding("record_missing", self._tenant, "it was sealed, and is not there", record_id, place)
+        self._doubt(self._missing, (record, step), finding)
+
+    def _without_entry(self, record: Record, step: Step, at_ms: int) -> None:
+        """A record that no entry says was sealed, or revoked."""
+        first = self._chains.first_at_ms
+        if first is None or at_ms < first:
+            self.checked.before_history += step == "sealed"
+            return
+        if step == "sealed":
+            finding = Finding("unlinked", self._tenant, "no entry says that it was sealed", record.id)
+        else:
+            detail = f"no entry says that {record.revoked_by} revoked it"
+            finding = Finding("revocation_unlinked", self._tenant, detail, record.id)
+        if at_ms < self._started_ms - _FRESH_MS:
+            self._findings.add(finding)
+        else:
+            self._doubt(self._unlinked, (UUID(record.id).bytes, step), finding)
+
+    def _doubt(self, doubts: dict[_Doubt, Finding], doubt: _Doubt, finding: Finding) -> None:
+        if len(doubts) < _MOST_DOUBTS:
+            doubts[doubt] = finding
+        else:
+            self._findings.add(finding)
+
+    async def _look_again(self) -> None:
+        """Read the entries again for what explains a doubt; what is left is found."""
+        chains, codec = self._chains, self._seals.keys.codec
+        async for piece in read_ahead(entry_pieces(self._store, self._tenant)):
+            for entry in piece:
+                if isinstance(entry, Entry):
+                    chains.origins.pop(entry.seal, None)
+                    doubt = (_record_key(entry), entry.step)
+                    explains = entry.step == "purged" or doubt in self._unlinked
+                    if explains and is_authentic(codec, entry):
+                        self._unlinked.pop(doubt, None)
+                        chains.see_boundary(entry)
+        for place in chains.origins.values():
+            detail = "the entry that this chain follows is not there"
+            self._findings.add(Finding("origin_missing", self._tenant, detail, place=place))
+        for finding in self._missing.values():
+            if (finding.record_id or "") < chains.boundary:
+                self.checked.purged += 1
+            else:
+                self._findings.add(finding)
+        for finding in self._unlinked.values():
+            self._findings.add(finding)
+
+    def _find(self, kind: Kind, record_id: str, detail: str, place: str | None = None) -> None:
+        self._findings.add(Finding(kind, self._tenant, detail, record_id, place))
+
+
+_ALTERED: Final = "it is not what it was when the entry was sealed"
+_NO_CLAIMS: Final[tuple[bytes, Sequence[Claim]]] = (b"", ())
+
+
+def _by_record(packed: Iterator[bytes]) -> Iterator[tuple[bytes, Sequence[Claim]]]:
+    """Claims of one record together."""
+    group: list[Claim] = []
+    for claim in map(read_claim, packed):
+        if group and group[0].record != claim.record:
+            yield group[0].record, group
+            group = []
+        group.append(claim)
+    if group:
+        yield group[0].record, group
+
+
+def _key(record: Record | Damage) -> bytes | None:
+    """What records are sorted by; None where even the id is damaged."""
+    record_id = record.id if isinstance(record, Record) else record.record_id
+    try:
+        return UUID(record_id).bytes
+    except ValueError:
+        return None
+
+
+def _record_key(entry: Entry) -> bytes:
+    try:
+        return UUID(entry.record_id).bytes
+    except ValueError:
+        return b""
+
+
+def _kind(error: Damage) -> Kind:
+    return "record_corrupt" if isinstance(error, RecordCorruptError) else "record_unverifiable"

@@ -1,0 +1,434 @@
+"""What each call does while the store is away, and that all of it arrives afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core.errors import (
+    DuplicateRecordError,
+    IdempotencyKeyReusedError,
+    StoreOverloadedError,
+    StorePartlyUnavailableError,
+    StoreSchemaError,
+    StoreUnavailableError,
+)
+from core.idempotency import Claim
+from core.records import CanonicalJson, Entry, Record
+from core.spool.spool import Spool
+from core.spool.spooled_store import SpooledStore
+from core.spool.writes import Bounds
+from tests.service.spool.switch import Switch, Watcher, spooled, sql_store
+from tests.service.store.store_records import record, record_id
+
+CLAIM = Claim(b"k" * 32, b"r" * 32)
+
+
+@pytest.fixture
+async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
+    """A store that may be away."""
+    switch = Switch(sql_store(tmp_path))
+    yield switch
+    await switch.store.close()
+
+
+@pytest.fixture
+async def store(switch: Switch, tmp_path: Path) -> AsyncIterator[SpooledStore]:
+    """What a worker has; nothing is forwarded until it is started."""
+    store = spooled(switch, tmp_path, watcher=Watcher())
+    yield store
+    await store.close()
+
+
+def listed(one: Record, **changes: object) -> Record:
+    """A record as listings have it."""
+    return msgspec.structs.replace(one, payload=None, **changes)
+
+
+async def ids(store: SpooledStore, **more: object) -> list[str]:
+    """What a listing shows."""
+    asked = {"limit": 100, "before": None, "status": None, "now_ms": 0} | more
+    return [one.id for one in (await store.list("acme", **asked)).records]  # type: ignore[arg-type]
+
+
+async def until_empty(store: SpooledStore) -> None:
+    """Wait until everything is forwarded."""
+    async with asyncio.timeout(20):
+        while store.condition != "empty":
+            await asyncio.sleep(0.005)
+
+
+async def test_what_is_put_while_the_store_is_away(switch: Switch, store: SpooledStore) -> None:
+    """It is acknowledged, found here, marked stale, and forwarded in order when the store is back."""
+    await store.put([record(1)])
+    switch.mode = "down"
+    for number in (2, 3, 4):
+        await store.put([record(number, payload=b'{"n":%d}' % number)])
+    assert store.condition == "waiting"
+    found = await store.get("acme", record_id(3))
+    assert found == msgspec.structs.replace(record(3, payload=b'{"n":3}'), stale=True)
+    listing = await store.list("acme", limit=10, before=None, status=None, now_ms=0)
+    assert listing.stale
+    assert [one.id for one in listing.records] == [record_id(number) for number in (4, 3, 2)]
+    with pytest.raises(StoreUnavailableError):
+        await store.get("acme", record_id(1))
+    with pytest.raises(StoreUnavailableError):
+        await store.get("globex", record_id(3))
+    switch.mode = "up"
+    assert await ids(store) == [record_id(number) for number in (4, 3, 2, 1)]
+    store.start()
+    await until_empty(store)
+    assert [effect[2] for effect in switch.effects] == [record_id(number) for number in (1, 2, 3, 4)]
+    assert await switch.store.get("acme", record_id(3)) == record(3, payload=b'{"n":3}')
+
+
+async def test_new_writes_go_behind_those_that_wait(switch: Switch, store: SpooledStore) -> None:
+    """A put does not overtake what waits, though the store is back."""
+    switch.mode = "down"
+    await store.put([record(1)])
+    switch.mode = "up"
+    await store.put([record(2)])
+    assert await switch.store.count() == {}
+    store.start()
+    await until_empty(store)
+    await store.put([record(3)])
+    assert [effect[2] for effect in switch.effects] == [record_id(number) for number in (1, 2, 3)]
+
+
+async def test_under_load_the_spool_becomes_empty(switch: Switch, store: SpooledStore) -> None:
+    """Writers that never pause do not keep the spool in use for ever."""
+    switch.mode = "down"
+    await store.put([record(0)])
+    store.start()
+    stopping = asyncio.Event()
+    numbers = iter(range(1, 1 << 30))
+
+    async def write() -> None:
+        while not stopping.is_set():
+            await store.put([record(next(numbers))])
+
+    writers = [asyncio.create_task(write()) for _ in range(8)]
+    await asyncio.sleep(0.05)
+    switch.mode = "up"
+    try:
+        await until_empty(store)
+        switch.effects.clear()
+        async with asyncio.timeout(20):
+            while len(switch.effects) < 20:
+                await asyncio.sleep(0.005)
+        assert store.condition == "empty"
+    finally:
+        stopping.set()
+        await asyncio.gather(*writers)
+
+
+async def test_a_lost_answer(switch: Switch, store: SpooledStore) -> None:
+    """A write that has taken effect unseen is in the spool, too, and changes nothing when it is forwarded."""
+    switch.mode = "lost"
+    await store.put([record(1)])
+    assert await store.put_once(record(2), CLAIM) == record(2)
+    switch.mode = "up"
+    assert await ids(store) == [record_id(2), record_id(1)]
+    await switch.store.revoke("acme", record_id(1), reason="x", revoked_by="other", now_ms=5)
+    found = await store.get("acme", record_id(1))
+    assert found is not None
+    assert (found.revoked_by, found.stale) == ("other", False)
+    store.start()
+    await until_empty(store)
+    assert await switch.store.count() == {"acme": 2}
+    found = await store.get("acme", record_id(1))
+    assert found is not None
+    assert found.revoked_by == "other"
+
+
+async def test_what_is_no_outage(
+    switch: Switch, store: SpooledStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that admits no more, or refuses this service, is there: its errors are passed on."""
+    switch.mode, switch.reason = "down", "forbidden"
+    with pytest.raises(StoreUnavailableError, match="forbidden"):
+        await store.put([record(1)])
+
+    async def overloaded(*_: object) -> None:
+        raise StoreOverloadedError
+
+    monkeypatch.setattr(switch, "put", overloaded)
+    with pytest.raises(StoreOverloadedError):
+        await store.put([record(1)])
+    assert store.condition == "empty"
+
+
+async def test_the_same_put_again(switch: Switch, store: SpooledStore) -> None:
+    """A write that waits may be made again; another with its id may not, and leaves nothing."""
+    switch.mode = "down"
+    await store.put([record(1)])
+    await store.put([record(1)])
+    with pytest.raises(DuplicateRecordError):
+        await store.put([record(2), record(1, payload=b"[]")])
+    with pytest.raises(StoreUnavailableError):
+        await store.get("acme", record_id(2))
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert store.rejected == 0
+    assert await switch.store.count() == {"acme": 1}
+
+
+async def test_idempotency_keys_while_away(switch: Switch, store: SpooledStore) -> None:
+    """A key gives its record again, or is refused for another request; afterwards the store knows it."""
+    switch.mode = "down"
+    assert await store.put_once(record(1), CLAIM) == record(1)
+    assert await store.put_once(record(2), CLAIM) == listed(record(1), stale=True)
+    with pytest.raises(IdempotencyKeyReusedError):
+        await store.put_once(record(2), Claim(CLAIM.key_digest, b"x" * 32))
+    switch.mode = "up"
+    assert await store.put_once(record(2), CLAIM) == listed(record(1))
+    store.start()
+    await until_empty(store)
+    assert await store.put_once(record(3), CLAIM) == listed(record(1))
+    assert await switch.store.count() == {"acme": 1}
+
+
+@pytest.mark.parametrize("digest", [b"r" * 32, b"x" * 32], ids=["same request", "another request"])
+async def test_a_key_that_was_used_before_the_outage(switch: Switch, tmp_path: Path, digest: bytes) -> None:
+    """A record that was acknowledged is kept without the key, and counted."""
+    store = spooled(switch, tmp_path, watcher=(watcher := Watcher()))
+    await store.put_once(record(1), CLAIM)
+    switch.mode = "down"
+    await store.put_once(record(2), Claim(CLAIM.key_digest, digest))
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert await ids(store) == [record_id(2), record_id(1)]
+    assert watcher.outcomes == ["without_key"]
+    await store.close()
+
+
+async def test_revocations_while_away(switch: Switch, store: SpooledStore) -> None:
+    """What waits here can be revoked, the first reason stays, and it arrives behind its record."""
+    await store.put([record(1)])
+    switch.mode = "down"
+    await store.put([record(2)])
+    with pytest.raises(StoreUnavailableError):
+        await store.revoke("acme", record_id(1), reason="a", revoked_by="me", now_ms=7)
+    revoked = await store.revoke("acme", record_id(2), reason="a", revoked_by="me", now_ms=7)
+    expected = listed(record(2), revoked_at_ms=7, revoked_by="me", revoked_reason="a", stale=True)
+    assert revoked == expected
+    assert await store.revoke("acme", record_id(2), reason="b", revoked_by="you", now_ms=8) == expected
+    assert await ids(store, status="revoked") == [record_id(2)]
+    assert await ids(store, status="active") == []
+    switch.mode = "up"
+    assert await ids(store, status="revoked") == [record_id(2)]
+    assert await ids(store, status="active") == [record_id(1)]
+    store.start()
+    await until_empty(store)
+    assert switch.effects[-2:] == [("put", "acme", record_id(2)), ("revoke", "acme", record_id(2))]
+    assert await store.get("acme", record_id(2), with_payload=False) == listed(expected, stale=False)
+
+
+async def test_looking_up_many_while_away(switch: Switch, store: SpooledStore) -> None:
+    """What waits here is known, and the error says so; without a doubt left there is no error."""
+    switch.mode = "down"
+    await store.put([record(1)])
+    assert await store.get_many("acme", [record_id(1)]) == {record_id(1): listed(record(1), stale=True)}
+    with pytest.raises(StorePartlyUnavailableError) as caught:
+        await store.get_many("acme", [record_id(1), record_id(2)])
+    assert caught.value.known == {record_id(1): listed(record(1), stale=True)}
+    switch.mode = "up"
+    assert await store.get_many("acme", [record_id(1), record_id(2)]) == {record_id(1): listed(record(1))}
+
+
+async def test_several_tenants_in_one_put(switch: Switch, store: SpooledStore) -> None:
+    """Each has its part, and histories go with their records."""
+    entry = Entry("globex", "c" * 32, 1, "sealed", record_id(2), 5, "", "seal")
+    switch.mode = "down"
+    await store.put([record(1), record(2, tenant="globex")], [entry])
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert await switch.store.count() == {"acme": 1, "globex": 1}
+    assert await store.entries("globex", after=None, limit=5) == [entry]
+
+
+async def test_what_the_store_refuses_for_good(switch: Switch, tmp_path: Path) -> None:
+    """It is set aside with its reason, stops nothing, is found still, and can be sent again."""
+    store = spooled(switch, tmp_path, watcher=(watcher := Watcher()))
+    await switch.store.put([record(2, payload=b"[]")])
+    switch.mode = "down"
+    for number in (1, 2, 3):
+        await store.put([record(number)])
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert sorted(watcher.outcomes) == ["kept", "kept", "rejected"]
+    assert store.rejected == 1
+    found = await store.get("acme", record_id(2))
+    assert found is not None
+    assert found.payload == b"[]"
+    await switch.store.purge("acme", before=record_id(3), limit=10)
+    assert await store.get("acme", record_id(2)) == record(2)
+    revoked = await store.revoke("acme", record_id(2), reason="a", revoked_by="me", now_ms=7)
+    assert revoked is not None
+    async with asyncio.timeout(20):
+        while store.rejected < 2:  # the revocation of what the store does not have
+            await asyncio.sleep(0.005)
+    await store.close()
+    spool = Spool.open(tmp_path / "spool.db")
+    assert await spool.retry() == 2
+    await spool.close()
+    again = spooled(switch, tmp_path)
+    again.start()
+    await until_empty(again)
+    assert again.rejected == 0
+    kept = await switch.store.get("acme", record_id(2), with_payload=False)
+    assert kept == listed(record(2), revoked_at_ms=7, revoked_by="me", revoked_reason="a")
+    await again.close()
+
+
+async def test_a_damaged_write(switch: Switch, store: SpooledStore, tmp_path: Path) -> None:
+    """It is set aside, and neither stops the others nor is it sent as what it has become."""
+    switch.mode = "down"
+    for number in (1, 2, 3):
+        await store.put([record(number)])
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as connection, connection:
+        connection.execute(
+            "UPDATE spool_writes SET body = replace(body, 'tester', 'taster') WHERE sequence = 2"
+        )
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert store.rejected == 1
+    assert await switch.store.count() == {"acme": 2}
+
+
+async def test_bounds(switch: Switch, tmp_path: Path) -> None:
+    """A full spool, or one whose oldest write is too old, refuses new writes and drops none."""
+    now = 1_000_000
+    store = spooled(switch, tmp_path, bounds=Bounds(3000, 60_000), clock=lambda: now)
+    switch.mode = "down"
+    await store.put([record(1)])
+    await store.probe()
+    with pytest.raises(StoreUnavailableError, match="spool_full") as caught:
+        for number in range(2, 20):
+            await store.put([record(number)])
+    assert caught.value.retry_after == 30
+    with pytest.raises(StoreUnavailableError, match="spool_full"):
+        await store.put_once(record(30), CLAIM)
+    with pytest.raises(StoreUnavailableError, match="spool_full"):
+        await store.probe()
+    assert store.condition == "full"
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    switch.mode = "down"
+    await store.put([record(40)])
+    now += 60_001
+    with pytest.raises(StoreUnavailableError, match="spool_full"):
+        await store.put([record(41)])
+    switch.mode = "up"
+    await until_empty(store)
+    await store.put([record(41)])
+    assert await store.count() == {"acme": len(set(switch.effects))}
+    await store.close()
+
+
+async def test_two_workers(switch: Switch, tmp_path: Path) -> None:
+    """Each sees at once what waits for the other, and one of them forwards for both."""
+    first, second = spooled(switch, tmp_path), spooled(switch, tmp_path)
+    switch.mode = "down"
+    await first.put([record(1)])
+    assert await second.get("acme", record_id(1)) == msgspec.structs.replace(record(1), stale=True)
+    await second.put([record(2)])
+    revoked = await second.revoke("acme", record_id(1), reason="a", revoked_by="me", now_ms=7)
+    assert revoked is not None
+    assert await ids(first, status="revoked") == [record_id(1)]
+    switch.mode = "up"
+    second.start()
+    await until_empty(first)
+    assert [effect[:1] + effect[2:] for effect in switch.effects] == [
+        ("put", record_id(1)),
+        ("put", record_id(2)),
+        ("revoke", record_id(1)),
+    ]
+    await first.close()
+    await second.close()
+
+
+async def test_a_restart(switch: Switch, tmp_path: Path) -> None:
+    """What waits outlives the process, and new writes go behind it."""
+    store = spooled(switch, tmp_path)
+    switch.mode = "down"
+    await store.put([record(1)])
+    await store.close()
+    with pytest.raises(StoreUnavailableError):
+        await store.put([record(2)])
+    switch.mode = "up"
+    again = spooled(switch, tmp_path)
+    await again.put([record(2)])
+    assert switch.effects == []
+    again.start()
+    await until_empty(again)
+    assert [effect[2] for effect in switch.effects] == [record_id(1), record_id(2)]
+    await again.close()
+
+
+async def test_outages_are_told(switch: Switch, tmp_path: Path) -> None:
+    """Their beginning with the reason, and their end when nothing waits any more."""
+    told: list[str | None] = []
+    store = spooled(switch, tmp_path, watcher=(watcher := Watcher()), on_change=told.append)
+    store.start()
+    switch.mode = "down"
+    for number in (1, 2):
+        await store.put([record(number)])
+    assert told == ["connection"]
+    switch.mode = "up"
+    await until_empty(store)
+    async with asyncio.timeout(20):
+        while len(told) < 2:
+            await asyncio.sleep(0.005)
+    assert told == ["connection", None]
+    async with asyncio.timeout(20):
+        while not watcher.spools or watcher.spools[-1][0]:
+            await asyncio.sleep(0.005)
+    assert watcher.outcomes == ["kept", "kept"]
+    await store.close()
+
+
+async def test_files(switch: Switch, store: SpooledStore, tmp_path: Path) -> None:
+    """The spool's files are their owner's alone; what is no spool is refused; what is taken away is noticed."""
+    switch.mode = "down"
+    await store.put([record(1)])
+    files = list(tmp_path.glob("spool.db*"))
+    assert len(files) == 4
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    with pytest.raises(StoreSchemaError):
+        Spool.open(tmp_path / "remote.db")
+    (tmp_path / "spool.db").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreUnavailableError, match="replaced"):
+        await store.put([record(2)])
+    os.replace(tmp_path / "elsewhere", tmp_path / "spool.db")  # noqa: PTH105 - as an operator would
+    await store.put([record(2)])
+
+
+async def test_an_empty_spool_gives_its_room_back(
+    switch: Switch, store: SpooledStore, tmp_path: Path
+) -> None:
+    """After an outage the file is no larger than it needs to be."""
+    switch.mode = "down"
+    for number in range(1, 9):
+        await store.put([record(number, payload=CanonicalJson(b'"' + b"x" * 100_000 + b'"'))])
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as connection:
+        async with asyncio.timeout(20):
+            while connection.execute("PRAGMA page_count").fetchone()[0] > 50:
+                await asyncio.sleep(0.005)
