@@ -21,6 +21,7 @@ from core.engine import Engine, now_ms
 from core.errors import RecordCorruptError, StoreUnavailableError
 from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Record
+from core.seals import Seals
 from core.store.interface import Store
 from sigil_native import KeyRing, SigilCodec
 
@@ -216,7 +217,7 @@ class Traffic:
         ring = KeyRing()
         ring.add(SECRET)
         self._codec = SigilCodec(ring)
-        self._engine = Engine(ring, store)
+        self._engine = Engine(Seals(ring), store)
         self._keys: list[tuple[str, str, Record]] = []
         self._unsure: list[Sequence[Record]] = []
 
