@@ -18,7 +18,7 @@ from uuid import UUID
 import msgspec
 
 from core.engine import Engine, now_ms
-from core.errors import RecordCorruptError, StoreUnavailableError
+from core.errors import RecordCorruptError, RecordUnverifiableError, StoreUnavailableError
 from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Record
 from core.seals import Seals
@@ -336,7 +336,7 @@ class Traffic:
             found = await self.store.get_many(records[0].tenant, ids)
             for record_id in ids:
                 one = found.get(record_id)
-                if isinstance(one, RecordCorruptError):
+                if isinstance(one, RecordCorruptError | RecordUnverifiableError):
                     self.expected.demand(False, str(one))
                 else:
                     self.expected.has(record_id, one, before)

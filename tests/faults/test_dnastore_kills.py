@@ -27,7 +27,7 @@ HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 ROUNDS = 12 if HEAVY else 1
 CLIENTS = 8
 #: Records that each client has sealed before something is killed.
-BUSY = 10
+BUSY = 40 if HEAVY else 10
 IMPATIENT = {"DNASTORE_TIMEOUT": "1", "DNASTORE_BREAKER_PAUSE": "0.1"}
 
 
