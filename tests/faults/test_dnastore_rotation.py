@@ -20,7 +20,7 @@ from tests.service.server.tls_files import Authority, client
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 CALLERS = 4
 #: Calls that each caller makes between two changes.
-BETWEEN = 100 if HEAVY else 5
+BETWEEN = 100 if HEAVY else 2
 
 
 class Caller(threading.Thread):
@@ -141,7 +141,7 @@ class Rotation:
     "workers", [1, pytest.param(2, marks=pytest.mark.skipif(not HEAVY, reason="RUN_HEAVY_TESTS=1"))]
 )
 def test_another_authority(tmp_path: Path, workers: int) -> None:
-    """From one authority to another, on both sides, without a failed request; the old is worth nothing then."""
+    """From one authority to another, on both sides, without a failed request; the old is void then."""
     (tmp_path / "dnastore").mkdir()
     dnastore = DnaStore(tmp_path / "dnastore").start()
     try:
