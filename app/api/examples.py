@@ -16,8 +16,8 @@ from app.api.schemas import (
     record_with_data,
     verify_answer,
 )
-from app.http.problem_catalogue import KINDS
-from app.http.problems import ProblemDocument, ProblemError
+from app.http.openapi_parts import named
+from app.http.problems import ProblemError
 from core.cursor import write_cursor
 from core.records import CanonicalJson, Record
 from core.verdict import Verdict
@@ -25,7 +25,6 @@ from sigil_native import KeyRing, SigilCodec
 
 _Example = dict[str, Any]
 
-REQUEST_ID: Final = "8b7081be0a96fe83a58a368475cb4361"
 TENANT: Final = "acme"
 PAYLOAD: Final = {"type": "order.paid", "amount": 1299.5}
 OTHER_PAYLOAD: Final = {"type": "order.paid", "amount": 1299.51}
@@ -71,14 +70,6 @@ def _verdict(reason: str | None) -> Verdict:
     )
 
 
-def _shown(value: object) -> Any:
-    return msgspec.json.decode(msgspec.json.encode(value))
-
-
-def _named(**examples: tuple[str, object]) -> _Example:
-    return {name: {"summary": summary, "value": _shown(value)} for name, (summary, value) in examples.items()}
-
-
 def _lines(*values: object) -> str:
     return msgspec.json.Encoder().encode_lines(values).decode()
 
@@ -92,61 +83,51 @@ _FAILED: Final = failed_line(2, ProblemError("invalid_request", "Expected `objec
 
 #: What requests may look like, by operation.
 REQUESTS: Final[dict[str, _Example]] = {
-    "encode": _named(
+    "encode": named(
         forever=("A seal that never expires", {"data": PAYLOAD}),
         an_hour=("A seal for an hour", {"data": PAYLOAD, "expires_in": 3600}),
     ),
-    "verify": _named(
+    "verify": named(
         payload=("The text form, with its payload", {"sigil": SIGIL, "data": PAYLOAD}),
         changed=("A payload that was changed", {"sigil": SIGIL, "data": OTHER_PAYLOAD}),
         strand=("The DNA form, with its payload", {"sigil": _SEAL.strand, "data": PAYLOAD}),
         token=("A token, which carries its payload", {"sigil": TOKEN}),
     ),
-    "encodeBatch": _named(
+    "encodeBatch": named(
         two=("Two payloads", _lines({"data": PAYLOAD}, {"data": OTHER_PAYLOAD, "expires_in": 3600})),
         wrong=("The second is none", _lines({"data": PAYLOAD}, {"data": []})),
     ),
-    "verifyBatch": _named(
+    "verifyBatch": named(
         two=(
             "A payload, and one that was changed",
             _lines({"sigil": SIGIL, "data": PAYLOAD}, {"sigil": SIGIL, "data": OTHER_PAYLOAD}),
         ),
     ),
-    "revoke": _named(reason=("A reason", {"reason": REASON})),
+    "revoke": named(reason=("A reason", {"reason": REASON})),
 }
 
 #: What good answers look like, by operation.
 ANSWERS: Final[dict[str, _Example]] = {
-    "encode": _named(record=("The new record", _KEPT)),
-    "verify": _named(
+    "encode": named(record=("The new record", _KEPT)),
+    "verify": named(
         valid=("A seal that holds", verify_answer(_verdict(None))),
         changed=("The payload is not what was sealed", verify_answer(_verdict("tag_mismatch"))),
     ),
-    "encodeBatch": _named(
+    "encodeBatch": named(
         wrong=("A record, and what is wrong with the second line", _lines(_KEPT, _FAILED)),
     ),
-    "verifyBatch": _named(
+    "verifyBatch": named(
         two=(
             "A seal that holds, and one that does not",
             _lines(verify_answer(_verdict(None)), verify_answer(_verdict("tag_mismatch"))),
         ),
     ),
-    "list": _named(
+    "list": named(
         piece=("A piece, and where the next one begins", SigilPage([_KEPT], write_cursor(_SEAL.id))),
         last=("The last piece", SigilPage([_KEPT], None)),
     ),
-    "get": _named(record=("The record and its payload", record_with_data(_record(), _SEAL, _NOW))),
-    "revoke": _named(record=("The record as it stands", _REVOKED)),
-    "health": _named(ok=("The process runs", Health("ok"))),
-    "readiness": _named(ready=("An encode would work", Readiness("ready", "ok", "ok", "ok", "ok"))),
+    "get": named(record=("The record and its payload", record_with_data(_record(), _SEAL, _NOW))),
+    "revoke": named(record=("The record as it stands", _REVOKED)),
+    "health": named(ok=("The process runs", Health("ok"))),
+    "readiness": named(ready=("An encode would work", Readiness("ready", "ok", "ok", "ok", "ok"))),
 }
-
-
-def problem_examples() -> _Example:
-    """A document of each kind of problem, by its code."""
-    return _named(
-        **{
-            code: (kind.title, ProblemDocument.of(code, detail=kind.title, request_id=REQUEST_ID))
-            for code, kind in KINDS.items()
-        }
-    )

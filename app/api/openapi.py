@@ -9,13 +9,11 @@ from typing import Final
 
 import msgspec
 
-from app.api.examples import SIGIL, problem_examples
+from app.api.examples import SIGIL
 from app.api.openapi_parts import (
     RATE_HEADERS,
-    Schema,
     answer,
     answer_lines,
-    header,
     operation,
     public,
 )
@@ -33,6 +31,7 @@ from app.api.schemas import (
 )
 from app.http.idempotency import PATTERN as IDEMPOTENCY_KEY
 from app.http.lines import MOST_LINES
+from app.http.openapi_parts import Schema, header, problem_examples
 from app.http.problem_catalogue import KINDS
 from app.http.problems import ProblemDocument
 from sigil_native import KeyRing, SigilCodec, __version__

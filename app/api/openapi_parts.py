@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from app.api.examples import ANSWERS, REQUESTS
 from app.http.bodies import JSON, LINES
-from app.http.problem_catalogue import KINDS, problem_type
-from app.http.problems import MEDIA_TYPE
+from app.http.openapi_parts import (
+    COMMON_PROBLEMS,
+    REQUEST_ID,
+    RETRY_AFTER,
+    Schema,
+    header,
+    lines_of,
+    problems,
+    ref,
+    seconds,
+)
 
-Schema = dict[str, Any]
-
-#: What can happen to any request.
-_COMMON_PROBLEMS: Final = ("internal", "overloaded", "timeout")
 _AUTH_PROBLEMS: Final = ("unauthenticated", "forbidden", "keys_unavailable")
 _CALLER_LIMIT_PROBLEMS: Final = ("rate_limited", "limiter_unavailable")
-
-
-def header(description: str, *, required: bool = True, **schema: Any) -> Schema:
-    """A header of an answer."""
-    return {"description": description, "required": required, "schema": {"type": "string", **schema}}
-
-
-_REQUEST_ID: Final[Schema] = {
-    "X-Request-Id": header(
-        "Names this request in problems, log and audit. The request's own, if it sent one.",
-        pattern="^[A-Za-z0-9._:/+=@-]{1,128}$",
-    )
-}
-
-
-def _seconds(description: str, *, required: bool) -> Schema:
-    return {
-        "description": description,
-        "required": required,
-        "schema": {"type": "integer", "minimum": 1},
-    }
 
 
 def _number(description: str) -> Schema:
@@ -68,12 +52,12 @@ _STATUS_HEADERS: Final[dict[int, Schema]] = {
     401: {"WWW-Authenticate": header("How to authenticate (RFC 6750).", pattern="^Bearer ")},
     403: {"WWW-Authenticate": header("Names the role that is missing.", required=False, pattern="^Bearer ")},
     429: {
-        "Retry-After": _seconds(
+        "Retry-After": seconds(
             "Seconds after which the same request is allowed; missing where it never is.",
             required=False,
         )
     },
-    503: {"Retry-After": _seconds("Seconds after which another attempt makes sense.", required=True)},
+    503: RETRY_AFTER,
 }
 
 
@@ -83,7 +67,7 @@ def operation(
     description: str,
     role: str,
     answers: Schema,
-    problems: Sequence[str],
+    codes: Sequence[str],
     *,
     parameters: Sequence[Schema] = (),
     body: str | None = None,
@@ -99,25 +83,27 @@ def operation(
         "responses": _limited(
             {
                 **answers,
-                **_problems((*_AUTH_PROBLEMS, *_CALLER_LIMIT_PROBLEMS, *problems, *_COMMON_PROBLEMS)),
+                **problems(
+                    (*_AUTH_PROBLEMS, *_CALLER_LIMIT_PROBLEMS, *codes, *COMMON_PROBLEMS), _STATUS_HEADERS
+                ),
             }
         ),
     }
     if parameters:
         described["parameters"] = list(parameters)
     if body:
-        content = {"schema": _lines(ref(body)) if lines else ref(body), "examples": REQUESTS[name]}
+        content = {"schema": lines_of(ref(body)) if lines else ref(body), "examples": REQUESTS[name]}
         media_type = (LINES if lines else JSON).name.decode()
         described["requestBody"] = {"required": True, "content": {media_type: content}}
     return described
 
 
 def public(
-    name: str, summary: str, description: str, answers: Schema, *problems: str, limited: bool = False
+    name: str, summary: str, description: str, answers: Schema, *codes: str, limited: bool = False
 ) -> Schema:
     """A call that needs no token; ``limited`` by address."""
     more = ("rate_limited",) if limited else ()
-    responses = {**answers, **_problems((*problems, *more, "body_too_large", *_COMMON_PROBLEMS))}
+    responses = {**answers, **problems((*codes, *more, "body_too_large", *COMMON_PROBLEMS), _STATUS_HEADERS)}
     return {
         "operationId": name,
         "tags": ["Service"],
@@ -135,7 +121,7 @@ def answer(name: str, description: str, schema: str | None, headers: Schema | No
         content["examples"] = ANSWERS[name]
     return {
         "description": description,
-        "headers": {**_REQUEST_ID, **(headers or {})},
+        "headers": {**REQUEST_ID, **(headers or {})},
         "content": {"application/json": content},
     }
 
@@ -145,18 +131,8 @@ def answer_lines(name: str, description: str, schema: str) -> Schema:
     either = {"anyOf": [ref(schema), ref("FailedLine")]}
     return {
         "description": description,
-        "headers": dict(_REQUEST_ID),
-        "content": {LINES.name.decode(): {"schema": _lines(either), "examples": ANSWERS[name]}},
-    }
-
-
-def _lines(schema: Schema) -> Schema:
-    """A text with a value in each line. JSON Schema has no word for that; ``contentSchema`` is next to it."""
-    return {
-        "type": "string",
-        "pattern": "[^ \\t\\r\\n]",
-        "contentMediaType": LINES.name.decode(),
-        "contentSchema": schema,
+        "headers": dict(REQUEST_ID),
+        "content": {LINES.name.decode(): {"schema": lines_of(either), "examples": ANSWERS[name]}},
     }
 
 
@@ -165,26 +141,4 @@ def _limited(responses: Schema) -> Schema:
     return {
         status: {**response, "headers": {**response["headers"], **_RATE_REFS}}
         for status, response in responses.items()
-    }
-
-
-def ref(name: str) -> Schema:
-    """A type, by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _problems(codes: Sequence[str]) -> Schema:
-    by_status: dict[int, list[str]] = {}
-    for code in dict.fromkeys(codes):
-        by_status.setdefault(KINDS[code].status, []).append(code)
-    return {str(status): _problem(status, kinds) for status, kinds in sorted(by_status.items())}
-
-
-def _problem(status: int, codes: list[str]) -> Schema:
-    lines = [f"[`{code}`]({problem_type(code).removeprefix('/')}): {KINDS[code].title}." for code in codes]
-    examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
-    return {
-        "description": "  \n".join(lines),
-        "headers": {**_REQUEST_ID, **_STATUS_HEADERS.get(status, {})},
-        "content": {MEDIA_TYPE.decode(): {"schema": ref("ProblemDocument"), "examples": examples}},
     }

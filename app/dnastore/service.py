@@ -27,6 +27,7 @@ from core.dnastore.server_settings import ALLOW, ServerSettings
 from core.dnastore.wire import PREFIX
 from core.settings_loading import SettingsError
 from core.store.interface import Store
+from core.store.retention import Retention
 from core.store.sql_store import SqlStore
 
 _RECORDS: Final = f"{PREFIX}/records/"
@@ -40,12 +41,13 @@ def build_app(
     reloader: Reloader,
     *,
     observer: ServerObserver,
+    retention: Retention | None = None,
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so does the reloader. The store is closed when it shuts down.
+    While the server runs, so do the reloader and the retention. The store is closed when it shuts down.
     """
     bodies = BodyReader(body_limits)
     records = RecordRoutes(store, bodies, observer)
@@ -55,7 +57,7 @@ def build_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         store.start()
-        async with reloader.at_work():
+        async with reloader.at_work(), retention.at_work() if retention else contextlib.nullcontext():
             yield
         await writes.close()
         await records.close()
@@ -126,6 +128,7 @@ def server_from(
             BodyLimits(settings.max_body_bytes, settings.body_timeout),
             Reloader([clients, *reloadables], NoAudit(), interval=settings.reload_seconds),
             observer=observer,
+            retention=Retention(store, settings.retention_days) if settings.retention_days else None,
             request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
             is_stopping=is_stopping,
         )

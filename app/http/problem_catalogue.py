@@ -1,4 +1,4 @@
-"""Every problem that the service answers with: the one place that says what each code means.
+"""Every problem that the service, or a DNAStore, answers with: the one place that says what each code means.
 
 The answers, the OpenAPI description, the pages under ``/docs/problems`` and the documentation's site are
 all made from it. To add a problem, add it here, with a cause and a remedy that a caller can act on; they

@@ -13,12 +13,12 @@ from core.store.observation import NoStoreObserver, StoreObserver
 
 
 class Observers(NamedTuple):
-    """One for each part of the domain; by default nobody."""
+    """Who is told what happens in a process."""
 
     limits: LimitObserver = NoObserver()
     stores: StoreObserver = NoStoreObserver()
 
 
-def observers_in(registry: CollectorRegistry) -> Observers:
-    """Those that count, in metrics of a registry."""
+def counting_in(registry: CollectorRegistry) -> Observers:
+    """Observers that count."""
     return Observers(LimitMetrics(registry), StoreMetrics(registry))

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from app.metrics.metrics import Metrics
-from app.metrics.observers import Observers, observers_in
+from app.metrics.observers import Observers, counting_in
 from app.server.certificates import Certificates
 from app.server.failures import explained
 from app.server.listening import listen
@@ -128,7 +128,7 @@ def _serve(
     with contextlib.ExitStack() as stack:
         observers = Observers()
         if metrics is not None:
-            observers = stack.enter_context(metrics.at_work(observers_in, place))
+            observers = stack.enter_context(metrics.at_work(counting_in, place))
         with explained():
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
-import sqlalchemy as sa
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings
 
@@ -25,6 +24,7 @@ from core.setting_types import (
     is_loopback,
 )
 from core.settings_loading import READING, SettingsError, problems_of, unknown_names, values_from_files
+from core.store.store_url import shown
 from core.tls import Identity, Part, ServerFiles
 from core.tls_settings import unusable_files
 
@@ -59,6 +59,7 @@ class ServerSettings(BaseSettings):
     allow: Annotated[Path, AfterValidator(_allow_list)] = Field(validation_alias="DNASTORE_SERVER_ALLOW")
     data_dir: Folder = Field(default=Path("data"), validation_alias="DNASTORE_SERVER_DATA_DIR")
     store_url_setting: StoreUrl | None = Field(default=None, validation_alias="DNASTORE_SERVER_STORE_URL")
+    retention_days: int = Field(default=0, ge=0, le=36_500, validation_alias="DNASTORE_SERVER_RETENTION_DAYS")
     metrics_host: str = Field(default="127.0.0.1", validation_alias="DNASTORE_SERVER_METRICS_HOST")
     metrics_port_setting: MetricsPort | None = Field(
         default=None, validation_alias="DNASTORE_SERVER_METRICS_PORT"
@@ -106,7 +107,7 @@ class ServerSettings(BaseSettings):
     @property
     def shown_store_url(self) -> str:
         """The same, fit to be shown: without a password."""
-        return sa.make_url(self.store_url).render_as_string(hide_password=True)
+        return shown(self.store_url)
 
     @property
     def tls(self) -> ServerFiles:

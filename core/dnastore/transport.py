@@ -18,6 +18,7 @@ from yarl import URL
 
 from core.breaker import Breaker, BreakerOpenError, State
 from core.dnastore import answers
+from core.dnastore.diagnosis import handshake_trouble
 from core.dnastore.failures import AttemptFailedError, Trouble, failure_of
 from core.dnastore.wire import PREFIX
 from core.errors import DomainError, StoreOverloadedError, StoreUnavailableError
@@ -36,9 +37,6 @@ _LONGEST_PAUSE: Final = 1.0
 _JITTER: Final = 0.1
 #: Seconds that go by before the same trouble is logged again.
 _QUIET: Final = 60.0
-#: Seconds that the other side is given to say by an alert why it closes.
-_ALERT: Final = 0.5
-
 #: Bytes of a body that aiohttp sends in one piece.
 _LARGE: Final = 1 << 20
 #: Statuses of answers in which there is something.
@@ -238,28 +236,17 @@ class Transport:
             self.breaker.conclude(admission, success)
 
     async def diagnosed(self, error: AttemptFailedError) -> Trouble:
-        """Why an attempt failed, as precisely as can be told; takes a moment.
-
-        Who refuses a certificate says so after the handshake, and closes: what was being sent then may drown
-        it in the connection's end. So this shakes hands again, sends nothing, and listens.
-        """
+        """Why an attempt failed, as precisely as can be told; takes a moment."""
         if error.trouble.reason != "connection":
             return error.trouble
         url = URL(self._base)
-        try:
-            async with asyncio.timeout(self._patience):
-                reader, writer = await asyncio.open_connection(
-                    url.host, url.port, ssl=self._tls(), server_hostname=url.host
-                )
-                try:
-                    async with asyncio.timeout(_ALERT):
-                        await reader.read(1)
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError) as found:
-            failure = failure_of(found)
-            return error.trouble if failure.trouble.reason == "timeout" else failure.trouble
-        return error.trouble
+        found = None
+        # Twice: once may be an accident.
+        for _ in range(2):
+            found = await handshake_trouble(url.host or "", url.port or 443, self._tls(), self._patience)
+            if found is None or not found.lasting:
+                break
+        return error.trouble if found is None or found.reason == "timeout" else found
 
     async def close(self) -> None:
         """Give up all connections."""

@@ -1,22 +1,23 @@
 """What is sent between a DNAStore and its clients: JSON over HTTPS with mutual TLS.
 
-Every write may be sent again: what has been done already is not done twice, and its outcome is the same. Payloads
-stand in the JSON as they are, byte for byte, because they are canonical JSON themselves.
+Every write may be sent again: what has been done already is not done twice, and its outcome is the same.
+Payloads stand in the JSON as they are, byte for byte, because they are canonical JSON themselves.
 
 | call | what |
 |---|---|
-| ``POST /v1/writes`` | ``WriteRequest`` → ``WriteReply``, an outcome for each write, in order; a failing write fails alone |
+| ``POST /v1/writes`` | ``WriteRequest`` → ``WriteReply``, an outcome for each write, in order |
 | ``GET /v1/records/{id}?tenant=`` ``&payload=true`` | ``WireRecord``, or 404 with code ``not_found`` |
 | ``POST /v1/lookups`` | ``Lookup`` → lines, one for each record that there is |
-| ``GET /v1/records?tenant=`` ``&limit=&before=&status=&now_ms=&payload=true`` | lines, newest first; without ``limit`` all |
+| ``GET /v1/records?tenant=`` ``&limit=&before=&status=&now_ms=&payload=true`` | lines, newest first |
 | ``GET /v1/entries?tenant=`` ``&chain=&number=&limit=`` | lines: the history behind this place |
 | ``GET /v1/counts`` | ``{tenant: records}`` of the tenants that the caller may see |
 | ``POST /v1/purges`` | ``Purge`` → ``{"purged": n}`` |
 | ``POST /v1/probe`` | 204 when something has been written durably |
 
-Lines are ``application/x-ndjson``, each a ``Line``; the last one says ``end``, so that an answer that was cut off
-is not taken for whole. Errors are RFC 9457 problems with the service's codes, among them ``store_unavailable``
-(503, with ``Retry-After``), ``store_overloaded`` (503), ``client_forbidden`` and ``tenant_forbidden`` (403).
+A failing write fails alone. Without ``limit`` all is listed. Lines are ``application/x-ndjson``, each a
+``Line``; the last one says ``end``, so that an answer that was cut off is not taken for whole. Errors are RFC
+9457 problems with the service's codes, among them ``store_unavailable`` (503, with ``Retry-After``),
+``store_overloaded`` (503), ``client_forbidden`` and ``tenant_forbidden`` (403).
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ MOST_LOOKED_UP: Final = 1000
 MOST_LISTED: Final = 1000
 
 #: What became of a write. ``done`` is durable. Of ``unavailable`` and ``overloaded`` nobody knows more than
-#: that they may be sent again; the others will be the same next time. ``damaged``: the record that it is about
-#: is in the store, and cannot be read.
+#: that they may be sent again; the others will be the same next time. ``damaged``: the record that it is
+#: about is in the store, and cannot be read.
 Outcome = Literal[
     "done",
     "duplicate",

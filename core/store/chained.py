@@ -116,6 +116,9 @@ class ChainedStore:
         Raises:
             SigilError: no key may sign now.
         """
+        oldest = await self._store.list(tenant, limit=1, before=before, status=None, now_ms=0)
+        if not oldest.records:
+            return 0
         await self._enter(Wanted(tenant, "purged", before, NOTHING))
         return await self._store.purge(tenant, before=before, limit=limit)
 

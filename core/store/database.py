@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -43,6 +45,9 @@ class Database(Protocol):
 
     def patient(self, connection: sa.Connection) -> AbstractContextManager[None]:
         """Let one reading connection work on a statement for minutes."""
+
+    def back_up(self, path: Path, progress: Callable[[int, int], None]) -> None:
+        """See SqlStore.backup; blocks."""
 
     def dispose(self) -> None:
         """Close all connections."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from psycopg.abc import RV, PQGen
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from core.errors import StoreSchemaError, StoreUnavailableError
+from core.errors import BackupError, StoreSchemaError, StoreUnavailableError
 
 #: Advisory locks: of the schema, a constant; of a tenant, hashed from its name.
 _SCHEMA_LOCK: Final = 0x5347_4C44_4E41
@@ -223,7 +224,7 @@ class PostgresDatabase:
         return error.connection_invalidated or state[:2] in _PASSING
 
     def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
-        """See Database.lock_tenants: the next statements see what was committed before the locks were free."""
+        """See Database.lock_tenants: later statements see what was committed before the locks were free."""
         for number in sorted(map(_tenant_lock, tenants)):  # in one order, so that nobody waits in a circle
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (number,))
 
@@ -249,6 +250,14 @@ class PostgresDatabase:
     def _allow(connection: sa.Connection, statement: float, answer: float) -> None:
         PostgresDatabase._driver(connection).answer_seconds = answer
         connection.exec_driver_sql(f"SET statement_timeout = {_milliseconds(statement)}")
+
+    def back_up(self, path: Path, progress: Callable[[int, int], None]) -> None:
+        """See Database.back_up.
+
+        Raises:
+            BackupError: always.
+        """
+        raise BackupError("PostgreSQL makes its own backups: use pg_dump or pg_basebackup")
 
     def dispose(self) -> None:
         """See Database.dispose."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -229,6 +230,25 @@ class SqlStore:
     async def probe(self) -> None:
         """See Store.probe."""
         await self._writer.submit(Probe(self._tools))
+
+    async def backup(self, path: Path, progress: Callable[[int, int], None] = lambda *_: None) -> None:
+        """Copy an SQLite database as it stands now into a new file, while others read and write it.
+
+        The copy is one file, for its owner alone, checked and on disk when it has its name. Where this
+        raises, there is none.
+
+        Args:
+            path: of the copy; nothing may be there.
+            progress: is called from another thread, with the pages that are copied and those there are; what
+                it raises ends the copy and is raised here.
+
+        Raises:
+            FileExistsError: something is there.
+            BackupError: the copy cannot be made, or the database is damaged, or PostgreSQL's.
+            StoreUnavailableError: somebody has taken the database's file away.
+            OSError: the file cannot be made.
+        """
+        await asyncio.to_thread(self._database.back_up, path, progress)
 
     async def close(self) -> None:
         """See Store.close. May be called again."""

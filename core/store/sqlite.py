@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from core.errors import StoreSchemaError, StoreUnavailableError
+from core.store.sqlite_backup import Progress, back_up
 from core.store.store_url import database_path
 from core.store.turns import Turns
 
@@ -185,6 +186,12 @@ class SqliteDatabase:
     def patient(self, _: sa.Connection) -> nullcontext[None]:
         """See Database.patient: no statement has a bound."""
         return nullcontext()
+
+    def back_up(self, path: Path, progress: Progress) -> None:
+        """See Database.back_up."""
+        self._files.check()
+        back_up(self.path, path, progress)
+        self._files.check()
 
     def dispose(self) -> None:
         """See Database.dispose."""

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from app.api.examples import problem_examples
 from app.api.openapi import document
 from app.http.guard import Guard
+from app.http.openapi_parts import problem_examples
 from sigil_native import __version__
 from tests.service.authentication.forge import AUDIENCE, ISSUER, Forge
 from tests.service.running import SIGILS, Answer, Service

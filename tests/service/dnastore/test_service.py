@@ -28,6 +28,8 @@ def test_the_whole_way(remote: Service, tenant: str) -> None:
     """What is sealed through the service is in the DNAStore, and read, listed, judged and revoked there."""
     token = remote.token(tenant)
     first = remote.encode({"n": 1}, token=token)
+    large = remote.call("POST", SIGILS, b'{"data":{"n":1e17}}', token=remote.token(f"{tenant}-large"))
+    assert large.status == 201, large.body
     again = {"Idempotency-Key": "key"}
     kept = [
         remote.call("POST", SIGILS, {"data": {"n": 2}}, token=token, headers=again).json["id"]

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.metrics.folder import MetricsFolder
-from app.metrics.limits import LimitMetrics
 from app.metrics.metrics import Metrics
+from app.metrics.observers import counting_in
 from app.server.failures import StartFailedError
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
@@ -138,7 +138,7 @@ def test_no_room_for_metrics_is_said() -> None:
         shutil.rmtree(metrics._folder.path)
         with (
             pytest.raises(StartFailedError, match=r"A, B: .*sigil-metrics-"),
-            metrics.at_work(LimitMetrics, 1),
+            metrics.at_work(counting_in, 1),
         ):
             pass
     finally:
@@ -167,7 +167,8 @@ def _be_parent(notes: Path) -> None:
     (notes / "folder").write_text(str(metrics._folder.path))
 
     def work(end: WorkerEnd) -> None:
-        with metrics.at_work(LimitMetrics, end.place) as observer:
+        with metrics.at_work(counting_in, end.place) as observers:
+            observer = observers.limits
             observer.backend_is("redis", "degraded" if end.place == 1 else "ok")
             (notes / f"pid-{end.place}").write_text(str(os.getpid()))
             end.say_started()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from core.dnastore.client import DnaStoreClient
+from core.records import Entry, Place
 from core.store.chained import ChainedStore
 from core.store.interface import Store
 from core.store.sql_store import SqlStore
+from core.tls import ClientFiles, Identity, client_context
+from tests.service.dnastore.running import DnaStore
 from tests.service.store.histories import seals
 
 #: Opens a store over the same records each time, several at once too; closes it at the end if it is open.
@@ -44,10 +51,28 @@ async def postgresql(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
     yield lambda: sql_store(url)
 
 
+class _WithHistory(ChainedStore):
+    """Shows those entries alone that the contract's tests have put: they count them."""
+
+    async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
+        """See Store.entries."""
+        entries = await super().entries(tenant, after=after, limit=1000)
+        return [entry for entry in entries if "." not in entry.seal][:limit]
+
+    async def count(self) -> Mapping[str, int]:
+        """See Store.count."""
+        counts = await super().count()
+        return {
+            tenant: count
+            for tenant, count in counts.items()
+            if count or await self.entries(tenant, after=None, limit=1)
+        }
+
+
 @asynccontextmanager
 async def _chained(url: str) -> AsyncIterator[Store]:
     async with sql_store(url) as inner:
-        store = ChainedStore(inner, seals())
+        store = _WithHistory(inner, seals())
         yield store
         await store.close()
 
@@ -59,4 +84,46 @@ async def chained(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
     yield lambda: _chained(f"sqlite:///{folder / 'sigils.db'}")
 
 
-IMPLEMENTATIONS: dict[str, Implementation] = {"sqlite": sqlite, "postgresql": postgresql, "chained": chained}
+#: What is emptied between tests.
+RECORD_TABLES = ("sigils", "sigil_idempotency_keys", "sigil_history")
+
+
+@asynccontextmanager
+async def dnastore_client(server: DnaStore) -> AsyncIterator[Store]:
+    """A client of a server. Patient: the tests' machine may be slow."""
+    context = client_context(ClientFiles(Identity(*server.identity), server.authority.path))
+    store = DnaStoreClient(server.url, lambda: context, timeout=30)
+    store.start()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def dnastore(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+    """A DNAStore server over an SQLite file that the tests share, reached over mutual TLS."""
+    server: DnaStore = request.getfixturevalue("dnastore_on_sqlite")
+    with closing(sqlite3.connect(server.data_dir / "dnastore.db", timeout=30)) as connection, connection:
+        for table in RECORD_TABLES:
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+    yield lambda: dnastore_client(server)
+
+
+@asynccontextmanager
+async def dnastore_on_postgresql(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+    """The same over a database of a PostgreSQL server."""
+    server: DnaStore = request.getfixturevalue("dnastore_on_postgres")
+    with psycopg.connect(request.getfixturevalue("dnastore_postgres_url"), autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {', '.join(RECORD_TABLES)}".encode())
+    yield lambda: dnastore_client(server)
+
+
+IMPLEMENTATIONS: dict[str, Implementation] = {
+    "sqlite": sqlite,
+    "postgresql": postgresql,
+    "chained": chained,
+    "dnastore": dnastore,
+}
+if os.environ.get("RUN_HEAVY_TESTS") == "1":
+    IMPLEMENTATIONS["dnastore-postgresql"] = dnastore_on_postgresql
