@@ -71,8 +71,8 @@ _STORE: Final = ("store_unavailable", "store_overloaded")
 
 _DESCRIPTION: Final = """\
 **Certificates.** Every connection is TLS 1.2 or newer, and every client shows a certificate of the
-authorities that the server trusts. Its name (the alternative names of kinds DNS and URI, or else the common name) must be
-in the server's allow-list, which maps it to the tenants that it may touch: otherwise 403
+authorities that the server trusts. Its name (the alternative names of kinds DNS and URI, or else the common
+name) must be in the server's allow-list, which maps it to the tenants that it may touch: otherwise 403
 [`client_forbidden`](docs/problems/client_forbidden) or
 [`tenant_forbidden`](docs/problems/tenant_forbidden). The list is judged anew for each request.
 
@@ -236,8 +236,8 @@ def _writes() -> Schema:
     return _operation(
         "write",
         "Put and revoke records.",
-        f"At most {MOST_WRITES} writes of {MOST_RECORDS} records together, of any tenants. Each is done wholly "
-        "or not at all, and fails alone: the answer has an outcome for each, in their order. `done` is durable. "
+        f"At most {MOST_WRITES} writes of {MOST_RECORDS} records together, of any tenants. Each is done "
+        "wholly or not at all, and fails alone: the answer has an outcome for each, in order. `done` is durable. "
         "`unavailable` and `overloaded` may be sent again; the others will be the same next time.",
         {"200": _answer("write", "What became of each.", ref("WriteReply"))},
         _BODY,

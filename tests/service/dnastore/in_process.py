@@ -130,5 +130,5 @@ class Inside:
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - of things that know nothing of events
             await asyncio.sleep(0.001)

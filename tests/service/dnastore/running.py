@@ -66,6 +66,10 @@ class DnaStore(Program):
             "DNASTORE_CA_CERT": str(self.authority.path),
         }
 
+    def as_client(self, identity: tuple[Path, Path]) -> None:
+        """Call with these files from now on."""
+        self.tls = client(self.authority, identity)
+
     def allow(self, allow: Mapping[str, Sequence[str]]) -> None:
         """Change the allow-list, and wait until it holds."""
         before = len(self.logged("allow-list changed"))

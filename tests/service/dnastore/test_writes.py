@@ -147,7 +147,7 @@ def test_payload_must_be_there(dnastore: DnaStore, tenant: str) -> None:
         (b'{"writes":[{"kind":"drop"}]}', 422, "invalid_request"),
         (b'{"writes":[{"kind":"put","records":[{}]}]}', 422, "invalid_request"),
         (b'{"writes":[{"kind":"revoke","tenant":"\xff"}]}', 400, "invalid_utf8"),
-        (b'{"writes":' + b"[" * 100_000, 422, "nesting_too_deep"),
+        (b'{"writes":[{"kind":"put","records":[{"payload":' + b"[" * 100_000, 422, "nesting_too_deep"),
         (body_of(*[revocation(1, "a")] * (MOST_WRITES + 1)), 422, "invalid_request"),
         (body_of(put(*[record(1)] * (MOST_RECORDS + 1))), 422, "invalid_request"),
     ],
@@ -178,7 +178,7 @@ class Failing:
 
 
 async def test_outcomes_of_errors(tmp_path: Path) -> None:
-    """Each error has its outcome, even a defect, of which nobody knows what it has done; all begin at once."""
+    """Each error has its outcome, even a defect, which may have done anything; all begin at once."""
     store = Failing(
         [
             None,
@@ -210,7 +210,7 @@ async def test_a_tenant_outside_is_forbidden_alone(tmp_path: Path) -> None:
     inside = Inside(tmp_path, store, {"billing": ["acme"]})
     mixed = put(record(2), record(3, tenant="globex"))
     foreign = msgspec.structs.replace(ENTRY, tenant="globex")
-    writes = [
+    writes: list[Write] = [
         put(record(1, tenant="globex")),
         put(record(1)),
         mixed,
