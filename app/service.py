@@ -26,9 +26,10 @@ from app.http.resource import Nowhere
 from app.http.routing import Paths
 from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
 from app.metrics.observers import Observers
+from app.outages import Outages
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
-from app.stores import dnastore_certificates, guarded, store_from, try_dnastore
+from app.stores import checked, dnastore_certificates, store_from, try_dnastore, with_history, with_spool
 from core.audit.interface import Audit, NoAudit
 from core.audit.log import AuditLog
 from core.engine import Engine
@@ -36,6 +37,7 @@ from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.seals import Seals
 from core.settings import Settings
+from core.spool.spooled_store import SpooledStore
 from core.store.retention import Retention
 from sigil_native import __version__
 
@@ -51,6 +53,7 @@ def build_app(
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
     retention: Retention | None = None,
+    spool: SpooledStore | None = None,
 ) -> ASGIApp:
     """The ASGI application.
 
@@ -75,7 +78,7 @@ def build_app(
     access = Access(authenticator, limits, audit)
     sigils = SigilRoutes(engine, access, limits, audit, body_limits)
     batches = BatchRoutes(engine, access, limits, audit, body_limits)
-    service = ServiceRoutes(engine, authenticator, limits, audit, is_stopping)
+    service = ServiceRoutes(engine, authenticator, limits, audit, is_stopping, spool)
     documentation = DocumentationRoutes(limits.addresses)
     # A batch is no record: its paths come first.
     routes = [*batches.routes(), *sigils.routes(), *service.routes(), *documentation.routes()]
@@ -156,11 +159,14 @@ def service_from(
     authenticator = authenticator_from(settings)
     certificates = dnastore_certificates(settings)
     try_dnastore(settings, certificates)
-    store = guarded(store_from(settings, certificates, observers.stores), settings, seals)
+    outages = Outages(observers.stores, spool=settings.spool_file(settings.data_dir) is not None)
+    remote = checked(store_from(settings, certificates, outages), settings, seals)
+    spool = with_spool(remote, settings, outages)
+    store = with_history(spool or remote, settings, seals)
     try:
-        audit = audit_from(settings)
+        audit = outages.audit = audit_from(settings)
         try:
-            engine = Engine(seals, store)
+            engine = Engine(seals, store, revocation_unknown=settings.revocation_unknown)
             keys = RingReloading(ring, seals, fallback)
             rate_limits = rate_limits_from(settings, rate_folder, audit, observers.limits)
             ours = [] if certificates is None else [certificates]
@@ -176,6 +182,7 @@ def service_from(
                 rate_limits=rate_limits,
                 request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
                 is_stopping=is_stopping,
+                spool=spool,
                 retention=Retention(store, settings.retention_days) if settings.retention_days else None,
             )
         finally:

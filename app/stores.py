@@ -8,12 +8,15 @@ from typing import Final
 
 import structlog
 
+from app.outages import Outages
 from app.server.certificates import Certificates
 from core.dnastore.client_settings import CLIENT_NAMES
 from core.idempotency import KeyLimits
 from core.seals import Seals
 from core.settings import Settings
 from core.settings_loading import SettingsError
+from core.spool.spool import Spool
+from core.spool.spooled_store import SpooledStore
 from core.store.chained import ChainedStore
 from core.store.interface import Store
 from core.store.observation import StoreObserver
@@ -59,11 +62,25 @@ def store_from(settings: Settings, certificates: Certificates | None, observer: 
     )
 
 
-def guarded(store: Store, settings: Settings, seals: Seals) -> Store:
-    """The store with what the keys are needed for: checks of what comes back, and the history."""
-    if settings.dnastore_url is not None:
-        store = VerifyingStore(store, seals)
-    return with_history(store, settings, seals)
+def checked(store: Store, settings: Settings, seals: Seals) -> Store:
+    """The store; what comes back from a DNAStore is checked."""
+    return store if settings.dnastore_url is None else VerifyingStore(store, seals)
+
+
+def with_spool(store: Store, settings: Settings, outages: Outages) -> SpooledStore | None:
+    """The store with a spool in front of it; None where the settings want none.
+
+    Raises:
+        DomainError, OSError: the spool cannot be opened.
+    """
+    path = settings.spool_file(settings.data_dir)
+    if path is None or settings.dnastore_url is None:
+        return None
+    key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
+    spool = Spool.open(path, bounds=settings.spool_bounds)
+    spooled = SpooledStore(store, spool, outages, key_limits=key_limits)
+    spooled.on_change = outages.spooling
+    return spooled
 
 
 def with_history(store: Store, settings: Settings, seals: Seals) -> Store:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from core.errors import (
     RecordCorruptError,
     RecordNotFoundError,
     RecordUnverifiableError,
+    StorePartlyUnavailableError,
     StoreUnavailableError,
 )
 from core.idempotency import Claimant, claim_of
@@ -23,11 +24,12 @@ from core.records import CanonicalJson, Record, Status
 from core.seals import Seals
 from core.store.interface import Store
 from core.time_slices import TimeSlices
-from core.verdict import Finding, RevocationAspect, Verdict, finding_from_error, verdict_of
+from core.verdict import Finding, Revocation, Verdict, finding_from_error, verdict_of
 from sigil_native import Sigil, SigilCodec, SigilError, canonicalize_json
 from sigil_native.errors import SigilFormatError
 
 LONGEST_REASON: Final = 500
+_UNCHECKED: Final = Revocation("unchecked")
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -68,9 +70,19 @@ class Engine:
     event loop.
     """
 
-    def __init__(self, seals: Seals, store: Store) -> None:
+    def __init__(
+        self, seals: Seals, store: Store, *, revocation_unknown: Literal["invalid", "accept"] = "invalid"
+    ) -> None:
+        """Work with a store.
+
+        Args:
+            seals: with the keys that are in use.
+            store: where records are kept. It is closed with this.
+            revocation_unknown: what a good sigil is while the store cannot be asked whether it is revoked.
+        """
         self._seals = seals
         self._store = store
+        self._unasked = Revocation("unknown", accepted=revocation_unknown == "accept")
 
     async def encode(
         self, tenant: str, subject: str, payload: CanonicalJson, *, expires_in: float | None
@@ -126,18 +138,21 @@ class Engine:
         """Judge a sigil; ``payload`` may be missing only where the sigil is a token that carries it.
 
         A store that cannot answer, or whose row is damaged, makes a good sigil's revocation unknown,
-        and so the verdict invalid: a revoked sigil must not pass because a disk is slow.
+        and so the verdict invalid: a revoked sigil must not pass because a disk is slow. Unless the engine is
+        told to accept it while the store cannot answer.
 
         Raises:
             PayloadMissingError: no payload, and the sigil is no token.
         """
         finding, payload = self._found(tenant, Presented(sigil, payload))
-        revocation: RevocationAspect = "unchecked"
+        revocation = _UNCHECKED
         if finding.issued_id is not None:
             try:
                 record = await self._store.get(tenant, finding.issued_id, with_payload=False)
-            except (StoreUnavailableError, RecordCorruptError, RecordUnverifiableError):
-                revocation = "unknown"
+            except StoreUnavailableError:
+                revocation = self._unasked
+            except (RecordCorruptError, RecordUnverifiableError) as error:
+                revocation = _revocation(error)
             else:
                 revocation = _revocation(record)
         return verdict_of(finding, payload, revocation)
@@ -256,22 +271,27 @@ class Engine:
             return Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked"), None
         return self._examine(tenant, token, payload), payload
 
-    async def _revocations(self, tenant: str, issued: Sequence[str]) -> Mapping[str | None, RevocationAspect]:
+    async def _revocations(self, tenant: str, issued: Sequence[str]) -> Mapping[str | None, Revocation]:
         """By id; of what was not issued, which has none, too."""
-        unchecked: dict[str | None, RevocationAspect] = {None: "unchecked"}
+        found: dict[str | None, Revocation] = {None: _UNCHECKED}
         try:
             records = await self._store.get_many(tenant, issued)
+        except StorePartlyUnavailableError as error:
+            known: dict[str | None, Revocation] = {
+                one: _revocation(record) for one, record in error.known.items()
+            }
+            return {**found, **dict.fromkeys(issued, self._unasked), **known}
         except StoreUnavailableError:
-            return {**unchecked, **dict.fromkeys(issued, "unknown")}
-        return {**unchecked, **{one: _revocation(records.get(one)) for one in issued}}
+            return {**found, **dict.fromkeys(issued, self._unasked)}
+        return {**found, **{one: _revocation(records.get(one)) for one in issued}}
 
 
-def _revocation(record: Record | RecordCorruptError | RecordUnverifiableError | None) -> RevocationAspect:
+def _revocation(record: Record | RecordCorruptError | RecordUnverifiableError | None) -> Revocation:
     if record is None:
-        return "not_recorded"
+        return Revocation("not_recorded")
     if isinstance(record, RecordCorruptError | RecordUnverifiableError):
-        return "unknown"
-    return "not_revoked" if record.revoked_at_ms is None else "revoked"
+        return Revocation("unknown")
+    return Revocation("not_revoked" if record.revoked_at_ms is None else "revoked", record.stale)
 
 
 def _sealed(

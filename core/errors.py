@@ -51,7 +51,9 @@ class StorePartlyUnavailableError(StoreUnavailableError):
     """
 
     def __init__(
-        self, cause: StoreUnavailableError, known: Mapping[str, Record | RecordCorruptError]
+        self,
+        cause: StoreUnavailableError,
+        known: Mapping[str, Record | RecordCorruptError | RecordUnverifiableError],
     ) -> None:
         super().__init__(cause.reason, retry_after=cause.retry_after)
         self.known = known

@@ -98,10 +98,18 @@ def _folder(path: Path) -> Path:
 
 def _audit_place(place: str) -> str:
     """The path of a file, or ``off``."""
-    if place != AUDIT_OFF:
-        if Path(place).is_dir():
-            raise ValueError("a folder; a file is expected")
-        _folder(Path(place).parent)
+    return place if place == AUDIT_OFF else place_of_file(place)
+
+
+def place_of_file(place: str) -> str:
+    """The path of a file that is there or can be made.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if Path(place).is_dir():
+        raise ValueError("a folder; a file is expected")
+    _folder(Path(place).parent)
     return place
 
 

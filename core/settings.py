@@ -48,6 +48,7 @@ from core.setting_types import (
     lines,
 )
 from core.settings_loading import READING, SettingsError, problems_of, unknown_names, values_from_files
+from core.spool.spool_settings import SpoolSettings, spool_contradictions
 from core.store.store_url import shown
 from core.tls_settings import HSTS_SECONDS, TlsSettings, tls_contradictions
 from sigil_native import KeyRing, SigilError
@@ -85,7 +86,7 @@ class KeySettings(BaseSettings):
         return lines(self.previous_secrets)
 
 
-class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStoreSettings):
+class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStoreSettings, SpoolSettings):
     """What the service runs with. Make it with ``load_settings``."""
 
     environment: Literal["development", "production"] = Field(
@@ -131,6 +132,9 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStore
     )
     idempotency_keys: int = Field(
         default=KeyLimits().per_tenant, ge=1000, le=100_000_000, validation_alias="SIGIL_IDEMPOTENCY_KEYS"
+    )
+    revocation_unknown: Literal["invalid", "accept"] = Field(
+        default="invalid", validation_alias="SIGIL_REVOCATION_UNKNOWN"
     )
     history: Literal["on", "off"] = Field(default="off", validation_alias="SIGIL_HISTORY")
     workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
@@ -257,6 +261,7 @@ def load_settings(environment: str | None = None) -> Settings:
     # A file's own mistakes have been found twice then: by its field, and on the way to what fits together.
     problems += [problem for problem in tls_contradictions(given) if problem not in problems]
     dnastore = dnastore_contradictions(given, development=_is_development(given))
+    dnastore += spool_contradictions(given)
     problems += [problem for problem in dnastore if problem not in problems]
     problems += unknown_names(os.environ, names(), own=_OWN_PREFIXES, foreign=_FOREIGN_PREFIXES)
     if problems or settings is None:

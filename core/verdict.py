@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,7 @@ class Verdict(msgspec.Struct, frozen=True):
         reason: the first that does not, as a short stable name; ``None`` for a valid sigil.
         sigil: decoded, or ``None`` where it was no sigil at all.
         canonical_sha256: of the payload that was presented, 32 bytes; ``None`` where a token held none.
+        stale: whether the revocation is what this host knows while the store is away.
     """
 
     valid: bool
@@ -45,6 +46,21 @@ class Verdict(msgspec.Struct, frozen=True):
     revocation: RevocationAspect
     sigil: Sigil | None
     canonical_sha256: bytes | None
+    stale: bool = False
+
+
+class Revocation(NamedTuple):
+    """What the records say of a sigil.
+
+    Attributes:
+        aspect: that.
+        stale: whether it is what this host knows while the store is away.
+        accepted: whether a sigil is good all the same though this is unknown.
+    """
+
+    aspect: RevocationAspect
+    stale: bool = False
+    accepted: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -62,12 +78,12 @@ class Finding(msgspec.Struct, frozen=True):
         return self.sigil.id if self.sigil is not None and self.signature == "valid" else None
 
 
-def verdict_of(finding: Finding, payload: CanonicalJson | None, revocation: RevocationAspect) -> Verdict:
+def verdict_of(finding: Finding, payload: CanonicalJson | None, revocation: Revocation) -> Verdict:
     """The verdict over a payload that was presented, which is None where a token held none."""
     reason = finding.reason
-    if reason is None and revocation == "revoked":
+    if reason is None and revocation.aspect == "revoked":
         reason = "revoked"
-    elif reason is None and revocation == "unknown":
+    elif reason is None and revocation.aspect == "unknown" and not revocation.accepted:
         reason = "revocation_unknown"
     return Verdict(
         valid=reason is None,
@@ -75,9 +91,10 @@ def verdict_of(finding: Finding, payload: CanonicalJson | None, revocation: Revo
         signature=finding.signature,
         time=finding.time,
         key_state=finding.key_state,
-        revocation=revocation,
+        revocation=revocation.aspect,
         sigil=finding.sigil,
         canonical_sha256=None if payload is None else hashlib.sha256(payload).digest(),
+        stale=revocation.stale,
     )
 
 

@@ -24,8 +24,8 @@ from app.http.bodies import LINES, BodyLimits, BodyReader
 from app.http.completion import Completion
 from app.http.context import Context
 from app.http.lines import Line, lines_of
-from app.http.problems import ProblemError, problem_from
-from app.http.replies import Reply
+from app.http.problems import Headers, ProblemError, problem_from
+from app.http.replies import Reply, stale_header
 from app.http.resource import Resource
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit, AuditEvent, Member
@@ -102,16 +102,18 @@ class BatchRoutes:
         slices = TimeSlices()
         results: list[object] = []
         noted = []
+        stale = False
         for line, item in zip(lines, items, strict=True):
             result = item if isinstance(item, FailedLine) else next(verdicts)
             if isinstance(result, Verdict):
+                stale = stale or result.stale
                 noted.append(verified(result))
                 results.append(verify_answer(result))
             else:
                 results.append(_failed(line, result) if isinstance(result, Exception) else result)
             await slices.pause()
         await self._audited(context, "sigil.verified", noted)
-        return _reply(results)
+        return _reply(results, stale_header(stale))
 
     async def close(self) -> None:
         """Finish what has begun, though nobody waits for it."""
@@ -161,5 +163,5 @@ def _failed(line: Line, error: Exception) -> FailedLine:
     return failed_line(line.number, problem)
 
 
-def _reply(results: Sequence[object]) -> Reply:
-    return Reply(200, _encode_lines(results), media_type=LINES.name)
+def _reply(results: Sequence[object], headers: Headers = ()) -> Reply:
+    return Reply(200, _encode_lines(results), headers, media_type=LINES.name)

@@ -123,8 +123,8 @@ ANSWERS: Final[dict[str, _Example]] = {
         ),
     ),
     "list": named(
-        piece=("A piece, and where the next one begins", SigilPage([_KEPT], write_cursor(_SEAL.id))),
-        last=("The last piece", SigilPage([_KEPT], None)),
+        piece=("A piece, and where the next one begins", SigilPage([_KEPT], write_cursor(_SEAL.id), False)),
+        last=("The last piece", SigilPage([_KEPT], None, False)),
     ),
     "get": named(record=("The record and its payload", record_with_data(_record(), _SEAL, _NOW))),
     "revoke": named(record=("The record as it stands", _REVOKED)),

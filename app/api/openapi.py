@@ -192,6 +192,15 @@ def _schemas() -> Schema:
     return schemas
 
 
+_STALE: Final = {
+    "Sigil-Stale": header(
+        "The store cannot be asked now: this is what the host knows, and may be overtaken.",
+        required=False,
+        const="true",
+    )
+}
+
+
 def _encode() -> Schema:
     location = header("The record's path.", pattern=f"^{_BASE}/[0-9a-f-]{{36}}$")
     replayed = header(
@@ -199,7 +208,7 @@ def _encode() -> Schema:
         required=False,
         const="true",
     )
-    headers = {"Location": location, "Idempotency-Replayed": replayed}
+    headers = {"Location": location, "Idempotency-Replayed": replayed, **_STALE}
     created = answer("encode", "Sealed and kept.", "SigilRecord", headers)
     created["links"] = {
         "get": {"operationId": "get", "parameters": {"id": "$response.body#/id"}},
@@ -236,7 +245,7 @@ def _verify() -> Schema:
         "A sigil that does not hold is an answer, not an error: `valid` is false, and `reason` says why. "
         "Member order, white space and number format may differ from what was sealed.",
         "sigil:verify",
-        {"200": answer("verify", "The verdict.", "VerifyAnswer")},
+        {"200": answer("verify", "The verdict.", "VerifyAnswer", _STALE)},
         (*_BODY_PROBLEMS, "data_missing", "audit_unavailable"),
         body="VerifyRequest",
     )
@@ -268,7 +277,7 @@ def _verify_batch() -> Schema:
         "Judge many sigils and payloads.",
         _BATCH,
         "sigil:verify",
-        {"200": answer_lines("verifyBatch", "A verdict or an error for each line.", "VerifyAnswer")},
+        {"200": answer_lines("verifyBatch", "A verdict or an error for each line.", "VerifyAnswer", _STALE)},
         (*_LINES_PROBLEMS, "audit_unavailable"),
         body="VerifyRequest",
         lines=True,
@@ -276,7 +285,7 @@ def _verify_batch() -> Schema:
 
 
 def _list() -> Schema:
-    piece = answer("list", "A piece of the listing.", "SigilPage")
+    piece = answer("list", "A piece of the listing.", "SigilPage", _STALE)
     piece["links"] = {
         "next": {"operationId": "list", "parameters": {"cursor": "$response.body#/next_cursor"}},
         "get": {"operationId": "get", "parameters": {"id": "$response.body#/sigils/0/id"}},
@@ -298,7 +307,7 @@ def _get() -> Schema:
         "A record and its payload.",
         "The seal is checked again on the way out; a record that is no longer what was sealed is withheld.",
         "sigil:read",
-        {"200": answer("get", "The record.", "SigilRecordWithData")},
+        {"200": answer("get", "The record.", "SigilRecordWithData", _STALE)},
         ("invalid_query", "not_found", "body_too_large", *_WITHHELD, *_STORE_PROBLEMS),
         parameters=[_ID_PARAMETER],
     )
@@ -310,7 +319,7 @@ def _revoke() -> Schema:
         "Revoke a record.",
         "From now on its sigil is not valid. Revoking twice changes nothing: the first reason stays.",
         "sigil:revoke",
-        {"200": answer("revoke", "The record as it stands.", "SigilRecord")},
+        {"200": answer("revoke", "The record as it stands.", "SigilRecord", _STALE)},
         (*_BODY_PROBLEMS, "not_found", "record_corrupt", *_STORE_PROBLEMS, "audit_unavailable"),
         parameters=[_ID_PARAMETER],
         body="RevokeRequest",

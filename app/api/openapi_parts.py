@@ -126,12 +126,12 @@ def answer(name: str, description: str, schema: str | None, headers: Schema | No
     }
 
 
-def answer_lines(name: str, description: str, schema: str) -> Schema:
+def answer_lines(name: str, description: str, schema: str, headers: Schema | None = None) -> Schema:
     """A good answer of the batch ``name``: a value of this type, or an error, in each line."""
     either = {"anyOf": [ref(schema), ref("FailedLine")]}
     return {
         "description": description,
-        "headers": dict(REQUEST_ID),
+        "headers": {**REQUEST_ID, **(headers or {})},
         "content": {LINES.name.decode(): {"schema": lines_of(either), "examples": ANSWERS[name]}},
     }
 

@@ -18,6 +18,7 @@ from app.http.resource import Resource
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit
 from core.engine import Engine
+from core.spool.spooled_store import SpooledStore
 
 
 class ServiceRoutes:
@@ -30,9 +31,11 @@ class ServiceRoutes:
         limits: RateLimits,
         audit: Audit,
         is_stopping: Callable[[], bool],
+        spool: SpooledStore | None = None,
     ) -> None:
         self._engine = engine
         self._limits = limits
+        self._spool = spool
         self._audit = audit
         self._authenticator = authenticator
         self._probing = Probing(self._probe, is_stopping)
@@ -54,7 +57,12 @@ class ServiceRoutes:
     async def readiness(self, _: Context) -> Reply:
         """An encode would work."""
         await self._probing.require()
-        return json_reply(200, Readiness("ready", "ok", "ok", self._audit.condition, self._limits.condition))
+        ready = Readiness("ready", "ok", "ok", self._audit.condition, self._limits.condition)
+        if self._spool is not None:
+            ready = msgspec.structs.replace(
+                ready, spool=self._spool.condition, spool_rejected=self._spool.rejected
+            )
+        return json_reply(200, ready)
 
     async def _probe(self) -> None:
         self._audit.check()

@@ -96,6 +96,9 @@ class SigilPage(msgspec.Struct, frozen=True):
 
     sigils: Annotated[list[SigilRecord], Meta(description="Without their payloads.")]
     next_cursor: Annotated[str, Meta(description="Give it as cursor for the next piece.")] | None
+    stale: Annotated[
+        bool, Meta(description="Whether records may be missing, because the store cannot be asked now.")
+    ]
 
 
 class VerifyAnswer(msgspec.Struct, frozen=True):
@@ -153,6 +156,16 @@ class Readiness(msgspec.Struct, frozen=True):
         Literal["ok", "degraded", "off"],
         Meta(description="`degraded`: what counts for all hosts does not answer."),
     ]
+    spool: Annotated[
+        Literal["off", "empty", "waiting", "forwarding", "full", "failing"],
+        Meta(
+            description="What waits on this host for the store; `full`: no more is taken; `failing`: the "
+            "file cannot be used."
+        ),
+    ] = "off"
+    spool_rejected: Annotated[
+        int, Meta(description="Waiting records and revocations that the store has refused for good.", ge=0)
+    ] = 0
 
 
 def _timestamp_or_none(milliseconds: int | None) -> str | None:

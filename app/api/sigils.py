@@ -16,7 +16,6 @@ from app.api.schemas import (
     EncodeRequest,
     RevokeRequest,
     SigilPage,
-    SigilRecord,
     VerifyRequest,
     record_answer,
     record_with_data,
@@ -28,7 +27,7 @@ from app.http.completion import Completion
 from app.http.context import Context
 from app.http.idempotency import idempotency_key
 from app.http.queries import number_in, query_of, record_id_of, status_in
-from app.http.replies import Reply, json_reply
+from app.http.replies import Reply, json_reply, stale_header
 from app.http.resource import Handler, Resource
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit, AuditEvent, Member
@@ -88,7 +87,7 @@ class SigilRoutes:
         record, replayed = await self._completion.of(self._encode(context, payload, request.expires_in, key))
         location = (b"location", f"{BASE}/{record.id}".encode())
         headers = (location, _REPLAYED) if replayed else (location,)
-        return json_reply(201, record_answer(record, now_ms()), headers)
+        return json_reply(201, record_answer(record, now_ms()), (*headers, *stale_header(record.stale)))
 
     async def _encode(
         self, context: Context, payload: CanonicalJson, expires_in: float | None, key: str | None
@@ -114,7 +113,7 @@ class SigilRoutes:
         self._audit.check()
         verdict = await self._engine.verify(caller.tenant, request.sigil, payload)
         await self._audited(context, "sigil.verified", **verified(verdict))
-        return json_reply(200, verify_answer(verdict))
+        return json_reply(200, verify_answer(verdict), stale_header(verdict.stale))
 
     async def list(self, context: Context) -> Reply:
         """The tenant's records, newest first."""
@@ -126,7 +125,7 @@ class SigilRoutes:
             )
         now = now_ms()
         shown = [record_answer(record, now) for record in page.records]
-        return json_reply(200, SigilPage(shown, page.next_cursor))
+        return json_reply(200, SigilPage(shown, page.next_cursor, page.stale), stale_header(page.stale))
 
     async def get(self, context: Context) -> Reply:
         """One record with its payload."""
@@ -134,15 +133,16 @@ class SigilRoutes:
         query_of(context, set())
         with self._noting(context, record_id := record_id_of(context)):
             record, sigil = await self._engine.get(caller.tenant, record_id)
-        return json_reply(200, record_with_data(record, sigil, now_ms()))
+        return json_reply(200, record_with_data(record, sigil, now_ms()), stale_header(record.stale))
 
     async def revoke(self, context: Context) -> Reply:
         """Revoke a record; the first time counts."""
         request = await self._body(context, _revoke_request)
         self._audit.check()
-        return json_reply(200, await self._completion.of(self._revoke(context, request.reason)))
+        record = await self._completion.of(self._revoke(context, request.reason))
+        return json_reply(200, record_answer(record, now_ms()), stale_header(record.stale))
 
-    async def _revoke(self, context: Context, reason: str) -> SigilRecord:
+    async def _revoke(self, context: Context, reason: str) -> Record:
         caller = context.caller
         with self._noting(context, record_id := record_id_of(context)):
             record = await self._engine.revoke(caller.tenant, caller.subject, record_id, reason=reason)
@@ -155,7 +155,7 @@ class SigilRoutes:
             revoked_at=shown.revoked_at,
             revoked_by=shown.revoked_by,
         )
-        return shown
+        return record
 
     async def close(self) -> None:
         """Finish what has begun, though nobody waits for it."""

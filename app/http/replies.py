@@ -25,6 +25,15 @@ SAFETY: Final = (
 )
 
 
+#: On answers from what this host knows while the store is away.
+_STALE: Final[Headers] = ((b"sigil-stale", b"true"),)
+
+
+def stale_header(stale: bool) -> Headers:
+    """The header of an answer that may be overtaken, or of another, which has none."""
+    return _STALE if stale else ()
+
+
 class Reply(msgspec.Struct, frozen=True):
     """A whole answer. Its headers replace those of the same name that all answers have."""
 

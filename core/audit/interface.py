@@ -19,6 +19,8 @@ AuditEvent = Literal[
     "rate.refused",
     "limiter.degraded",
     "limiter.recovered",
+    "store.degraded",
+    "store.recovered",
     "limits.changed",
     "limits.refused",
     "clients.changed",

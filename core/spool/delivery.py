@@ -8,7 +8,13 @@ from typing import Final, NamedTuple
 import structlog
 
 from core.dnastore.wire import Put, PutOnce, Revoke, Write
-from core.errors import DomainError, IdempotencyKeyReusedError, StoreUnavailableError
+from core.errors import (
+    DomainError,
+    IdempotencyKeyReusedError,
+    RecordCorruptError,
+    RecordUnverifiableError,
+    StoreUnavailableError,
+)
 from core.records import Entry, Record
 from core.spool.rows import DamagedWriteError, SpooledRow
 from core.store.interface import Store
@@ -133,8 +139,8 @@ async def _send_once(store: Store, row: SpooledRow, write: PutOnce, delivered: D
         kept = await store.put_once(record, write.claim)
         if kept.id == record.id:
             return
-    except IdempotencyKeyReusedError:
-        pass
+    except (IdempotencyKeyReusedError, RecordCorruptError, RecordUnverifiableError):
+        pass  # the last two are about the earlier record
     _log.warning(
         "idempotency key was used before the outage; record kept without it",
         sequence=row.sequence,

@@ -86,7 +86,8 @@ class Forwarder:
     async def close(self) -> None:
         """Stop. What is on its way may arrive still."""
         task, self._task = self._task, None
-        if task is not None:
+        # After a stop in disorder its loop is gone.
+        if task is not None and task.get_loop() is asyncio.get_running_loop():
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from core.errors import RecordCorruptError
+from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.records import Record
+
+#: Why a record that is there cannot be shown.
+Damage = RecordCorruptError | RecordUnverifiableError
 
 
 class Revocation(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from core.errors import RecordCorruptError, StoreOverloadedError, StoreUnavailableError
 from core.records import Listing, Record, Status
-from core.spool.known import Known, revoked, shown
+from core.spool.known import Damage, Known, revoked, shown
 from core.spool.spool import Spool
 from core.store.interface import Store
 
@@ -23,9 +23,7 @@ class Question(NamedTuple):
     with_payload: bool
 
 
-def overlaid(
-    known: Known | None, kept: Record | RecordCorruptError | None
-) -> Record | RecordCorruptError | None:
+def overlaid(known: Known | None, kept: Record | Damage | None) -> Record | Damage | None:
     """The record as it stands: the store's copy wins, but a revocation that waits is on it already."""
     if known is None:
         return kept
@@ -101,7 +99,7 @@ async def _waiting(store: Store, question: Question, waiting: Mapping[str, Known
     return {one: _readable(overlaid(known, kept.get(one))) for one, known in waiting.items()}
 
 
-def _readable(record: Record | RecordCorruptError | None) -> Record:
+def _readable(record: Record | Damage | None) -> Record:
     if record is None or isinstance(record, Exception):
         raise record or RecordCorruptError("", "spool")
     return record

@@ -186,6 +186,11 @@ class Spool:
             raise StoreUnavailableError("io") from None
 
     @property
+    def seen(self) -> State:
+        """What lay in it when it was looked at last."""
+        return self._state
+
+    @property
     def oldest_seconds(self) -> float:
         """For how long the oldest write has waited."""
         at_ms = self._state.first_at_ms

@@ -21,7 +21,7 @@ from core.idempotency import Claim, KeyLimits
 from core.records import Entry, Listing, Place, Record, Status
 from core.spool.delivery import is_final
 from core.spool.forwarder import Forwarder, Pace
-from core.spool.known import shown
+from core.spool.known import Damage, shown
 from core.spool.merging import Question, merged_list, overlaid
 from core.spool.spool import Spool
 from core.store.interface import Store
@@ -38,7 +38,7 @@ _LAST_WRITES: Final = 1000
 _MOVING: Final = 2.0
 _ATTEMPTS: Final = 5
 
-SpoolCondition = Literal["empty", "waiting", "forwarding", "full"]
+SpoolCondition = Literal["empty", "waiting", "forwarding", "full", "failing"]
 
 
 class SpooledStore:
@@ -57,7 +57,6 @@ class SpooledStore:
         *,
         key_limits: KeyLimits = KeyLimits(),  # noqa: B008 - immutable
         pace: Pace = Pace(),  # noqa: B008 - immutable
-        on_change: Callable[[str | None], object] = lambda _: None,
     ) -> None:
         """Wrap.
 
@@ -67,13 +66,12 @@ class SpooledStore:
             observer: is told what waits, and what became of it.
             key_limits: how long idempotency keys are remembered.
             pace: of the attempts to forward.
-            on_change: called at the beginning of an outage with its reason, and with None when nothing waits
-                any more.
         """
         self._store = store
         self._spool = spool
         self._lifetime_ms = key_limits.seconds * 1000
-        self._on_change = on_change
+        #: Called at the beginning of an outage with its reason, and with None when nothing waits any more.
+        self.on_change: Callable[[str | None], object] = lambda _: None
         self._forwarder = Forwarder(spool, store, observer, pace=pace, on_look=self._looked)
         self._first = 0
         self._moved_at = float("-inf")
@@ -83,8 +81,11 @@ class SpooledStore:
 
     @property
     def condition(self) -> SpoolCondition:
-        """How the spool is; ``full`` means that it would take nothing more."""
-        state = self._spool.state()
+        """How the spool is; ``full``: it would take nothing more; ``failing``: its file cannot be used."""
+        try:
+            state = self._spool.state()
+        except StoreUnavailableError:
+            return "failing"
         if self._spool.is_full:
             return "full"
         if not state.writes:
@@ -93,8 +94,8 @@ class SpooledStore:
 
     @property
     def rejected(self) -> int:
-        """Writes that were set aside."""
-        return self._spool.state().rejected
+        """Writes that were set aside, as far as is known."""
+        return self._spool.seen.rejected
 
     def start(self) -> None:
         """See Store.start."""
@@ -171,7 +172,7 @@ class SpooledStore:
 
     async def get_many(
         self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
-    ) -> Mapping[str, Record | RecordCorruptError]:
+    ) -> Mapping[str, Record | Damage]:
         """See Store.get_many. While the store is away, what waits here is found, and marked stale.
 
         Raises:
@@ -291,6 +292,8 @@ class SpooledStore:
         return False
 
     def _own_waits(self) -> bool:
+        if not self._last_own:  # whatever the spool is like
+            return False
         state = self._spool.state()
         if state.first != self._first:
             if self._first:
@@ -309,7 +312,7 @@ class SpooledStore:
         if not self._outage and reason not in {None, "behind"}:
             self._outage = True
             _log.error("store is away, writes go to the spool", reason=reason)
-            self._on_change(reason)
+            self.on_change(reason)
             self._moved_at = float("-inf")
         self._forwarder_has_work(reason)
 
@@ -328,7 +331,7 @@ class SpooledStore:
         if self._outage and not self._own_waits():
             self._outage = False
             _log.warning("nothing waits in the spool any more")
-            self._on_change(None)
+            self.on_change(None)
 
 
 def is_away(error: StoreUnavailableError) -> bool:
@@ -336,13 +339,11 @@ def is_away(error: StoreUnavailableError) -> bool:
     return not (isinstance(error, StoreOverloadedError) or is_final(error) or error.reason == "closed")
 
 
-def _readable(record: Record | RecordCorruptError) -> Record:
+def _readable(record: Record | Damage) -> Record:
     if isinstance(record, Exception):
         raise record
     return record
 
 
-def _as_shown(
-    record: Record | RecordCorruptError, with_payload: bool, *, stale: bool = False
-) -> Record | RecordCorruptError:
+def _as_shown(record: Record | Damage, with_payload: bool, *, stale: bool = False) -> Record | Damage:
     return record if isinstance(record, Exception) else shown(record, with_payload=with_payload, stale=stale)

@@ -276,7 +276,7 @@ class Retry(Write):
 
 
 class Shrink(Write):
-    """Give the file system back some of what an empty spool does not need. Its result is how many pages are left."""
+    """Give the file system back some of what the spool does not need. Its result: how many pages are left."""
 
     __slots__ = ("size",)
 

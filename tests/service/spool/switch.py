@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from core.errors import RecordCorruptError, StoreUnavailableError
+from core.errors import StoreUnavailableError
 from core.idempotency import Claim, KeyLimits
 from core.records import Entry, Listing, Place, Record, Status
 from core.spool.forwarder import Pace
+from core.spool.known import Damage
 from core.spool.spool import Spool, wall_clock
 from core.spool.spooled_store import SpooledStore
 from core.spool.writes import Bounds
@@ -74,7 +76,7 @@ class Switch:
 
     async def get_many(
         self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
-    ) -> Mapping[str, Record | RecordCorruptError]:
+    ) -> Mapping[str, Record | Damage]:
         """See Store.get_many."""
         return await self._ask(lambda: self.store.get_many(tenant, record_ids, with_payload=with_payload))
 
@@ -161,4 +163,18 @@ def spooled(
 ) -> SpooledStore:
     """What a worker has, over the spool in a folder; its forwarder is not started."""
     spool = Spool.open(folder / "spool.db", bounds=bounds, clock=clock)
-    return SpooledStore(switch, spool, watcher or Watcher(), pace=QUICK, on_change=on_change)
+    store = SpooledStore(switch, spool, watcher or Watcher(), pace=QUICK)
+    store.on_change = on_change
+    return store
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.005)
+
+
+async def until_empty(store: SpooledStore) -> None:
+    """Wait until everything is forwarded."""
+    await until(lambda: store.condition == "empty")
