@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
@@ -233,7 +234,10 @@ class SpooledStore:
                 away: str | None = error.reason
             else:
                 self._answers()
-                if kept is not None or known is None:
+                if known is None:
+                    return kept
+                if kept is not None:
+                    await self._note_revoked(kept)
                     return kept
                 away = None
             # It waits here, and so does the revocation then; unless it has just been forwarded.
@@ -242,6 +246,16 @@ class SpooledStore:
                 self._spooled(0, away)
                 return shown(_readable(waits.record), with_payload=False, stale=away is not None)
         raise StoreUnavailableError("overloaded", retry_after=1)
+
+    async def _note_revoked(self, kept: Record) -> None:
+        """Have the copy of a record that waits here know that the store has revoked it, for the next outage."""
+        if kept.revoked_at_ms is not None:
+            by, reason = kept.revoked_by or "", kept.revoked_reason or ""
+            # It is durable in the store, whatever comes of this.
+            with contextlib.suppress(StoreUnavailableError, RecordCorruptError):
+                await self._spool.append_revocation(
+                    Revoke(kept.tenant, kept.id, reason, by, kept.revoked_at_ms)
+                )
 
     async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
         """See Store.entries: what the store has; entries that wait here are not among them."""

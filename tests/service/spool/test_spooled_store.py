@@ -225,6 +225,25 @@ async def test_revocations_while_away(switch: Switch, store: SpooledStore) -> No
     assert await store.get("acme", record_id(2), with_payload=False) == listed(expected, stale=False)
 
 
+async def test_a_revocation_of_what_the_store_has_already(switch: Switch, store: SpooledStore) -> None:
+    """A record whose answer was lost waits here, and is revoked there: the next outage does not undo that."""
+    switch.mode = "lost"
+    await store.put([record(1)])
+    switch.mode = "up"
+    revoked = await store.revoke("acme", record_id(1), reason="r", revoked_by="ann", now_ms=7)
+    switch.mode = "down"
+    found = await store.get("acme", record_id(1), with_payload=False)
+    assert revoked is not None
+    assert found == msgspec.structs.replace(revoked, stale=True)
+    assert found.revoked_reason == "r"
+    assert (await store.get_many("acme", [record_id(1)]))[record_id(1)] == found
+    assert await ids(store, status="active") == []
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert await store.get("acme", record_id(1), with_payload=False) == revoked
+
+
 async def test_looking_up_many_while_away(switch: Switch, store: SpooledStore) -> None:
     """What waits here is known, and the error says so; without a doubt left there is no error."""
     switch.mode = "down"
