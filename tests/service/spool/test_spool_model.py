@@ -86,7 +86,9 @@ class SpoolMachine(RuleBasedStateMachine):
             made = msgspec.structs.replace(one, revoked_at_ms=None, revoked_by=None, revoked_reason=None)
             self.run(self.workers[worker].put([made]))
 
-    @rule(worker=workers, tenant=tenants, key=st.sampled_from([b"a", b"b"]), asked=st.sampled_from([b"x", b"y"]))
+    @rule(
+        worker=workers, tenant=tenants, key=st.sampled_from([b"a", b"b"]), asked=st.sampled_from([b"x", b"y"])
+    )
     def put_once(self, worker: int, tenant: str, key: bytes, asked: bytes) -> None:
         """A key gives a record of its own, or one that it was acknowledged for before."""
         claim = Claim(key * 32, asked * 32)
@@ -129,7 +131,9 @@ class SpoolMachine(RuleBasedStateMachine):
         assert found is not None
         assert found.revoked_at_ms is not None
         if before.revoked_at_ms is None:
-            changes = {name: getattr(found, name) for name in ("revoked_at_ms", "revoked_by", "revoked_reason")}
+            changes = {
+                name: getattr(found, name) for name in ("revoked_at_ms", "revoked_by", "revoked_reason")
+            }
             if key not in self.doubtful:
                 assert changes["revoked_reason"] == reason
             self.model[key] = msgspec.structs.replace(before, **changes)
