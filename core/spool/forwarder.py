@@ -60,13 +60,27 @@ class Forwarder:
         *,
         pace: Pace = Pace(),  # noqa: B008 - immutable
         on_look: Callable[[], object] = lambda: None,
+        on_failure: Callable[[StoreUnavailableError], object] = lambda _: None,
+        on_success: Callable[[], object] = lambda: None,
     ) -> None:
-        """Prepare; ``on_look`` is called whenever the spool was looked at."""
+        """Prepare.
+
+        Args:
+            spool: whose writes are forwarded.
+            store: where to.
+            observer: is told what waits, and what became of it.
+            pace: how often to try.
+            on_look: called whenever the spool was looked at.
+            on_failure: called when the store cannot be asked, with why not.
+            on_success: called when the store has taken something.
+        """
         self._spool = spool
         self._store = store
         self._observer = observer
         self._pace = pace
         self._on_look = on_look
+        self._on_failure = on_failure
+        self._on_success = on_success
         self._lock = HostLock(Path(f"{spool.path}.lock"))
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -156,6 +170,11 @@ class Forwarder:
         defect = next((one for one in failures if not isinstance(one, StoreUnavailableError)), None)
         if defect is not None and not done and not rejected:
             rejected += self._defective(rows, defect)
+        away = next((one for one in failures if isinstance(one, StoreUnavailableError)), None)
+        if away is not None:
+            self._on_failure(away)
+        elif done:
+            self._on_success()
         if done or rejected:
             await self._spool.settle(done, rejected)
             self._count(results, rejected)
