@@ -85,6 +85,10 @@ bench-redis: $(VENV)/.native $(VENV)/.group-bench ## Time limits kept in Redis b
 	$(call need,redis-server=redis-server)
 	$(BIN)/python -m benchmarks.redis_limiter $(BENCH)
 
+.PHONY: bench-dnastore
+bench-dnastore: $(VENV)/.native $(VENV)/.group-bench ## Time records through a DNAStore beside the same store used directly
+	$(BIN)/python -m benchmarks.dnastore $(BENCH)
+
 .PHONY: bench-service
 bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an empty Starlette beside it
 	$(call need,wrk=wrk taskset=util-linux)

@@ -33,6 +33,10 @@ class StoreUnavailableError(DomainError):
         self.reason = reason
         self.retry_after = retry_after
 
+    def again(self) -> StoreUnavailableError:
+        """Another of the same: of those who wait for one thing, each raises its own."""
+        return StoreUnavailableError(self.reason, retry_after=self.retry_after)
+
 
 class StoreOverloadedError(StoreUnavailableError):
     """More writes wait than the store admits."""
@@ -41,6 +45,10 @@ class StoreOverloadedError(StoreUnavailableError):
 
     def __init__(self) -> None:
         super().__init__("overloaded", retry_after=1)
+
+    def again(self) -> StoreOverloadedError:
+        """Another of the same."""
+        return StoreOverloadedError()
 
 
 class StorePartlyUnavailableError(StoreUnavailableError):

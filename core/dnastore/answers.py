@@ -8,7 +8,14 @@ from typing import Final, NamedTuple, NoReturn, TypeVar
 import aiohttp
 import msgspec
 
-from core.dnastore.failures import FORBIDDEN, AttemptFailedError, RequestRefusedError, Trouble, invalid_answer
+from core.dnastore.failures import (
+    FORBIDDEN,
+    AnswerTooLargeError,
+    AttemptFailedError,
+    RequestRefusedError,
+    Trouble,
+    invalid_answer,
+)
 from core.dnastore.wire import Line, Lookup, WireRecord
 from core.errors import RecordCorruptError
 from core.records import Entry, Place, Record, Status
@@ -67,7 +74,7 @@ async def lines_of(response: aiohttp.ClientResponse, *, longest: int, largest: i
     async for part in response.content.iter_any():
         received += len(part)
         if received > largest:
-            raise invalid_answer("too large")
+            raise AnswerTooLargeError
         first, *others = part.split(b"\n")
         rest += first
         for other in others:
@@ -143,12 +150,12 @@ async def _refuse(response: aiohttp.ClientResponse) -> NoReturn:
 
 async def _bounded(response: aiohttp.ClientResponse, largest: int) -> bytes:
     if (response.content_length or 0) > largest:
-        raise invalid_answer("too large")
+        raise AnswerTooLargeError
     body = bytearray()
     async for part in response.content.iter_any():
         body += part
         if len(body) > largest:
-            raise invalid_answer("too large")
+            raise AnswerTooLargeError
     return bytes(body)
 
 

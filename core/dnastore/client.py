@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -15,7 +15,8 @@ import msgspec
 from core.deadlines import Deadlines
 from core.dnastore import answers
 from core.dnastore.bulkhead import Bulkhead
-from core.dnastore.failures import FORBIDDEN, AttemptFailedError, invalid_answer
+from core.dnastore.failures import FORBIDDEN, invalid_answer
+from core.dnastore.read_queue import ReadQueue, RecordSizes
 from core.dnastore.transport import PROBE, Call, Transport
 from core.dnastore.wire import (
     MOST_LISTED,
@@ -36,7 +37,6 @@ from core.errors import (
     IdempotencyKeyReusedError,
     InvalidRecordError,
     RecordCorruptError,
-    RecordNotFoundError,
     StoreOverloadedError,
     StoreUnavailableError,
 )
@@ -46,8 +46,9 @@ from core.store.observation import NoStoreObserver, StoreObserver
 
 _T = TypeVar("_T")
 
-#: Reads at once for each connection that writes.
-_READS_A_CONNECTION: Final = 8
+#: For each connection that writes: those that ask for single records, and those for all else.
+_GETS_A_CONNECTION: Final = 2
+_READS_A_CONNECTION: Final = 4
 #: Bytes of writes that may wait.
 _MOST_BYTES: Final = 64 << 20
 #: Bytes of a record without its payload.
@@ -74,9 +75,9 @@ class DnaStoreClient:
     within that time: every write is idempotent. When several attempts in a row have failed, calls fail at
     once until the DNAStore answers again, which is tried in the background.
 
-    Writes share requests, reads have one each. Of both only so many may wait. Whatever the DNAStore answers
-    is checked: nobody gets another tenant's record, or another one than was asked for. Seals are checked by
-    others.
+    Writes share requests, and so do reads of single records. Of all only so many may wait. Whatever the
+    DNAStore answers is checked: nobody gets another tenant's record, or another one than was asked for. Seals
+    are checked by others.
 
     For one event loop.
     """
@@ -100,7 +101,8 @@ class DnaStoreClient:
             url: https, of the DNAStore, with a path in front of ``/v1`` if it has one.
             tls: gives what connections are made with from now on; asked for each request.
             timeout: seconds that a call may take, with all attempts.
-            connections: requests with writes at once. Eight times as many may read.
+            connections: requests with writes at once. Twice as many ask for single records, and four times
+                as many for all else.
             max_waiting: writes that may wait for a request, and likewise reads.
             breaker_failures: failed attempts in a row after which the DNAStore is left alone.
             breaker_pause: seconds for which it is.
@@ -120,6 +122,12 @@ class DnaStoreClient:
         )
         self._writes = WriteQueue(
             self._transport, slots=connections, most=max_waiting, most_bytes=_MOST_BYTES
+        )
+        self._gets = ReadQueue(
+            self._transport,
+            slots=connections * _GETS_A_CONNECTION,
+            most=max_waiting,
+            sizes=RecordSizes(_RECORD_BYTES, largest_record),
         )
         self._reads = Bulkhead(connections * _READS_A_CONNECTION, max_waiting)
         self._closed = False
@@ -168,29 +176,11 @@ class DnaStoreClient:
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """See Store.get."""
-        largest = self._largest_record if with_payload else _RECORD_BYTES
-        query = {"tenant": tenant, "payload": "true"} if with_payload else {"tenant": tenant}
-        call = Call("GET", f"/records/{quote(record_id, safe='')}?{urlencode(query)}")
 
-        async def read(response: aiohttp.ClientResponse) -> Record | None:
-            try:
-                sent = await answers.decoded_body(response, _decode_record, largest)
-            except AttemptFailedError as error:
-                if (response.status, error.problem) == (404, RecordNotFoundError.code):
-                    return None
-                if (response.status, error.problem) == (500, RecordCorruptError.code):
-                    raise RecordCorruptError(record_id, "stored") from None
-                raise
-            return answers.record_from(sent, tenant, with_payload=with_payload, record_id=record_id)
+        async def submitted(moment: float) -> Record | None:
+            return await self._gets.submit(tenant, record_id, with_payload=with_payload, moment=moment)
 
-        async def found(moment: float) -> Record | None:
-            record = await self._read(call, read, moment)
-            if record is None:
-                # Anybody may say that there is no such page.
-                await self._transport.prove(moment)
-            return record
-
-        return await self._within_time(found)
+        return await self._within_time(submitted)
 
     async def get_many(
         self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
@@ -237,17 +227,20 @@ class DnaStoreClient:
 
     async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
         """See Store.entries."""
-        limit = min(limit, MOST_LISTED)
-        query = {"tenant": tenant, "limit": str(limit)}
-        if after is not None:
-            query |= {"chain": after.chain, "number": str(after.number)}
-        call = Call("GET", f"/entries?{urlencode(query)}")
+        found: list[Entry] = []
 
-        async def read(response: aiohttp.ClientResponse) -> Sequence[Entry]:
-            lines = answers.lines_of(response, longest=_RECORD_BYTES, largest=_LARGEST_ANSWER)
-            return await answers.entries_from(lines, tenant, after=after, limit=limit)
+        async def walk(moment: float) -> None:
+            last = after
+            while (missing := limit - len(found)) > 0:
+                page = min(MOST_LISTED, missing)
+                some = await self._entries(tenant, last, page, moment)
+                found.extend(some)
+                if len(some) < page:
+                    return
+                last = Place(some[-1].chain, some[-1].number)
 
-        return await self._within_time(lambda moment: self._read(call, read, moment))
+        await self._within_time(walk)
+        return found
 
     async def count(self) -> Mapping[str, int]:
         """See Store.count."""
@@ -283,6 +276,7 @@ class DnaStoreClient:
         with suppress(TimeoutError):  # by then nobody waits any more
             async with asyncio.timeout(self._timeout):
                 await self._writes.close()
+                await self._gets.close()
                 await self._reads.drain()
         self._deadlines.close()
         await self._transport.close()
@@ -322,6 +316,17 @@ class DnaStoreClient:
             return await answers.looked_up(lines, lookup)
 
         return await self._read(Call("POST", "/lookups", _encode(lookup)), read, moment)
+
+    async def _entries(self, tenant: str, after: Place | None, limit: int, moment: float) -> Sequence[Entry]:
+        query = {"tenant": tenant, "limit": str(limit)}
+        if after is not None:
+            query |= {"chain": after.chain, "number": str(after.number)}
+
+        async def read(response: aiohttp.ClientResponse) -> Sequence[Entry]:
+            lines = answers.lines_of(response, longest=_RECORD_BYTES, largest=_LARGEST_ANSWER)
+            return await answers.entries_from(lines, tenant, after=after, limit=limit)
+
+        return await self._read(Call("GET", f"/entries?{urlencode(query)}"), read, moment)
 
     async def _list(self, wanted: answers.Wanted, moment: float) -> Sequence[Record]:
         longest = self._largest_record if wanted.with_payload else _RECORD_BYTES

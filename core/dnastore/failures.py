@@ -104,6 +104,14 @@ class RequestRefusedError(AttemptFailedError):
         super().__init__(Trouble("refused", text), counts=False, problem=problem)
 
 
+class AnswerTooLargeError(AttemptFailedError):
+    """The answer has more bytes than are taken."""
+
+    def __init__(self) -> None:
+        text = "not a DNAStore's answer, or larger than this service takes"
+        super().__init__(Trouble("invalid_answer", text), counts=False)
+
+
 def invalid_answer(text: str) -> AttemptFailedError:
     """The failure that an answer means which no DNAStore gives."""
     return AttemptFailedError(Trouble("invalid_answer", f"not a DNAStore's answer: {text}", "DNASTORE_URL"))

@@ -12,6 +12,7 @@ import msgspec
 
 from core.dnastore import answers
 from core.dnastore.failures import AttemptFailedError, RequestRefusedError, Trouble, invalid_answer
+from core.dnastore.slots import Slots
 from core.dnastore.transport import Call, Transport
 from core.dnastore.wire import MOST_RECORDS, MOST_WRITES, WriteReply, WriteResult
 from core.errors import DomainError, InvalidRecordError, StoreOverloadedError, StoreUnavailableError
@@ -54,14 +55,8 @@ class Waiting:
 
     def fail(self, error: StoreUnavailableError) -> None:
         """Tell the caller, if there still is one. Each has an error of its own."""
-        if self.future.done():
-            return
-        overloaded = isinstance(error, StoreOverloadedError)
-        self.future.set_exception(
-            StoreOverloadedError()
-            if overloaded
-            else StoreUnavailableError(error.reason, retry_after=error.retry_after)
-        )
+        if not self.future.done():
+            self.future.set_exception(error.again())
 
     def conclude(self, result: WriteResult) -> None:
         """Tell the caller what became of it."""
@@ -94,14 +89,11 @@ class WriteQueue:
             most_bytes: bytes that may wait.
         """
         self._transport = transport
-        self._slots = slots
+        self._slots = Slots(slots, self._work)
         self._most = most
         self._most_bytes = most_bytes
         self._queue: deque[Waiting] = deque()
         self._bytes = 0
-        self._running: set[asyncio.Task[None]] = set()
-        #: A slot is about to look for work.
-        self._called = False
 
     def submit(
         self, encoded: bytes, records: int, concluded: Callable[[WriteResult], object], moment: float
@@ -119,29 +111,21 @@ class WriteQueue:
         future = asyncio.get_running_loop().create_future()
         self._queue.append(Waiting(encoded, records, concluded, moment, future))
         self._bytes += len(encoded)
-        if not self._called:
-            self._call_slot()
+        self._slots.call()
         return future
 
     async def close(self) -> None:
         """Wait until all is sent that waits, as long as somebody waits for it."""
-        while self._running:
-            await asyncio.wait(set(self._running))
+        await self._slots.close()
 
-    def _call_slot(self) -> None:
-        if len(self._running) < self._slots:
-            self._called = True
-            slot = asyncio.create_task(self._work())
-            self._running.add(slot)
-            slot.add_done_callback(self._running.discard)
-
-    async def _work(self) -> None:
-        """Be a slot, until nothing waits."""
-        self._called = False
-        while batch := self._take():
-            if self._queue and not self._called:
-                self._call_slot()
-            await self._send(batch)
+    async def _work(self) -> bool:
+        batch = self._take()
+        if not batch:
+            return False
+        if self._queue:
+            self._slots.call()
+        await self._send(batch)
+        return True
 
     def _take(self) -> list[Waiting]:
         """What fits into a request of what waits."""

@@ -43,6 +43,12 @@ class Database(Protocol):
     def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
         """Keep other processes from numbering these tenants' keys until the transaction ends."""
 
+    def lock_doubtful(self, connection: sa.Connection) -> None:
+        """Keep other processes from taking writes one by one until the transaction ends.
+
+        What two of them take in different orders would make them wait for each other.
+        """
+
     def patient(self, connection: sa.Connection) -> AbstractContextManager[None]:
         """Let one reading connection work on a statement for minutes."""
 

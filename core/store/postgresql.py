@@ -21,8 +21,9 @@ from sqlalchemy.pool import QueuePool
 
 from core.errors import BackupError, StoreSchemaError, StoreUnavailableError
 
-#: Advisory locks: of the schema, a constant; of a tenant, hashed from its name.
+#: Advisory locks: of the schema, and of writes one by one; a tenant's is hashed from its name.
 _SCHEMA_LOCK: Final = 0x5347_4C44_4E41
+_DOUBTFUL_LOCK: Final = _SCHEMA_LOCK + 1
 _PERSON: Final = b"sigil-keys"
 
 #: What the server says, by its SQLSTATE or class of such: the reason, and when to come back.
@@ -39,6 +40,17 @@ _REASONS: Final = {
     "28": ("forbidden", 30),
     "3D": ("forbidden", 30),  # no such database
     "42501": ("forbidden", 30),  # insufficient_privilege
+}
+#: The same while connecting, when the server's words are all that there is; in other languages than English
+#: it is a connection that fails.
+_WORDS: Final = {
+    "authentication failed": ("forbidden", 30),
+    "pg_hba.conf": ("forbidden", 30),
+    "does not exist": ("forbidden", 30),
+    "permission denied": ("forbidden", 30),
+    "not permitted to log in": ("forbidden", 30),
+    "too many": ("overloaded", 5),
+    "remaining connection slots": ("overloaded", 5),
 }
 #: What concerns the values of a statement alone: data, constraints, and index rows that are too large.
 _OF_VALUES: Final = ("22", "23", "54")
@@ -94,7 +106,10 @@ def unavailable(error: DBAPIError) -> StoreUnavailableError | None:
         if isinstance(error, sa.exc.DataError):  # the driver's: NUL in a text
             return None
         if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or error.connection_invalidated:
-            return StoreUnavailableError("connection")
+            text = str(error.orig)
+            said = (meant for words, meant in _WORDS.items() if words in text)
+            reason, retry_after = next(said, ("connection", 5))
+            return StoreUnavailableError(reason, retry_after=retry_after)
         return None
     if state[:2] in _OF_VALUES:
         return None
@@ -227,6 +242,10 @@ class PostgresDatabase:
         """See Database.lock_tenants: later statements see what was committed before the locks were free."""
         for number in sorted(map(_tenant_lock, tenants)):  # in one order, so that nobody waits in a circle
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (number,))
+
+    def lock_doubtful(self, connection: sa.Connection) -> None:
+        """See Database.lock_doubtful."""
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_DOUBTFUL_LOCK,))
 
     @contextmanager
     def patient(self, connection: sa.Connection) -> Iterator[None]:

@@ -66,8 +66,14 @@ class SqlStore:
     """
 
     def __init__(
-        self, database: Database, *, key_limits: KeyLimits, max_waiting: int, max_waiting_bytes: int
+        self,
+        database: Database,
+        *,
+        key_limits: KeyLimits = KeyLimits(),  # noqa: B008 - immutable
+        max_waiting: int = _MAX_WAITING,
+        max_waiting_bytes: int = _MAX_WAITING_BYTES,
     ) -> None:
+        """Begin to work with a database, which is closed with the store. See ``open``."""
         self._database = database
         self._statements = Statements(database.sql)
         self._tools = Tools(database, self._statements, KeyBook(key_limits, database))
@@ -77,6 +83,7 @@ class SqlStore:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sigil-store-reader")
         self._listers = ThreadPoolExecutor(_LISTERS, thread_name_prefix="sigil-store-lister")
         self._closed = False
+        self._writer.start()
 
     @classmethod
     def open(
@@ -102,11 +109,9 @@ class SqlStore:
             OSError: a file cannot be created or opened.
         """
         database = _opened(parse_store_url(url))
-        store = cls(
+        return cls(
             database, key_limits=key_limits, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
         )
-        store._writer.start()
-        return store
 
     def start(self) -> None:
         """See Store.start: the writer runs from the beginning."""

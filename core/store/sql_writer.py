@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,8 +19,10 @@ from core.errors import DomainError, InvalidRecordError, StoreOverloadedError, S
 from core.store.database import Database
 
 _LONGEST_BATCH: Final = 1000
-#: How often a batch is tried that failed for a reason that passes.
-_ATTEMPTS: Final = 3
+#: How often a batch is tried that failed for a reason that passes, and how long it waits for that at most, so
+#: that two that were in each other's way are not so again.
+_ATTEMPTS: Final = 5
+_PAUSE_SECONDS: Final = 0.05
 
 
 class Write(Protocol):
@@ -142,6 +146,7 @@ class GroupCommitWriter:
                     raise
                 if error.connection_invalidated:
                     self._disconnect()
+                time.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311 - not for secrets
         return self._commit_once(batch)
 
     def _commit_once(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
@@ -167,6 +172,7 @@ class GroupCommitWriter:
         """The batch again, each write in a savepoint, so that a bad one fails alone."""
         outcomes: list[_Outcome] = []
         with connection.begin():
+            self._database.lock_doubtful(connection)
             for waiting in batch:
                 try:
                     with connection.begin_nested():

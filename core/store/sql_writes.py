@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, Self
 
 import sqlalchemy as sa
@@ -20,6 +21,9 @@ from core.store.sql_writer import Write
 _RECORD_OVERHEAD: Final = 1024
 #: How often something may be gone that was in the way a moment ago: another process purges.
 _ATTEMPTS: Final = 5
+
+_KEY: Final = itemgetter(0, 1)
+_ENTRY_KEY: Final = itemgetter(0, 1, 2)
 
 
 class Tools(NamedTuple):
@@ -55,8 +59,11 @@ class Insert(Write):
         """Insert all in one go."""
         statements = writes[0].statements
         if rows := [row for write in writes for row in write.rows]:
+            # In the order that other processes take them in, too: else two could wait for each other.
+            rows.sort(key=_KEY)
             connection.exec_driver_sql(statements.insert, rows)
         if entries := [row for write in writes for row in write.entries]:
+            entries.sort(key=_ENTRY_KEY)
             connection.exec_driver_sql(statements.insert_entry, entries)
         return [None] * len(writes)
 

@@ -20,6 +20,9 @@ from core.store.turns import Turns
 _LOCK_WAIT_MS: Final = 2000
 #: Pages in the write-ahead log at which a commit copies them into the database (4 KiB each).
 _CHECKPOINT_PAGES: Final = 4000
+#: Of each connection. What lies above the leaves of ten million records has 16 MiB; SQLite's own 2 MiB
+#: are enough for a million.
+_CACHE_KIB: Final = 16 << 10
 
 
 def create_private_file(path: Path) -> None:
@@ -102,6 +105,7 @@ def _configure(engine: sa.Engine, *pragmas: str) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")
+        cursor.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         # Persistent: a second connection finds it set and need not write.
         cursor.execute("PRAGMA journal_mode = WAL")
         if cursor.fetchone() != ("wal",):
@@ -182,6 +186,9 @@ class SqliteDatabase:
 
     def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
         """See Database.lock_tenants: a transaction has the whole file."""
+
+    def lock_doubtful(self, connection: sa.Connection) -> None:
+        """See Database.lock_doubtful: a transaction has the whole file."""
 
     def patient(self, _: sa.Connection) -> nullcontext[None]:
         """See Database.patient: no statement has a bound."""

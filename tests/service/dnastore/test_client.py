@@ -166,21 +166,33 @@ async def test_too_many_writes(stage: Scripted, connect: Connect) -> None:
 
 
 async def test_too_many_reads(stage: Scripted, connect: Connect) -> None:
-    """So many reads go at once, so many wait, and the next is refused at once."""
+    """So many reads go at once, so many wait, together, and the next is refused at once."""
     release = asyncio.Event()
 
     async def script(request: Request) -> bytes:
         await release.wait()
-        return await answer_all(request)
+        if request.path == "/v1/lookups":
+            return lines(record(3))
+        return answer(200, b"{}") if request.path == "/v1/counts" else await answer_all(request)
 
     stage.script = script
-    client = connect(connections=1, max_waiting=2)
-    reads = [asyncio.create_task(client.get("acme", record_id(number))) for number in range(10)]
-    await eventually(lambda: len(stage.requests) == 8)
+    client = connect(connections=1, max_waiting=3)
+    reads = []
+    for number in range(2):
+        reads.append(asyncio.create_task(client.get("acme", record_id(number))))
+        await eventually(lambda: len(stage.requests) == len(reads))
+    reads += [asyncio.create_task(client.get("acme", record_id(number))) for number in range(2, 5)]
+    await asyncio.sleep(0)
     with pytest.raises(StoreOverloadedError):
-        await client.get("acme", record_id(11))
+        await client.get("acme", record_id(5))
+    counts = [asyncio.create_task(client.count()) for _ in range(7)]
+    await eventually(lambda: len(stage.requests) == 2 + 4)
+    with pytest.raises(StoreOverloadedError):
+        await client.count()
     release.set()
-    assert await asyncio.gather(*reads) == [None] * 10
+    assert await asyncio.gather(*reads) == [None, None, None, record(3), None]
+    await asyncio.gather(*counts)
+    assert [one.path for one in stage.requests].count("/v1/lookups") == 1
 
 
 async def test_a_cancelled_caller_takes_nothing_back(stage: Scripted, connect: Connect) -> None:

@@ -170,6 +170,8 @@ def _be_parent(notes: Path) -> None:
         with metrics.at_work(counting_in, end.place) as observers:
             observer = observers.limits
             observer.backend_is("redis", "degraded" if end.place == 1 else "ok")
+            observers.stores.circuit_is("open" if end.place == 1 else "closed")
+            observers.stores.requested("POST", 200, 0.003)
             (notes / f"pid-{end.place}").write_text(str(os.getpid()))
             end.say_started()
             while not select.select([end.channel], [], [], 0.001)[0]:
@@ -212,6 +214,9 @@ def test_killed_worker_takes_nothing_along(crew: _Crew) -> None:
         return value(crew.port, gauge)
 
     assert degraded() == 1.0
+    assert value(crew.port, "dnastore_circuit_state") == 2.0
+    request = '{method="POST",status_code="200"}'
+    assert value(crew.port, f"dnastore_request_duration_seconds_count{request}") == 2.0
     assert value(crew.port, 'sigil_rate_limit_total{limit="user",outcome="refused"}') == 0.0
     files = {path.name for path in crew.folder().iterdir()}
     for _ in range(2):

@@ -48,10 +48,3 @@ def dnastore_on_postgres(
     server = DnaStore(folder, DNASTORE_SERVER_STORE_URL=dnastore_postgres_url).start()
     yield server
     server.stop()
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """A server for one test, which may do with it what it likes. It syncs what it commits."""
-    with running_postgres(durable=True) as server:
-        yield server

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import multiprocessing
-import os
 import shutil
 import sqlite3
 import stat
@@ -257,41 +254,3 @@ def test_databases_that_are_not_ours(path: Path, content: str) -> None:
         connection.close()
     with pytest.raises(StoreSchemaError):
         SqlStore.open(f"sqlite:///{path}")
-
-
-def _write_until_killed(path: str, acknowledged: Any) -> None:
-    async def write() -> None:
-        store = SqlStore.open(f"sqlite:///{path}")
-
-        async def one(worker: int) -> None:
-            for turn in range(1_000_000):
-                number = turn * 16 + worker
-                await store.put([record(number)])
-                acknowledged.send(number)
-
-        await asyncio.gather(*(one(worker) for worker in range(16)))
-
-    asyncio.run(write())
-
-
-async def test_killed_writer(path: Path) -> None:
-    """After a kill in the middle of group commits every acknowledged record is there."""
-    context = multiprocessing.get_context("spawn")
-    receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_write_until_killed, args=(str(path), sending))
-    process.start()
-    sending.close()
-    acknowledged: set[int] = set()
-    while len(acknowledged) < 500:
-        acknowledged.add(receiving.recv())
-    assert process.pid is not None
-    os.kill(process.pid, 9)
-    with contextlib.suppress(EOFError):
-        while True:
-            acknowledged.add(receiving.recv())
-    receiving.close()
-    process.join()
-    process.close()
-    store = SqlStore.open(f"sqlite:///{path}")
-    assert acknowledged <= set(await ids(store, limit=1_000_000))
-    await store.close()
