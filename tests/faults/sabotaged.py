@@ -19,7 +19,9 @@ from tests.faults.store_traffic import Traffic
 HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 #: Seconds of a fault, at most.
 _LONGEST: Final = 0.8 if HEAVY else 0.2
-OPERATIONS: Final = 4_000 if HEAVY else 300
+#: Of the server, which takes a while to start again.
+_MOST_KILLS: Final = 1000 if HEAVY else 1
+OPERATIONS: Final = 4_000 if HEAVY else 200
 ROUNDS: Final = 5 if HEAVY else 1
 CALLERS: Final = 16
 #: Seconds that a call may take, and what a busy machine may add to it.
@@ -61,7 +63,7 @@ async def answers(store: Store) -> None:
 
 async def sabotaged(traffic: Traffic, stand: Stand, seed: int) -> Saboteur:
     """Let callers work under faults, until they have made their calls."""
-    saboteur = Saboteur(stand.proxy, stand.server, seed=seed, longest=_LONGEST)
+    saboteur = Saboteur(stand.proxy, stand.server, seed=seed, longest=_LONGEST, most_kills=_MOST_KILLS)
     at_work = asyncio.create_task(saboteur.run())
     try:
         await traffic.run(OPERATIONS, CALLERS)

@@ -39,7 +39,9 @@ class Victim(Protocol):
 class Saboteur:
     """Lets a proxy and its server fail, as a seed has it; ``counts`` says what was done how often."""
 
-    def __init__(self, proxy: FaultProxy, server: Victim, *, seed: int, longest: float = 0.6) -> None:
+    def __init__(
+        self, proxy: FaultProxy, server: Victim, *, seed: int, longest: float = 0.6, most_kills: int = 1000
+    ) -> None:
         """Do nothing yet.
 
         Args:
@@ -47,11 +49,13 @@ class Saboteur:
             server: behind it.
             seed: decides all.
             longest: seconds of a fault, at most.
+            most_kills: of the server, which takes a while to start.
         """
         self._proxy = proxy
         self._server = server
         self._chance = random.Random(f"{seed} saboteur")
         self._longest = longest
+        self._most_kills = most_kills
         self._is_frozen = False
         self._is_killed = False
         self.counts: Counter[str] = Counter()
@@ -116,6 +120,9 @@ class Saboteur:
         freeze(self._server.pid)
 
     def _kills(self) -> None:
+        if self.counts["kill"] == self._most_kills:
+            self._freezes()
+            return
         self.counts["kill"] += 1
         self._is_killed = True
         self._server.kill()

@@ -19,14 +19,28 @@ import msgspec
 
 from core.engine import Engine, now_ms
 from core.errors import RecordCorruptError, RecordUnverifiableError, StoreUnavailableError
+from core.history.check import TenantCheck
+from core.history.findings import Finding, Findings
 from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Record
 from core.seals import Seals
 from core.store.interface import Store
+from core.store.sql_store import SqlStore
 from sigil_native import KeyRing, SigilCodec
 
 TENANTS: Final = ("acme", "globex")
 SECRET: Final = "a secret that survives every outage of all"
+
+
+def _ring() -> KeyRing:
+    ring = KeyRing()
+    ring.add(SECRET)
+    return ring
+
+
+def seals() -> Seals:
+    """What checks the records of all traffic."""
+    return Seals(_ring())
 
 
 class Attempted(NamedTuple):
@@ -191,6 +205,18 @@ def stored_in(path: Path) -> list[Record]:
     ]
 
 
+async def check_history(path: Path) -> Counter[str]:
+    """Check seals and histories of all that an SQLite file has; what was found, by its kind."""
+    store = SqlStore.open(f"sqlite:///{path}")
+    found: list[Finding] = []
+    try:
+        for tenant in TENANTS:
+            await TenantCheck(store, seals(), tenant, Findings(found.append), lambda *_: None).run()
+    finally:
+        await store.close()
+    return Counter(finding.kind for finding in found)
+
+
 class Snapshot(NamedTuple):
     """How many records were acknowledged, and known to be revoked, at some time."""
 
@@ -214,10 +240,8 @@ class Traffic:
         self.verdicts: Counter[str] = Counter()
         self.slowest: dict[str, float] = {}
         self._seed = seed
-        ring = KeyRing()
-        ring.add(SECRET)
-        self._codec = SigilCodec(ring)
-        self._engine = Engine(Seals(ring), store)
+        self._codec = SigilCodec(_ring())
+        self._engine = Engine(seals(), store)
         self._keys: list[tuple[str, str, Record]] = []
         self._unsure: list[Sequence[Record]] = []
 
