@@ -125,11 +125,15 @@ class Forwarder:
     async def _rest(self, seconds: float) -> None:
         if self._pauses:
             # A store that answers questions and takes no writes wakes us again and again.
-            await asyncio.sleep(min(self._pace.first_pause, seconds))
-        # Not wait_for, which forgets that it was cancelled if it is woken just then.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
+            await asyncio.sleep(min(self._pace.first_pause, self._pace.look, seconds))
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
+        while (left := end - clock()) > 0 and not self._wake.is_set():
+            # Not wait_for, which forgets that it was cancelled if it is woken just then.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, self._pace.look)):
+                    await self._wake.wait()
+            self._tell()
         self._wake.clear()
 
     async def _forward(self) -> bool:

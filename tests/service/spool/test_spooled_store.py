@@ -23,6 +23,7 @@ from core.errors import (
 )
 from core.idempotency import Claim
 from core.records import CanonicalJson, Entry, Record
+from core.spool.forwarder import Pace
 from core.spool.spool import Spool
 from core.spool.spooled_store import SpooledStore
 from core.spool.writes import Bounds
@@ -404,6 +405,24 @@ async def test_outages_are_told(switch: Switch, tmp_path: Path) -> None:
     assert told == ["connection", None]
     await until(lambda: bool(watcher.spools) and not watcher.spools[-1][0])
     assert watcher.outcomes == ["kept", "kept"]
+    await store.close()
+
+
+async def test_what_waits_is_told_between_attempts(switch: Switch, tmp_path: Path) -> None:
+    """However long the next attempt is off, the observer knows what waits now."""
+    watcher = Watcher()
+    pace = Pace(first_pause=60, longest_pause=60, look=0.01)
+    store = SpooledStore(switch, Spool.open(tmp_path / "spool.db"), watcher, pace=pace)
+    store.start()
+    switch.mode = "down"
+
+    def told() -> int:
+        return watcher.spools[-1][0] if watcher.spools else 0
+
+    await store.put([record(1)])
+    await until(lambda: told() == 1)
+    await store.put([record(2)])
+    await until(lambda: told() == 2)
     await store.close()
 
 
