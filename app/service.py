@@ -57,8 +57,8 @@ def build_app(
 ) -> ASGIApp:
     """The ASGI application.
 
-    While the server runs, so do the reloader and the retention. Engine, authenticator and limits are closed when it shuts
-    down.
+    While the server runs, so do the reloader and the retention. Engine, authenticator and limits are closed
+    when it shuts down.
     """
     limits = rate_limits or no_rate_limits()
 

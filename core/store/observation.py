@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 
 from core.breaker import State
 
-#: What the forwarding of one spooled write came to: kept by the DNAStore, kept without its idempotency key because
-#: an earlier record has that, or set aside because it never will be kept.
+#: What the forwarding of one spooled write came to: kept by the DNAStore, kept without its idempotency key
+#: because an earlier record has that, or set aside because it never will be kept.
 Forwarded = Literal["kept", "without_key", "rejected"]
 
 
