@@ -23,7 +23,7 @@ from core.store.observation import StoreObserver
 _log = structlog.get_logger(__name__)
 
 #: Writes, and bytes, that are read at a time.
-_MOST_ROWS: Final = 1000
+_MOST_ROWS: Final = 500
 _MOST_BYTES: Final = 4 << 20
 #: Tenants whose writes are on their way at once.
 _TENANTS_AT_ONCE: Final = 16
