@@ -48,7 +48,7 @@ class Pace(NamedTuple):
 class Forwarder:
     """Forwards the spool's writes whenever there are any, if no other process of this host does.
 
-    In their order within each tenant: what follows a write is sent when that has its outcome. A write is
+    In their order within each tenant: a wave is sent when the one before it has its outcomes. A write is
     taken out when the store has it, so after a death at any point it is sent again, which changes nothing.
     """
 
