@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from app.authentication.development import audit_secret, event_secret
 from app.server.certificates import Certificates
 from app.server.failures import StartFailedError, explained
+from app.spool_commands import spool
 from app.store_display import Advance, Display, FindingsShown, display
 from app.stores import dnastore_certificates, store_from, with_history
 from core.errors import BackupError, DomainError
@@ -76,6 +77,9 @@ _tenants = click.option(
 @click.group()
 def store() -> None:
     """Look after the store of the service. Settings come from the environment, as the service's do."""
+
+
+store.add_command(spool)
 
 
 @store.command()

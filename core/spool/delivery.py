@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -51,42 +52,86 @@ class Delivered:
 
 
 async def deliver(store: Store, rows: Sequence[SpooledRow]) -> Delivered:
-    """Send writes of one tenant, one call after the other, until one finds the store away."""
+    """Send writes of one tenant, a wave behind the other, until one finds the store away."""
     delivered = Delivered()
-    puts: list[tuple[SpooledRow, Put]] = []
+    waves = _waves(rows, delivered)
     try:
-        for row in rows:
-            try:
-                write = row.write()
-            except DamagedWriteError as error:
-                _log.error(
-                    "damaged write in spool set aside",
-                    sequence=row.sequence,
-                    record_id=row.record_id,
-                    cause=str(error),
-                )
-                delivered.rejected.append(Rejection(row.sequence, "damaged"))
-                continue
-            if isinstance(write, Put) and (not puts or _fits(puts, row, write)):
-                puts.append((row, write))
-                continue
-            await _send_puts(store, puts, delivered)
-            puts = []
-            if isinstance(write, Put):
-                puts.append((row, write))
-            else:
-                await _send(store, row, write, delivered)
-        await _send_puts(store, puts, delivered)
+        for wave in waves:
+            await _send_wave(store, wave, delivered)
+            if delivered.failure is not None:
+                break
     except Exception as error:
-        # The store is away, or there is a defect. What was sent until now counts all the same.
+        # A defect. What was sent until now counts all the same.
         delivered.failure = error
     return delivered
 
 
-def _fits(puts: Sequence[tuple[SpooledRow, Put]], row: SpooledRow, write: Put) -> bool:
-    records = sum(len(one.records) for _, one in puts) + len(write.records)
-    size = sum(one.size for one, _ in puts) + row.size
-    return records <= _MOST_RECORDS and size <= _MOST_BYTES
+class _Wave:
+    """Writes that are sent at once, so that whoever sends them can have them share a request."""
+
+    def __init__(self) -> None:
+        self.puts: list[tuple[SpooledRow, Put]] = []
+        self.others: list[tuple[SpooledRow, PutOnce | Revoke]] = []
+        self._ids: set[str] = set()
+        self._records = 0
+        self._size = 0
+
+    def takes(self, row: SpooledRow, write: Write) -> bool:
+        """Whether it has room, and is about no record of the wave, which it must not overtake."""
+        if not self._size:
+            return True
+        full = self._records + len(_ids(write)) > _MOST_RECORDS or self._size + row.size > _MOST_BYTES
+        # Puts stay in their order, in one call.
+        return not full and (isinstance(write, Put) or self._ids.isdisjoint(_ids(write)))
+
+    def add(self, row: SpooledRow, write: Write) -> None:
+        """Let it be sent, too."""
+        if isinstance(write, Put):
+            self.puts.append((row, write))
+        else:
+            self.others.append((row, write))
+        self._ids.update(_ids(write))
+        self._records += len(_ids(write))
+        self._size += row.size
+
+
+def _ids(write: Write) -> list[str]:
+    if isinstance(write, Put):
+        return [one.id for one in write.records]
+    return [write.record.id if isinstance(write, PutOnce) else write.id]
+
+
+def _waves(rows: Sequence[SpooledRow], delivered: Delivered) -> list[_Wave]:
+    waves = [_Wave()]
+    for row in rows:
+        try:
+            write = row.write()
+        except DamagedWriteError as error:
+            _log.error(
+                "damaged write in spool set aside",
+                sequence=row.sequence,
+                record_id=row.record_id,
+                cause=str(error),
+            )
+            delivered.rejected.append(Rejection(row.sequence, "damaged"))
+            continue
+        if not waves[-1].takes(row, write):
+            waves.append(_Wave())
+        waves[-1].add(row, write)
+    return waves
+
+
+async def _send_wave(store: Store, wave: _Wave, delivered: Delivered) -> None:
+    """The puts in one call, beside the others; each outcome counts, whatever the others come to."""
+    sending = [_send(store, row, write, delivered) for row, write in wave.others]
+    outcomes = await asyncio.gather(_send_puts(store, wave.puts, delivered), *sending, return_exceptions=True)
+    failures = [one for one in outcomes if isinstance(one, BaseException)]
+    # A defect is told before an outage: that passes by itself.
+    failures.sort(key=lambda one: isinstance(one, StoreUnavailableError))
+    for failure in failures:
+        if not isinstance(failure, Exception):
+            raise failure
+    delivered.failure = next((one for one in failures if isinstance(one, Exception)), None)
 
 
 async def _send_puts(store: Store, puts: Sequence[tuple[SpooledRow, Put]], delivered: Delivered) -> None:

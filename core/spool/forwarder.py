@@ -23,7 +23,7 @@ from core.store.observation import StoreObserver
 _log = structlog.get_logger(__name__)
 
 #: Writes, and bytes, that are read at a time.
-_MOST_ROWS: Final = 1000
+_MOST_ROWS: Final = 500
 _MOST_BYTES: Final = 4 << 20
 #: Tenants whose writes are on their way at once.
 _TENANTS_AT_ONCE: Final = 16
@@ -48,7 +48,7 @@ class Pace(NamedTuple):
 class Forwarder:
     """Forwards the spool's writes whenever there are any, if no other process of this host does.
 
-    In their order within each tenant: what follows a write is sent when that has its outcome. A write is
+    In their order within each tenant: a wave is sent when the one before it has its outcomes. A write is
     taken out when the store has it, so after a death at any point it is sent again, which changes nothing.
     """
 
@@ -60,13 +60,27 @@ class Forwarder:
         *,
         pace: Pace = Pace(),  # noqa: B008 - immutable
         on_look: Callable[[], object] = lambda: None,
+        on_failure: Callable[[StoreUnavailableError], object] = lambda _: None,
+        on_success: Callable[[], object] = lambda: None,
     ) -> None:
-        """Prepare; ``on_look`` is called whenever the spool was looked at."""
+        """Prepare.
+
+        Args:
+            spool: whose writes are forwarded.
+            store: where to.
+            observer: is told what waits, and what became of it.
+            pace: how often to try.
+            on_look: called whenever the spool was looked at.
+            on_failure: called when the store cannot be asked, with why not.
+            on_success: called when the store has taken something.
+        """
         self._spool = spool
         self._store = store
         self._observer = observer
         self._pace = pace
         self._on_look = on_look
+        self._on_failure = on_failure
+        self._on_success = on_success
         self._lock = HostLock(Path(f"{spool.path}.lock"))
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -111,11 +125,15 @@ class Forwarder:
     async def _rest(self, seconds: float) -> None:
         if self._pauses:
             # A store that answers questions and takes no writes wakes us again and again.
-            await asyncio.sleep(min(self._pace.first_pause, seconds))
-        # Not wait_for, which forgets that it was cancelled if it is woken just then.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
+            await asyncio.sleep(min(self._pace.first_pause, self._pace.look, seconds))
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
+        while (left := end - clock()) > 0 and not self._wake.is_set():
+            # Not wait_for, which forgets that it was cancelled if it is woken just then.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, self._pace.look)):
+                    await self._wake.wait()
+            self._tell()
         self._wake.clear()
 
     async def _forward(self) -> bool:
@@ -156,6 +174,11 @@ class Forwarder:
         defect = next((one for one in failures if not isinstance(one, StoreUnavailableError)), None)
         if defect is not None and not done and not rejected:
             rejected += self._defective(rows, defect)
+        away = next((one for one in failures if isinstance(one, StoreUnavailableError)), None)
+        if away is not None:
+            self._on_failure(away)
+        elif done:
+            self._on_success()
         if done or rejected:
             await self._spool.settle(done, rejected)
             self._count(results, rejected)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +20,7 @@ from core.idempotency import Claim
 from core.records import Entry, Record, Status
 from core.spool import reading
 from core.spool.known import Known
+from core.spool.looking import Shown, everything
 from core.spool.reading import Piece, State
 from core.spool.rows import SpooledRow, write_body
 from core.spool.schema import create_or_check, prepare_file
@@ -40,6 +41,7 @@ from core.spool.writes import (
 from core.store.sql_writer import GroupCommitWriter, Write
 from core.store.sqlite import SqliteDatabase, create_private_file
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 DEFAULT_BOUNDS: Final = Bounds(1 << 30, 604_800_000)
@@ -225,6 +227,12 @@ class Spool:
         return await self._read(
             partial(reading.piece, tenant=tenant, limit=limit, before=before, status=status, now_ms=now_ms)
         )
+
+    async def look(
+        self, work: Callable[Concatenate[Iterator[Shown], _P], _T], *args: _P.args, **more: _P.kwargs
+    ) -> _T:
+        """Do something with all that lies in it, as it is at one moment; in a reader's thread."""
+        return await self._read(lambda connection: work(everything(connection), *args, **more))
 
     async def close(self) -> None:
         """Write what was accepted, then refuse everything. May be called again."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
@@ -72,12 +74,22 @@ class SpooledStore:
         self._lifetime_ms = key_limits.seconds * 1000
         #: Called at the beginning of an outage with its reason, and with None when nothing waits any more.
         self.on_change: Callable[[str | None], object] = lambda _: None
-        self._forwarder = Forwarder(spool, store, observer, pace=pace, on_look=self._looked)
+        self._forwarder = Forwarder(
+            spool,
+            store,
+            observer,
+            pace=pace,
+            on_look=self._looked,
+            on_failure=self._failed,
+            on_success=self._answered,
+        )
         self._first = 0
         self._moved_at = float("-inf")
         # What a process before this one has left is waited for as if it were ours.
         self._last_own = spool.state().last
         self._outage = False
+        #: Whether the store has answered lately, as far as writes have tried.
+        self._there = True
 
     @property
     def condition(self) -> SpoolCondition:
@@ -109,6 +121,7 @@ class SpooledStore:
         """
         if not records and not entries:
             return
+        reason: str | None = None
         if await self._goes_direct():
             try:
                 await self._store.put(records, entries)
@@ -119,8 +132,6 @@ class SpooledStore:
             else:
                 self._answers()
                 return
-        else:
-            reason = "behind"
         self._spooled(await self._spool.append(records, entries), reason)
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
@@ -133,15 +144,17 @@ class SpooledStore:
             record.tenant, claim, now_ms=record.created_at_ms, lifetime_ms=self._lifetime_ms
         )
         if held is None:
-            try:
-                kept = await self._store.put_once(record, claim)
-            except StoreUnavailableError as error:
-                if not is_away(error):
-                    raise
-                reason = error.reason
-            else:
-                self._answers()
-                return kept
+            reason: str | None = None
+            if self._there:
+                try:
+                    kept = await self._store.put_once(record, claim)
+                except StoreUnavailableError as error:
+                    if not is_away(error):
+                        raise
+                    reason = error.reason
+                else:
+                    self._answers()
+                    return kept
             outcome = await self._spool.append_once(record, claim, self._lifetime_ms)
             if isinstance(outcome, int):
                 self._spooled(outcome, reason)
@@ -233,7 +246,10 @@ class SpooledStore:
                 away: str | None = error.reason
             else:
                 self._answers()
-                if kept is not None or known is None:
+                if known is None:
+                    return kept
+                if kept is not None:
+                    await self._note_revoked(kept)
                     return kept
                 away = None
             # It waits here, and so does the revocation then; unless it has just been forwarded.
@@ -242,6 +258,16 @@ class SpooledStore:
                 self._spooled(0, away)
                 return shown(_readable(waits.record), with_payload=False, stale=away is not None)
         raise StoreUnavailableError("overloaded", retry_after=1)
+
+    async def _note_revoked(self, kept: Record) -> None:
+        """Have the copy of a record that waits here know that it was revoked, for the next outage."""
+        if kept.revoked_at_ms is not None:
+            by, reason = kept.revoked_by or "", kept.revoked_reason or ""
+            # It is durable in the store, whatever comes of this.
+            with contextlib.suppress(StoreUnavailableError, RecordCorruptError):
+                await self._spool.append_revocation(
+                    Revoke(kept.tenant, kept.id, reason, by, kept.revoked_at_ms)
+                )
 
     async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
         """See Store.entries: what the store has; entries that wait here are not among them."""
@@ -257,16 +283,17 @@ class SpooledStore:
 
     async def probe(self) -> None:
         """See Store.probe. While the store is away, whether the spool takes more."""
-        try:
-            await self._store.probe()
-        except StoreUnavailableError as error:
-            if not is_away(error):
-                raise
-            await self._spool.probe()
-        else:
-            self._answers()
-            if self._own_waits():
-                await self._spool.probe()
+        if self._there:
+            try:
+                await self._store.probe()
+            except StoreUnavailableError as error:
+                if not is_away(error):
+                    raise
+            else:
+                self._answers()
+                if not self._own_waits():
+                    return
+        await self._spool.probe()
 
     async def close(self) -> None:
         """See Store.close. What waits in the spool stays there."""
@@ -309,28 +336,38 @@ class SpooledStore:
     def _spooled(self, sequence: int, reason: str | None) -> None:
         """A write is in the spool; because the store is away, if there is a reason."""
         self._last_own = max(self._last_own, sequence)
-        if not self._outage and reason not in {None, "behind"}:
-            self._outage = True
-            _log.error("store is away, writes go to the spool", reason=reason)
-            self.on_change(reason)
-            self._moved_at = float("-inf")
-        self._forwarder_has_work(reason)
-
-    def _forwarder_has_work(self, reason: str | None) -> None:
-        # While the store is away the forwarder finds out by itself when it is back.
-        if reason is None or not self._outage:
+        if reason is not None:
+            self._is_away(reason)
+        elif not self._outage:
+            # While the store is away, the forwarder finds out by itself when it is back.
             self._forwarder.wake()
+
+    def _is_away(self, reason: str) -> None:
+        self._moved_at = float("-inf")
+        self._there = False
+        if not self._outage:
+            self._outage = True
+            _log.error("store is away, writes wait in the spool", reason=reason, pid=os.getpid())
+            self.on_change(reason)
 
     def _answers(self) -> None:
         """The store has answered: whatever waits can go."""
-        if self._first or self._outage:
+        self._there = True
+        if self._spool.seen.writes:
             self._forwarder.wake()
+
+    def _answered(self) -> None:
+        self._there = True
+
+    def _failed(self, error: StoreUnavailableError) -> None:
+        if is_away(error):
+            self._is_away(error.reason)
 
     def _looked(self) -> None:
         """The forwarder has looked at the spool."""
-        if self._outage and not self._own_waits():
-            self._outage = False
-            _log.warning("nothing waits in the spool any more")
+        if self._outage and not self._spool.seen.writes:
+            self._outage, self._there = False, True
+            _log.warning("nothing waits in the spool any more", pid=os.getpid())
             self.on_change(None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import sqlalchemy as sa
 
@@ -11,7 +11,7 @@ from core.dnastore.wire import Revoke
 from core.errors import DomainError, DuplicateRecordError, StoreUnavailableError
 from core.idempotency import Claim
 from core.records import Record
-from core.spool.known import Known, Revocation, revoked
+from core.spool.known import Damage, Known, Revocation, revoked
 from core.spool.reading import find
 from core.spool.rows import as_made, checksum_of, record_body, size_of, write_body
 from core.store.sql_writer import Write
@@ -71,6 +71,12 @@ def refusal(
 ) -> StoreUnavailableError | None:
     """Why the spool does not take so much more, if it does not."""
     used, oldest = connection.exec_driver_sql(_TOTALS).one()
+    return _refusal(used, oldest, bounds, size, now_ms)
+
+
+def _refusal(
+    used: int, oldest: int | None, bounds: Bounds, size: int, now_ms: int
+) -> StoreUnavailableError | None:
     if used + size > bounds.size or (oldest is not None and now_ms - oldest > bounds.age_ms):
         return StoreUnavailableError("spool_full", retry_after=30)
     return None
@@ -81,10 +87,12 @@ def _insert(connection: sa.Connection, new: NewWrite, now_ms: int) -> int:
     values = (new.tenant, new.record_id, now_ms, size, checksum_of(new.body), new.body)
     sequence: int = connection.exec_driver_sql(_INSERT, values).lastrowid
     connection.exec_driver_sql(_COUNT, (1, size))
-    for record in new.records:
-        is_revoked = int(record.revoked_at_ms is not None)
-        row = (record.tenant, record.id, sequence, record.expires_at_ms, is_revoked)
-        connection.exec_driver_sql(_INSERT_RECORD, row)
+    rows = [
+        (one.tenant, one.id, sequence, one.expires_at_ms, int(one.revoked_at_ms is not None))
+        for one in new.records
+    ]
+    if rows:
+        connection.exec_driver_sql(_INSERT_RECORD, rows)
     return sequence
 
 
@@ -104,20 +112,47 @@ class Append(Write):
 
     def apply(self, connection: sa.Connection) -> int | DomainError:
         """See Write.apply."""
-        if (error := refusal(connection, self.bounds, self.size, self.now_ms)) is not None:
-            return error
-        known: set[str] = set()
-        for one in self.new:
-            found = find(connection, one.tenant, [record.id for record in one.records])
-            for record in one.records:
-                there = found.get(record.id)
-                if there is not None and not _is(record, there):
-                    return DuplicateRecordError("a record with this id waits already")
-            known |= found.keys()
-        sequence = 0
-        for one in self.new:
-            sequence = _insert(connection, one, self.now_ms)
-        return sequence
+        (outcome,) = self.apply_all(connection, [self])
+        return outcome
+
+    @classmethod
+    def apply_all(cls, connection: sa.Connection, writes: Sequence[Self]) -> Sequence[int | DomainError]:
+        """See Write.apply_all. What they have in common is asked once."""
+        ids: dict[str, list[str]] = {}
+        for write in writes:
+            for one in write.new:
+                ids.setdefault(one.tenant, []).extend(record.id for record in one.records)
+        known: dict[tuple[str, str], Record | Damage] = {
+            (tenant, record_id): there.record
+            for tenant, wanted in ids.items()
+            for record_id, there in find(connection, tenant, wanted).items()
+        }
+        used, oldest = connection.exec_driver_sql(_TOTALS).one()
+        outcomes: list[int | DomainError] = []
+        for write in writes:
+            error = _refusal(used, oldest, write.bounds, write.size, write.now_ms) or _clash(write.new, known)
+            if error is not None:
+                outcomes.append(error)
+                continue
+            sequences = [_insert(connection, one, write.now_ms) for one in write.new]
+            outcomes.append(sequences[-1])
+            used += write.size
+        return outcomes
+
+
+def _clash(new: Sequence[NewWrite], known: dict[tuple[str, str], Record | Damage]) -> DomainError | None:
+    """What is wrong with records that others here have the ids of; new ones are known from now on."""
+    fresh: dict[tuple[str, str], Record | Damage] = {}
+    for one in new:
+        for record in one.records:
+            key = (one.tenant, record.id)
+            there = known.get(key) or fresh.get(key)
+            if there is None:
+                fresh[key] = record
+            elif isinstance(there, Exception) or as_made(there) != as_made(record):
+                return DuplicateRecordError("another record with this id waits already")
+    known.update(fresh)
+    return None
 
 
 class AppendOnce(Write):
@@ -186,10 +221,6 @@ class AppendRevocation(Write):
         values = (tenant, record_id, sequence, at_ms, revoked_by, reason, record_body(known.record))
         connection.exec_driver_sql(_INSERT_REVOCATION, values)
         return Known(revoked(known.record, revocation), revocation)
-
-
-def _is(record: Record, known: Known) -> bool:
-    return isinstance(known.record, Record) and as_made(known.record) == as_made(record)
 
 
 class Settle(Write):

@@ -83,6 +83,8 @@ def test_health(service: Service) -> None:
         "keys": "ok",
         "audit": "ok",
         "limits": "ok",
+        "spool": "off",
+        "spool_rejected": 0,
     }
     assert service.call("HEAD", "/readyz").status == 200
 

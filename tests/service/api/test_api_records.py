@@ -95,7 +95,11 @@ def test_listing(service: Service, token: str) -> None:
 
 def test_exact_last_page(service: Service, token: str) -> None:
     """A page that ends exactly with the last record has no next one; nor has an empty list."""
-    assert service.call("GET", SIGILS, token=token).json == {"sigils": [], "next_cursor": None}
+    assert service.call("GET", SIGILS, token=token).json == {
+        "sigils": [],
+        "next_cursor": None,
+        "stale": False,
+    }
     for n in range(2):
         service.encode({"n": n}, token=token)
     assert service.call("GET", f"{SIGILS}?limit=2", token=token).json["next_cursor"] is None

@@ -23,6 +23,7 @@ from core.errors import (
 )
 from core.idempotency import Claim
 from core.records import CanonicalJson, Entry, Record
+from core.spool.forwarder import Pace
 from core.spool.spool import Spool
 from core.spool.spooled_store import SpooledStore
 from core.spool.writes import Bounds
@@ -225,6 +226,25 @@ async def test_revocations_while_away(switch: Switch, store: SpooledStore) -> No
     assert await store.get("acme", record_id(2), with_payload=False) == listed(expected, stale=False)
 
 
+async def test_a_revocation_of_what_the_store_has_already(switch: Switch, store: SpooledStore) -> None:
+    """A record whose answer was lost waits here, and is revoked there: the next outage does not undo that."""
+    switch.mode = "lost"
+    await store.put([record(1)])
+    switch.mode = "up"
+    revoked = await store.revoke("acme", record_id(1), reason="r", revoked_by="ann", now_ms=7)
+    switch.mode = "down"
+    found = await store.get("acme", record_id(1), with_payload=False)
+    assert revoked is not None
+    assert found == msgspec.structs.replace(revoked, stale=True)
+    assert found.revoked_reason == "r"
+    assert (await store.get_many("acme", [record_id(1)]))[record_id(1)] == found
+    assert await ids(store, status="active") == []
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert await store.get("acme", record_id(1), with_payload=False) == revoked
+
+
 async def test_looking_up_many_while_away(switch: Switch, store: SpooledStore) -> None:
     """What waits here is known, and the error says so; without a doubt left there is no error."""
     switch.mode = "down"
@@ -385,6 +405,24 @@ async def test_outages_are_told(switch: Switch, tmp_path: Path) -> None:
     assert told == ["connection", None]
     await until(lambda: bool(watcher.spools) and not watcher.spools[-1][0])
     assert watcher.outcomes == ["kept", "kept"]
+    await store.close()
+
+
+async def test_what_waits_is_told_between_attempts(switch: Switch, tmp_path: Path) -> None:
+    """However long the next attempt is off, the observer knows what waits now."""
+    watcher = Watcher()
+    pace = Pace(first_pause=60, longest_pause=60, look=0.01)
+    store = SpooledStore(switch, Spool.open(tmp_path / "spool.db"), watcher, pace=pace)
+    store.start()
+    switch.mode = "down"
+
+    def told() -> int:
+        return watcher.spools[-1][0] if watcher.spools else 0
+
+    await store.put([record(1)])
+    await until(lambda: told() == 1)
+    await store.put([record(2)])
+    await until(lambda: told() == 2)
     await store.close()
 
 
