@@ -10,6 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.backends import BACKENDS, load_backend
 
+# Helpers that assert. Before anything imports them.
+pytest.register_assert_rewrite("tests.service.store.contract", "tests.service.store.contract_of_writes")
+
 # Found counterexamples are printed so that they can be replayed anywhere.
 settings.register_profile("default", deadline=None, derandomize=False, print_blob=True, max_examples=50)
 settings.register_profile(
