@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -51,9 +52,9 @@ class Delivered:
 
 
 async def deliver(store: Store, rows: Sequence[SpooledRow]) -> Delivered:
-    """Send writes of one tenant, one call after the other, until one finds the store away."""
+    """Send writes of one tenant, one run after the other, until one finds the store away."""
     delivered = Delivered()
-    puts: list[tuple[SpooledRow, Put]] = []
+    run = _Run()
     try:
         for row in rows:
             try:
@@ -67,26 +68,57 @@ async def deliver(store: Store, rows: Sequence[SpooledRow]) -> Delivered:
                 )
                 delivered.rejected.append(Rejection(row.sequence, "damaged"))
                 continue
-            if isinstance(write, Put) and (not puts or _fits(puts, row, write)):
-                puts.append((row, write))
-                continue
-            await _send_puts(store, puts, delivered)
-            puts = []
-            if isinstance(write, Put):
-                puts.append((row, write))
-            else:
-                await _send(store, row, write, delivered)
-        await _send_puts(store, puts, delivered)
+            if not run.takes(row, write):
+                await _send_run(store, run, delivered)
+                run = _Run()
+                run.takes(row, write)
+        await _send_run(store, run, delivered)
     except Exception as error:
         # The store is away, or there is a defect. What was sent until now counts all the same.
         delivered.failure = error
     return delivered
 
 
-def _fits(puts: Sequence[tuple[SpooledRow, Put]], row: SpooledRow, write: Put) -> bool:
-    records = sum(len(one.records) for _, one in puts) + len(write.records)
-    size = sum(one.size for one, _ in puts) + row.size
-    return records <= _MOST_RECORDS and size <= _MOST_BYTES
+class _Run:
+    """Writes that follow one another and may go at once, because none of them builds on another."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[SpooledRow, Write]] = []
+        self._records = 0
+        self._size = 0
+        self._keys: set[bytes] = set()
+
+    def takes(self, row: SpooledRow, write: Write) -> bool:
+        """Have one more, if it fits in."""
+        records = len(write.records) if isinstance(write, Put) else 1
+        if self.writes:
+            first = self.writes[0][1]
+            if isinstance(write, Revoke) or type(write) is not type(first):
+                return False
+            if isinstance(write, PutOnce) and write.claim.key_digest in self._keys:
+                return False
+            if self._records + records > _MOST_RECORDS or self._size + row.size > _MOST_BYTES:
+                return False
+        if isinstance(write, PutOnce):
+            self._keys.add(write.claim.key_digest)
+        self.writes.append((row, write))
+        self._records += records
+        self._size += row.size
+        return True
+
+
+async def _send_run(store: Store, run: _Run, delivered: Delivered) -> None:
+    puts = [(row, write) for row, write in run.writes if isinstance(write, Put)]
+    if puts:
+        await _send_puts(store, puts, delivered)
+        return
+    # The client sends in one request what is asked for at once.
+    outcomes = await asyncio.gather(
+        *(_send(store, row, write, delivered) for row, write in run.writes), return_exceptions=True
+    )
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
 
 
 async def _send_puts(store: Store, puts: Sequence[tuple[SpooledRow, Put]], delivered: Delivered) -> None:

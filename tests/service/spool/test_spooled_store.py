@@ -189,6 +189,36 @@ async def test_idempotency_keys_while_away(switch: Switch, store: SpooledStore) 
     assert await switch.store.count() == {"acme": 1}
 
 
+async def test_keys_are_forwarded_together(switch: Switch, store: SpooledStore, tmp_path: Path) -> None:
+    """Records with keys that follow one another go at once; what builds on one of them goes behind it."""
+    switch.mode = "down"
+    for number in range(1, 21):
+        await store.put_once(record(number), Claim(b"%032d" % number, b"r" * 32))
+    await store.revoke("acme", record_id(20), reason="r", revoked_by="ann", now_ms=7)
+    await store.put_once(record(21), Claim(b"%032d" % 21, b"r" * 32))
+    under_way: list[int] = []
+    most = 0
+    put_once = switch.store.put_once
+
+    async def counted(one: Record, claim: Claim) -> Record:
+        nonlocal most
+        under_way.append(1)
+        most = max(most, len(under_way))
+        try:
+            return await put_once(one, claim)
+        finally:
+            under_way.pop()
+
+    switch.store.put_once = counted  # type: ignore[assignment, method-assign]
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert most == 20
+    words = [(word, one) for word, _, one in switch.effects]
+    assert sorted(words[:20]) == [("put", record_id(number)) for number in range(1, 21)]
+    assert words[20:] == [("revoke", record_id(20)), ("put", record_id(21))]
+
+
 @pytest.mark.parametrize("digest", [b"r" * 32, b"x" * 32], ids=["same request", "another request"])
 async def test_a_key_that_was_used_before_the_outage(switch: Switch, tmp_path: Path, digest: bytes) -> None:
     """A record that was acknowledged is kept without the key, and counted."""
