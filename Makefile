@@ -93,6 +93,10 @@ bench-history: $(VENV)/.native $(VENV)/.group-bench ## Time encodes with and wit
 bench-dnastore: $(VENV)/.native $(VENV)/.group-bench ## Time records through a DNAStore beside the same store used directly
 	$(BIN)/python -m benchmarks.dnastore $(BENCH)
 
+.PHONY: bench-outage
+bench-outage: $(VENV)/.native $(VENV)/.group-bench ## Draw what callers see while a DNAStore is frozen, gone and back
+	$(BIN)/python -m benchmarks.outage $(BENCH)
+
 .PHONY: bench-service
 bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an empty Starlette beside it
 	$(call need,wrk=wrk taskset=util-linux)
