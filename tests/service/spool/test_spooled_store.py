@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.outages import Outages
 from core.errors import (
     DuplicateRecordError,
     IdempotencyKeyReusedError,
@@ -453,6 +454,26 @@ async def test_what_waits_is_told_between_attempts(switch: Switch, tmp_path: Pat
     await until(lambda: told() == 1)
     await store.put([record(2)])
     await until(lambda: told() == 2)
+    await store.close()
+
+
+async def test_told_that_the_store_is_back(switch: Switch, tmp_path: Path) -> None:
+    """Whoever finds out that the store answers has all forwarded, however long the next attempt is off."""
+    watcher = Watcher()
+    pace = Pace(first_pause=60, longest_pause=60, look=0.01)
+    store = SpooledStore(switch, Spool.open(tmp_path / "spool.db"), watcher, pace=pace)
+    outages = Outages(watcher, spool=True)
+    outages.on_back = store.forward
+    store.start()
+    switch.mode = "down"
+    await store.put([record(1)])
+    await until(lambda: len(watcher.spools) > 3)
+    switch.mode = "up"
+    outages.circuit_is("half_open")
+    await asyncio.sleep(0.05)
+    assert store.condition == "waiting"
+    outages.circuit_is("closed")
+    await until_empty(store)
     await store.close()
 
 
