@@ -17,9 +17,9 @@ from tests.faults.sabotaged import MARGIN, answers, until
 from tests.faults.store_traffic import stored_in
 from tests.service.store.store_records import record
 
-TIMEOUT: Final = 0.5
+TIMEOUT: Final = 0.4
 FAILURES: Final = 3
-PAUSE: Final = 0.2
+PAUSE: Final = 0.1
 
 
 @pytest.fixture(scope="module")
