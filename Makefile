@@ -20,7 +20,8 @@ help: ## List the targets
 # -- set-up -------------------------------------------------------------------
 
 # Debian packages for what is missing, each named by a test that fails without it: TEST=PACKAGE.
-APT := $(if $(filter 0,$(shell id -u)),,sudo) apt-get
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+APT := $(SUDO) apt-get
 define need
 	@packages=; for pair in $(1); do \
 	  command -v "$${pair%%=*}" >/dev/null || packages+=" $$(echo "$${pair#*=}" | tr + ' ')"; \
@@ -39,6 +40,18 @@ define need_python
 	  $(APT) update -qq; \
 	  DEBIAN_FRONTEND=noninteractive $(APT) install -qq -y --no-install-recommends \
 	    $(notdir $(PYTHON))-venv $(notdir $(PYTHON))-dev >/dev/null; \
+	}
+endef
+
+# Debian's PostgreSQL makes a cluster of its own on installation and starts it, unless it is told otherwise first.
+CLUSTERS := /etc/postgresql-common/createcluster.conf
+define need_postgresql
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || { \
+	  $(APT) update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $(APT) install -qq -y --no-install-recommends postgresql-common >/dev/null; \
+	  $(SUDO) sed -i.sigil 's/^#*create_main_cluster.*/create_main_cluster = false/' $(CLUSTERS); \
+	  DEBIAN_FRONTEND=noninteractive $(APT) install -qq -y --no-install-recommends postgresql >/dev/null; \
+	  $(SUDO) mv $(CLUSTERS).sigil $(CLUSTERS); \
 	}
 endef
 
@@ -97,6 +110,10 @@ bench-dnastore: $(VENV)/.native $(VENV)/.group-bench ## Time records through a D
 bench-outage: $(VENV)/.native $(VENV)/.group-bench ## Draw what callers see while a DNAStore is frozen, gone and back
 	$(BIN)/python -m benchmarks.outage $(BENCH)
 
+.PHONY: bench-stores
+bench-stores: $(VENV)/.native $(VENV)/.group-bench ## Draw what the store costs, from ten thousand records to ten million
+	$(BIN)/python -m benchmarks.stores $(BENCH)
+
 .PHONY: bench-service
 bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an empty Starlette beside it
 	$(call need,wrk=wrk taskset=util-linux)
@@ -112,6 +129,7 @@ docs: $(VENV)/.group-docs ## Build the documentation into site/
 .PHONY: test
 test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
 	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium redis-server=redis-server)
+	$(need_postgresql)
 	# Bytecode is kept whatever the environment says: the tests start the service some hundred times.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal $(PYTEST)
 

@@ -28,6 +28,7 @@ _T = TypeVar("_T")
 #: sysexits.h: EX_UNAVAILABLE.
 _UNAVAILABLE: Final = 69
 _MOST_ROWS: Final = 200
+_WIDTH: Final = 200
 
 _development = click.option("--development", is_flag=True, help="The same as SIGIL_ENVIRONMENT=development.")
 
@@ -125,7 +126,9 @@ def _print_table(shown: Sequence[Shown]) -> None:
         state = f"rejected: {one.reason}" if one.state == "rejected" else one.state
         cells = (state, one.kind, one.tenant, one.record_id, timestamp(one.at_ms), str(one.size))
         table.add_row(str(one.sequence), *map(printable, cells))
-    Console(markup=False, highlight=False).print(table)
+    # In a pipe there is no width to keep to.
+    width = None if sys.stdout.isatty() else _WIDTH
+    Console(markup=False, highlight=False, width=width).print(table)
 
 
 @contextlib.contextmanager

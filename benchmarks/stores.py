@@ -10,6 +10,7 @@ import random
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,7 +21,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.timing import interleaved
 from core.records import CanonicalJson, Record
 from core.store.sql_rows import RECORD_COLUMNS, row_of
 from core.store.sql_store import SqlStore
@@ -35,6 +35,7 @@ _GETS: Final = 500
 _LISTS: Final = 100
 _PAGE: Final = 50
 _START_MS: Final = 1_750_000_000_000
+_LIFETIME_MS: Final = 86_400_000
 
 _PAYLOAD: Final = CanonicalJson(
     json.dumps({"amount": 4200, "event": "order.paid", "note": "x" * 190}, separators=(",", ":")).encode()
@@ -48,9 +49,14 @@ def tenant_of(number: int) -> str:
     return f"tenant-{number % _TENANTS}"
 
 
-def id_of(number: int) -> str:
+def digits_of(number: int) -> str:
     """The id of the record that was written as this one: a UUIDv7 whose time and counter ascend."""
-    digits = f"{_START_MS + number // 100:012x}7{number % 100:03x}8000{number:012x}"
+    return f"{_START_MS + number // 100:012x}7{number % 100:03x}8000{number:012x}"
+
+
+def id_of(number: int) -> str:
+    """The same in its text form."""
+    digits = digits_of(number)
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
@@ -63,7 +69,7 @@ def record_of(number: int) -> Record:
         sigil=_SIGIL,
         key_id=7,
         issued_at_ms=at_ms,
-        expires_at_ms=at_ms + 86_400_000 if number % 10 == 0 else 0,
+        expires_at_ms=at_ms + _LIFETIME_MS if number % 10 == 0 else 0,
         payload=_PAYLOAD,
         canonical_sha256=_DIGEST,
         created_at_ms=at_ms,
@@ -73,8 +79,20 @@ def record_of(number: int) -> Record:
 
 def rows(count: int) -> Iterator[list[tuple[object, ...]]]:
     """The rows of so many records, some at a time."""
+    row = list(row_of(record_of(0)))
+    tenant, identity, issued, expires, created = map(
+        RECORD_COLUMNS.index, ("tenant", "id", "issued_at_ms", "expires_at_ms", "created_at_ms")
+    )
     for first in range(0, count, _CHUNK):
-        yield [row_of(record_of(number)) for number in range(first, min(first + _CHUNK, count))]
+        some: list[tuple[object, ...]] = []
+        for number in range(first, min(first + _CHUNK, count)):
+            at_ms = _START_MS + number // 100
+            row[tenant] = tenant_of(number)
+            row[identity] = bytes.fromhex(digits_of(number))
+            row[issued] = row[created] = at_ms
+            row[expires] = at_ms + _LIFETIME_MS if number % 10 == 0 else 0
+            some.append(tuple(row))
+        yield some
 
 
 def fill_sqlite(path: Path, count: int, advance: Callable[[int], None]) -> str:
@@ -175,23 +193,28 @@ _OPERATIONS: Final = {
 
 
 def measure(urls: dict[int, str], rounds: int) -> list[dict[str, float]]:
-    """Microseconds of each operation at each size; sizes take turns, so that all have the same weather."""
+    """Microseconds of each operation at each size, the best round's; sizes take turns in each round.
+
+    Of each there is the time that passed, which other work on the machine makes longer, and the processors'
+    time of all threads.
+    """
     loop = asyncio.new_event_loop()
     with ExitStack() as stack:
         stack.callback(loop.close)
-        calls: dict[str, Callable[[], object]] = {}
-        for count, url in urls.items():
-            loaded = Loaded(loop, url, count)
+        stores = [Loaded(loop, url, count) for count, url in urls.items()]
+        for loaded in stores:
             stack.callback(loaded.close)
-            calls |= {f"{name} {count}": call for name, call in loaded.calls().items()}
-        best = interleaved(calls, rounds=rounds)
-    return [
-        {
-            "records": count,
-            **{name: best[f"{name} {count}"] / times * 1e6 for name, (_, times) in _OPERATIONS.items()},
-        }
-        for count in urls
-    ]
+        figures = [{"records": float(loaded.count)} for loaded in stores]
+        for _ in range(rounds):
+            for loaded, figure in zip(stores, figures, strict=True):
+                for name, call in loaded.calls().items():
+                    began, worked = time.perf_counter(), time.process_time()
+                    call()
+                    spent = {name: time.perf_counter() - began, f"{name} cpu": time.process_time() - worked}
+                    for kind, seconds in spent.items():
+                        each = seconds / _OPERATIONS[name][1] * 1e6
+                        figure[kind] = min(figure.get(kind, each), each)
+    return figures
 
 
 def draw(figures: Sequence[dict[str, float]], path: Path) -> None:
@@ -205,12 +228,14 @@ def draw(figures: Sequence[dict[str, float]], path: Path) -> None:
     counts = [figure["records"] for figure in figures]
     picture, (time_axes, relative_axes) = plt.subplots(1, 2, figsize=(10, 4))
     for name, (label, _) in _OPERATIONS.items():
-        times = [figure[name] for figure in figures]
-        time_axes.plot(counts, times, marker="o", label=label)
-        relative_axes.plot(counts, [time / times[0] for time in times], marker="o", label=label)
+        time_axes.plot(counts, [figure[name] for figure in figures], marker="o", label=label)
+        spent = [figure[f"{name} cpu"] for figure in figures]
+        relative_axes.plot(counts, [one / spent[0] for one in spent], marker="o", label=label)
     time_axes.set(xscale="log", yscale="log", xlabel="records", ylabel="microseconds")
     time_axes.legend()
-    relative_axes.set(xscale="log", xlabel="records", ylabel=f"times the cost at {counts[0]:,.0f}")
+    relative_axes.set(
+        xscale="log", xlabel="records", ylabel=f"processor time, times that at {counts[0]:,.0f}"
+    )
     relative_axes.set_ylim(bottom=0)
     for bound in (0.8, 1.2):
         relative_axes.axhline(bound, color="grey", linestyle=":", linewidth=1)
@@ -249,12 +274,16 @@ def main() -> int:
                 else:
                     urls[size] = fill_sqlite(Path(name) / f"{size}.db", size, advance)
         figures = measure(urls, options.rounds)
-    table = Table(title=f"SqlStore on {'PostgreSQL' if options.postgresql else 'SQLite'}, microseconds")
+    kind = "PostgreSQL" if options.postgresql else "SQLite"
+    table = Table(title=f"SqlStore on {kind}: microseconds, and those of processors")
     for heading in ("Records", *(label for label, _ in _OPERATIONS.values())):
         table.add_column(heading, justify="right")
     for figure in figures:
-        times = [f"{figure[name]:.1f} ({figure[name] / figures[0][name]:.2f}x)" for name in _OPERATIONS]
-        table.add_row(f"{figure['records']:,}", *times)
+        times = []
+        for name in _OPERATIONS:
+            spent = figure[f"{name} cpu"]
+            times.append(f"{figure[name]:.0f}, {spent:.0f} ({spent / figures[0][f'{name} cpu']:.2f}x)")
+        table.add_row(f"{figure['records']:,.0f}", *times)
     Console(width=None if sys.stdout.isatty() else 100).print(table)
     draw(figures, options.plot)
     options.plot.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

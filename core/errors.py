@@ -20,10 +20,9 @@ class StoreUnavailableError(DomainError):
 
     Attributes:
         reason: short and stable: ``locked``, ``full``, ``io``, ``replaced``, ``overloaded``, ``closed``; of a
-            PostgreSQL database also ``timeout``, ``connection``, ``forbidden``, ``read_only``; of a
-            DNAStore also ``timeout``, ``connection``, ``tls``, ``open`` (the breaker), ``refused`` (it
-            answers, but not with what was asked), ``forbidden``, ``invalid_answer``; of a spool also
-            ``spool_full``.
+            PostgreSQL database also ``timeout``, ``connection``, ``forbidden``, ``read_only``; of a DNAStore
+            also ``timeout``, ``connection``, ``tls``, ``open`` (the breaker), ``refused`` (it answers, but not
+            with what was asked), ``forbidden``, ``invalid_answer``; of a spool also ``spool_full``.
         retry_after: seconds after which another attempt makes sense.
     """
 

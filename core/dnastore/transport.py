@@ -42,6 +42,9 @@ _LARGE: Final = 1 << 20
 #: Statuses of answers in which there is something.
 _GOOD: Final = frozenset({200, 204})
 
+#: Codes of the problems by which a store, or the server in front of it, says that it has enough to do.
+_OVERLOADED: Final = frozenset({StoreOverloadedError.code, "overloaded"})
+
 # Its own would count in another place than the service's metrics, and log each retry.
 stamina.instrumentation.set_on_retry_hooks([])
 
@@ -171,7 +174,7 @@ class Transport:
                         raise earlier
                     return await self.attempt(call, read)
         except AttemptFailedError as error:
-            if error.problem == StoreOverloadedError.code:
+            if error.problem in _OVERLOADED:
                 raise StoreOverloadedError from None
             raise
         raise AssertionError("stamina returns or raises")

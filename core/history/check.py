@@ -10,6 +10,7 @@ Memory does not grow with the number of records: claims are sorted outside of it
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -60,13 +61,22 @@ class TenantCheck:
     """The check of one tenant. Use it once."""
 
     def __init__(
-        self, store: Store, seals: Seals, tenant: str, findings: Findings, progress: Progress
+        self,
+        store: Store,
+        seals: Seals,
+        tenant: str,
+        findings: Findings,
+        progress: Progress,
+        *,
+        settling: float = 1.0,
     ) -> None:
+        """Prepare; ``settling`` is how many seconds what has just happened is given to get its entry."""
         self._store = store
         self._seals = seals
         self._tenant = tenant
         self._findings = findings
         self._progress = progress
+        self._settling = settling
         self._started_ms = time.time_ns() // 1_000_000
         #: By record and step: what is not there although it should be, and what is there without an entry.
         self._missing: dict[_Doubt, Finding] = {}
@@ -88,6 +98,8 @@ class TenantCheck:
             chains.finish()
             self._chains = chains
             await self._look_at_records(_by_record(sorter.descending()))
+        if self._unlinked:
+            await asyncio.sleep(self._settling)
         if self._missing or self._unlinked or chains.origins:
             await self._look_again()
         self.checked.entries = chains.entries

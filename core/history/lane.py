@@ -32,7 +32,7 @@ _RECORD_OVERHEAD: Final = 1024
 
 
 class _Write:
-    __slots__ = ("future", "records", "size", "wanted")
+    __slots__ = ("future", "records", "size", "tenants", "wanted")
 
     def __init__(
         self, records: Sequence[Record], wanted: Sequence[Wanted], future: asyncio.Future[None]
@@ -40,14 +40,16 @@ class _Write:
         self.records = records
         self.wanted = wanted
         self.future = future
+        self.tenants = list(dict.fromkeys(one.tenant for one in wanted))
         self.size = sum(len(record.payload or b"") + _RECORD_OVERHEAD for record in records)
 
 
 class Lane:
     """Links whatever waits in its order, and has the store keep it with its records in one step.
 
-    An entry must follow one that is kept, so while a batch is under way the next one gathers. One lane
-    serves one event loop.
+    Tenants are kept apart, so that what befalls one's writes is not the others' affair; a write for several
+    tenants has a batch of its own. An entry must follow one that is kept, so while a batch is under way the
+    next one gathers. One lane serves one event loop.
     """
 
     def __init__(self, store: Store, seals: Seals, *, most_tenants: int = MOST_TENANTS) -> None:
@@ -92,7 +94,10 @@ class Lane:
         batch: Sequence[_Write] = ()
         try:
             while batch := self._take():
-                await self._keep(batch)
+                by_tenant: dict[str, list[_Write]] = {}
+                for write in batch:
+                    by_tenant.setdefault(write.tenants[0], []).append(write)
+                await asyncio.gather(*map(self._keep, by_tenant.values()))
         except BaseException:
             for write in (*batch, *self._waiting):
                 _fail(write, StoreUnavailableError("closed"))
@@ -105,13 +110,16 @@ class Lane:
         records = size = 0
         while self._waiting:
             write = self._waiting[0]
-            if batch and (records + len(write.wanted) > _MOST_RECORDS or size + write.size > _MOST_BYTES):
+            is_full = records + len(write.wanted) > _MOST_RECORDS or size + write.size > _MOST_BYTES
+            if batch and (is_full or len(write.tenants) > 1):
                 break
             self._waiting.popleft()
             self._waiting_bytes -= write.size
             if write.records and write.future.cancelled():
                 continue
             batch.append(write)
+            if len(write.tenants) > 1:
+                break
             records += len(write.wanted)
             size += write.size
         return batch
@@ -142,7 +150,7 @@ class Lane:
                     write.future.set_result(None)
 
     async def _apart(self, batch: Sequence[_Write], error: Exception) -> None:
-        """Nothing of the batch is kept, because of one write: the others are tried without it."""
+        """The batch is refused because of one write: the others are tried without it."""
         if len(batch) == 1:
             _fail(batch[0], error)
             return

@@ -52,73 +52,94 @@ class Delivered:
 
 
 async def deliver(store: Store, rows: Sequence[SpooledRow]) -> Delivered:
-    """Send writes of one tenant, one run after the other, until one finds the store away."""
+    """Send writes of one tenant, a wave behind the other, until one finds the store away."""
     delivered = Delivered()
-    run = _Run()
+    waves = _waves(rows, delivered)
     try:
-        for row in rows:
-            try:
-                write = row.write()
-            except DamagedWriteError as error:
-                _log.error(
-                    "damaged write in spool set aside",
-                    sequence=row.sequence,
-                    record_id=row.record_id,
-                    cause=str(error),
-                )
-                delivered.rejected.append(Rejection(row.sequence, "damaged"))
-                continue
-            if not run.takes(row, write):
-                await _send_run(store, run, delivered)
-                run = _Run()
-                run.takes(row, write)
-        await _send_run(store, run, delivered)
+        for wave in waves:
+            await _send_wave(store, wave, delivered)
+            if delivered.failure is not None:
+                break
     except Exception as error:
-        # The store is away, or there is a defect. What was sent until now counts all the same.
+        # A defect. What was sent until now counts all the same.
         delivered.failure = error
     return delivered
 
 
-class _Run:
-    """Writes that follow one another and may go at once, because none of them builds on another."""
+class _Wave:
+    """Writes that are sent at once, so that whoever sends them can have them share a request."""
 
     def __init__(self) -> None:
-        self.writes: list[tuple[SpooledRow, Write]] = []
+        self.puts: list[tuple[SpooledRow, Put]] = []
+        self.others: list[tuple[SpooledRow, PutOnce | Revoke]] = []
+        self._ids_of_puts: set[str] = set()
+        self._ids_of_others: set[str] = set()
         self._records = 0
         self._size = 0
-        self._keys: set[bytes] = set()
 
     def takes(self, row: SpooledRow, write: Write) -> bool:
-        """Have one more, if it fits in."""
-        records = len(write.records) if isinstance(write, Put) else 1
-        if self.writes:
-            first = self.writes[0][1]
-            if isinstance(write, Revoke) or type(write) is not type(first):
-                return False
-            if isinstance(write, PutOnce) and write.claim.key_digest in self._keys:
-                return False
-            if self._records + records > _MOST_RECORDS or self._size + row.size > _MOST_BYTES:
-                return False
-        if isinstance(write, PutOnce):
-            self._keys.add(write.claim.key_digest)
-        self.writes.append((row, write))
-        self._records += records
+        """Whether it has room, and is about no record of the wave, which it must not overtake."""
+        if not self._size:
+            return True
+        ids = _ids(write)
+        if self._records + len(ids) > _MOST_RECORDS or self._size + row.size > _MOST_BYTES:
+            return False
+        # Puts stay in their order, in one call. An entry must not be there before the record it is about.
+        return self._ids_of_others.isdisjoint(ids) and (
+            isinstance(write, Put) or self._ids_of_puts.isdisjoint(ids)
+        )
+
+    def add(self, row: SpooledRow, write: Write) -> None:
+        """Let it be sent, too."""
+        ids = _ids(write)
+        if isinstance(write, Put):
+            self.puts.append((row, write))
+            self._ids_of_puts.update(ids)
+        else:
+            self.others.append((row, write))
+            self._ids_of_others.update(ids)
+        self._records += len(ids)
         self._size += row.size
-        return True
 
 
-async def _send_run(store: Store, run: _Run, delivered: Delivered) -> None:
-    puts = [(row, write) for row, write in run.writes if isinstance(write, Put)]
-    if puts:
-        await _send_puts(store, puts, delivered)
-        return
-    # The client sends in one request what is asked for at once.
-    outcomes = await asyncio.gather(
-        *(_send(store, row, write, delivered) for row, write in run.writes), return_exceptions=True
-    )
-    for outcome in outcomes:
-        if outcome is not None:
-            raise outcome
+def _ids(write: Write) -> list[str]:
+    """The records that a write is about."""
+    if isinstance(write, Put):
+        return [*(one.id for one in write.records), *(entry.record_id for entry in write.entries)]
+    return [write.record.id if isinstance(write, PutOnce) else write.id]
+
+
+def _waves(rows: Sequence[SpooledRow], delivered: Delivered) -> list[_Wave]:
+    waves = [_Wave()]
+    for row in rows:
+        try:
+            write = row.write()
+        except DamagedWriteError as error:
+            _log.error(
+                "damaged write in spool set aside",
+                sequence=row.sequence,
+                record_id=row.record_id,
+                cause=str(error),
+            )
+            delivered.rejected.append(Rejection(row.sequence, "damaged"))
+            continue
+        if not waves[-1].takes(row, write):
+            waves.append(_Wave())
+        waves[-1].add(row, write)
+    return waves
+
+
+async def _send_wave(store: Store, wave: _Wave, delivered: Delivered) -> None:
+    """The puts in one call, beside the others; each outcome counts, whatever the others come to."""
+    sending = [_send(store, row, write, delivered) for row, write in wave.others]
+    outcomes = await asyncio.gather(_send_puts(store, wave.puts, delivered), *sending, return_exceptions=True)
+    failures = [one for one in outcomes if isinstance(one, BaseException)]
+    # A defect is told before an outage: that passes by itself.
+    failures.sort(key=lambda one: isinstance(one, StoreUnavailableError))
+    for failure in failures:
+        if not isinstance(failure, Exception):
+            raise failure
+    delivered.failure = next((one for one in failures if isinstance(one, Exception)), None)
 
 
 async def _send_puts(store: Store, puts: Sequence[tuple[SpooledRow, Put]], delivered: Delivered) -> None:

@@ -23,7 +23,7 @@ from core.store.observation import StoreObserver
 _log = structlog.get_logger(__name__)
 
 #: Writes, and bytes, that are read at a time.
-_MOST_ROWS: Final = 1000
+_MOST_ROWS: Final = 500
 _MOST_BYTES: Final = 4 << 20
 #: Tenants whose writes are on their way at once.
 _TENANTS_AT_ONCE: Final = 16
@@ -48,7 +48,7 @@ class Pace(NamedTuple):
 class Forwarder:
     """Forwards the spool's writes whenever there are any, if no other process of this host does.
 
-    In their order within each tenant: what follows a write is sent when that has its outcome. A write is
+    In their order within each tenant: a wave is sent when the one before it has its outcomes. A write is
     taken out when the store has it, so after a death at any point it is sent again, which changes nothing.
     """
 

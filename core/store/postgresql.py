@@ -70,7 +70,7 @@ class Patience(msgspec.Struct, frozen=True):
         schema: for changes of the schema, others' too.
     """
 
-    connect: int = 5
+    connect: float = 5
     lock: float = 2
     statement: float = 8
     answer: float = 10
@@ -191,7 +191,7 @@ class PostgresDatabase:
     def _connect(self, arguments: Any, options: dict[str, Any], *, read_only: bool) -> _Connection:
         patience = self._patience
         bounds = {
-            "connect_timeout": patience.connect,
+            "connect_timeout": round(patience.connect),
             # For machines that are gone; one whose processes do nothing keeps its connections.
             "keepalives": 1,
             "keepalives_idle": 10,

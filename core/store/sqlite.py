@@ -73,7 +73,9 @@ def writing_engine(url: sa.URL) -> sa.Engine:
         OSError: the database's folder cannot be opened.
     """
     turns = Turns(database_path(url).parent)
-    engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    engine = sa.create_engine(
+        url, poolclass=StaticPool, hide_parameters=True, connect_args={"check_same_thread": False}
+    )
     _configure(engine, "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
 
     def begin(connection: sa.Connection) -> None:
@@ -92,6 +94,7 @@ def reading_engine(url: sa.URL, connections: int) -> sa.Engine:
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
+        hide_parameters=True,
         pool_reset_on_return=None,  # nothing to roll back: every read is a transaction of its own
         connect_args={"check_same_thread": False},
     )

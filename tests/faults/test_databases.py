@@ -30,7 +30,7 @@ from tests.service.store.store_records import entry, record, record_id
 
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 heavily = pytest.mark.skipif(not HEAVY, reason="kills servers for a while: RUN_HEAVY_TESTS=1")
-ROUNDS = 30 if HEAVY else 1
+ROUNDS = 15 if HEAVY else 1
 #: A put is of so many records.
 TOGETHER = 3
 #: Numbers of what each kind of write makes.

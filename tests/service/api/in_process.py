@@ -26,6 +26,7 @@ from app.service import build_app
 from core.audit.interface import Audit, NoAudit
 from core.engine import Engine
 from core.seals import Seals
+from core.store.retention import Retention
 from core.store.sql_store import SqlStore
 from sigil_native import KeyRing
 from tests.service.running import Answer
@@ -79,7 +80,7 @@ class Statements:
 class InProcess:
     """The application over a store in a folder."""
 
-    def __init__(self, folder: Path, audit: Audit | None = None) -> None:
+    def __init__(self, folder: Path, audit: Audit | None = None, *, days: int = 0) -> None:
         self.issuer = DevelopmentIssuer(folder)
         self.store = SqlStore.open(f"sqlite:///{folder / 'sigils.db'}")
         self.statements = Statements(self.store)
@@ -89,7 +90,9 @@ class InProcess:
         audit = audit or NoAudit()
         reloader = Reloader([], audit, interval=0)
         limits = BodyLimits(1 << 20, 30)
-        self.app = build_app(Engine(Seals(ring), self.store), authenticator, audit, limits, reloader)
+        retention = Retention(self.store, days, every=0.01) if days else None
+        engine = Engine(Seals(ring), self.store)
+        self.app = build_app(engine, authenticator, audit, limits, reloader, retention=retention)
 
     def token(self, tenant: str, *roles: str, subject: str = "tester") -> str:
         """A token; every role unless some are named."""

@@ -120,6 +120,7 @@ def test_an_outage_with_a_spool(dnastore: DnaStore, tmp_path: Path) -> None:
         service.kill()
         service.start()
         service.encode({"n": 6}, token=token)
+        wait_until(lambda: audited(service) == ["store.degraded"] * 2)
         dnastore.start()
         wait_until(lambda: service.call("GET", "/readyz").json["spool"] == "empty")
         page = service.call("GET", SIGILS, token=token)

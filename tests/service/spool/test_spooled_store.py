@@ -190,6 +190,27 @@ async def test_idempotency_keys_while_away(switch: Switch, store: SpooledStore) 
     assert await switch.store.count() == {"acme": 1}
 
 
+async def test_an_entry_is_forwarded_behind_its_record(switch: Switch, store: SpooledStore) -> None:
+    """What a history claims is there already: the entry of a record with a key never comes before it."""
+    switch.mode = "down"
+    await store.put_once(record(1), CLAIM)
+    entry = Entry("acme", "c" * 32, 1, "sealed", record_id(1), 1, "", "seal")
+    await store.put([], [entry])
+    put_once = switch.store.put_once
+
+    async def slowly(one: Record, claim: Claim) -> Record:
+        await asyncio.sleep(0.05)
+        assert await switch.store.entries("acme", after=None, limit=1) == []
+        return await put_once(one, claim)
+
+    switch.store.put_once = slowly  # type: ignore[assignment, method-assign]
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert await switch.store.entries("acme", after=None, limit=1) == [entry]
+    assert store.rejected == 0
+
+
 async def test_keys_are_forwarded_together(switch: Switch, store: SpooledStore, tmp_path: Path) -> None:
     """Records with keys that follow one another go at once; what builds on one of them goes behind it."""
     switch.mode = "down"

@@ -9,7 +9,7 @@ import pytest
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.service.dnastore.running import DnaStore
 
-pytest.register_assert_rewrite("tests.service.store.contract")
+pytest.register_assert_rewrite("tests.service.store.contract", "tests.service.store.contract_of_writes")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from core.history.findings import Finding, Findings
 from core.idempotency import Claim
 from core.records import CanonicalJson, Entry, Listing, Place, Record, Status
 from core.seals import Seals
+from core.store.chained import ChainedStore
 from core.store.interface import Store
 from core.store.sql_store import SqlStore
 from sigil_native import KeyRing
@@ -32,6 +33,10 @@ def seals(*secrets: bytes) -> Seals:
     for secret in secrets or (SECRET,):
         ring.add(secret, state="verify-only" if secret != (secrets or (SECRET,))[-1] else "active")
     return Seals(ring)
+
+
+#: Those that are used where it does not matter.
+KEYS = seals()
 
 
 def sealed(
@@ -155,7 +160,8 @@ async def check(path: Path, keys: Seals, tenant: str = "acme") -> tuple[list[Fin
     store = SqlStore.open(f"sqlite:///{path}")
     store.start()
     try:
-        checked = await TenantCheck(store, keys, tenant, Findings(found.append), lambda *_: None).run()
+        findings = Findings(found.append)
+        checked = await TenantCheck(store, keys, tenant, findings, lambda *_: None, settling=0).run()
     finally:
         await store.close()
     return found, checked
@@ -173,3 +179,29 @@ def seeded(seed: int | None = None) -> random.Random:
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     print(f"seed {seed}")
     return random.Random(seed)
+
+
+async def written(path: Path, count: int = 6) -> list[Record]:
+    """Records of tenant acme in one chain, the second revoked, as an orderly process leaves them."""
+    store = ChainedStore(SqlStore.open(f"sqlite:///{path}"), KEYS)
+    store.start()
+    records = []
+    for number in range(count):
+        records.append(sealed(KEYS, number))
+        await store.put([records[-1]])
+    await store.revoke(
+        "acme", records[1].id, reason="leaked", revoked_by="tester", now_ms=records[1].created_at_ms
+    )
+    await store.close()
+    return records
+
+
+def stored(record_id: str) -> bytes:
+    """An id as the database has it."""
+    return bytes.fromhex(record_id.replace("-", ""))
+
+
+async def kinds(path: Path, keys: Seals | None = None, tenant: str = "acme") -> list[str]:
+    """The kinds of what is found."""
+    found, _ = await check(path, keys or KEYS, tenant)
+    return sorted({one.kind for one in found})

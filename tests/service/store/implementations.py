@@ -13,8 +13,11 @@ import pytest
 
 from core.dnastore.client import DnaStoreClient
 from core.records import Entry, Place
+from core.spool.spool import Spool
+from core.spool.spooled_store import SpooledStore
 from core.store.chained import ChainedStore
 from core.store.interface import Store
+from core.store.observation import NoStoreObserver
 from core.store.sql_store import SqlStore
 from core.tls import ClientFiles, Identity, client_context
 from tests.service.dnastore.running import DnaStore
@@ -84,6 +87,27 @@ async def chained(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
     yield lambda: _chained(f"sqlite:///{folder / 'sigils.db'}")
 
 
+@asynccontextmanager
+async def _spooled(folder: Path) -> AsyncIterator[Store]:
+    store = SpooledStore(
+        SqlStore.open(f"sqlite:///{folder / 'sigils.db'}"),
+        Spool.open(folder / "spool.db"),
+        NoStoreObserver(),
+    )
+    store.start()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def spooled(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+    """A store with a spool, over an SQLite file that is never away."""
+    folder: Path = request.getfixturevalue("tmp_path")
+    yield lambda: _spooled(folder)
+
+
 #: What is emptied between tests.
 RECORD_TABLES = ("sigils", "sigil_idempotency_keys", "sigil_history")
 
@@ -127,3 +151,4 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
 }
 if os.environ.get("RUN_HEAVY_TESTS") == "1":
     IMPLEMENTATIONS["dnastore-postgresql"] = dnastore_on_postgresql
+    IMPLEMENTATIONS["spooled"] = spooled

@@ -10,13 +10,11 @@ from core.store.interface import Store
 from tests.service.store.contract import (
     TestClosing,
     TestHistories,
-    TestIdempotency,
     TestIsolation,
     TestListings,
-    TestPurges,
     TestRecords,
-    TestRevocations,
 )
+from tests.service.store.contract_of_writes import TestIdempotency, TestPurges, TestRevocations
 from tests.service.store.implementations import IMPLEMENTATIONS, Opener
 
 #: Run here, with the fixtures below.

@@ -25,21 +25,21 @@ from tests.processes import freeze
 from tests.service.store.contract import claim
 from tests.service.store.store_records import entry, record, record_id
 
-#: So that nobody waits long for what must fail.
-HURRY = Patience(connect=2, lock=0.2, statement=1, answer=1.5)
-
 OF_THE_STORE = "FROM pg_stat_activity WHERE application_name = 'sigil-dna' AND datname = current_database()"
 
 
-def hurried(url: str) -> SqlStore:
-    """A store that waits for little."""
-    return SqlStore(PostgresDatabase(parse_store_url(url), create_or_check, readers=6, patience=HURRY))
+def impatient(url: str, **patience: float) -> SqlStore:
+    """A store that waits for less."""
+    database = PostgresDatabase(
+        parse_store_url(url), create_or_check, readers=6, patience=Patience(**patience)
+    )
+    return SqlStore(database)
 
 
 @pytest.fixture
 async def store(postgres_url: str) -> AsyncIterator[SqlStore]:
     """An open store."""
-    opened = hurried(postgres_url)
+    opened = SqlStore.open(postgres_url)
     yield opened
     await opened.close()
 
@@ -104,8 +104,9 @@ async def test_readers_do_not_wait_for_writers(store: SqlStore, beside: psycopg.
     assert await store.count() == {"acme": 1}
 
 
-async def test_locked(store: SqlStore, beside: psycopg.Connection) -> None:
+async def test_locked(postgres_url: str, beside: psycopg.Connection) -> None:
     """While somebody has the table locked writes fail and say so, reads go on; then all works."""
+    store = impatient(postgres_url, lock=0.2)
     await store.put([record(1)])
     beside.execute("LOCK TABLE sigils IN SHARE MODE")
     assert await reason(store.put([record(2)])) == "locked"
@@ -113,10 +114,12 @@ async def test_locked(store: SqlStore, beside: psycopg.Connection) -> None:
     beside.rollback()
     await store.put([record(2)])
     assert await ids(store) == [2, 1]
+    await store.close()
 
 
-async def test_a_slow_statement(store: SqlStore, beside: psycopg.Connection) -> None:
+async def test_a_slow_statement(postgres_url: str, beside: psycopg.Connection) -> None:
     """A statement that takes too long is ended by the server; one that may take long is not."""
+    store = impatient(postgres_url, statement=0.3)
     await store.put([record(1)])
     beside.execute(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql"
@@ -129,7 +132,8 @@ async def test_a_slow_statement(store: SqlStore, beside: psycopg.Connection) -> 
     beside.commit()
     await store.put([record(2)])
     with store._database.reading.connect() as connection, store._database.patient(connection):
-        assert connection.exec_driver_sql("SELECT pg_sleep(1.6)").all()
+        assert connection.exec_driver_sql("SELECT pg_sleep(0.4)").all()
+    await store.close()
 
 
 @pytest.mark.parametrize(
@@ -176,8 +180,9 @@ async def test_killed_connections(store: SqlStore, beside: psycopg.Connection) -
     assert await ids(store) == [4, 3, 2, 1]
 
 
-async def test_frozen_connections(store: SqlStore, beside: psycopg.Connection) -> None:
+async def test_frozen_connections(postgres_url: str, beside: psycopg.Connection) -> None:
     """Where the server says nothing any more, calls fail in bounded time, and the next ones work."""
+    store = impatient(postgres_url, answer=1)
     await asyncio.gather(store.put([record(1)]), *(store.get("acme", record_id(1)) for _ in range(9)))
     pids = [pid for (pid,) in beside.execute(f"SELECT pid {OF_THE_STORE}").fetchall()]
     assert len(pids) >= 2
@@ -197,6 +202,7 @@ async def test_frozen_connections(store: SqlStore, beside: psycopg.Connection) -
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+    await store.close()
 
 
 async def test_writes_that_wait_for_each_other(postgres_url: str) -> None:
@@ -278,7 +284,7 @@ async def test_out_of_reach(postgres: PostgresServer, url: str, expected: str) -
     """What cannot be reached or used is said as what it is, and the password is not said at all."""
     password = PASSWORD.replace(" ", "%20").replace(":", "%3A")
     with pytest.raises(StoreUnavailableError) as caught:
-        hurried(url.format(port=postgres.port, password=password))
+        SqlStore.open(url.format(port=postgres.port, password=password))
     assert caught.value.reason == expected
     told = "".join(traceback.format_exception(caught.value))
     assert not any(secret in told for secret in ("hunter2", PASSWORD, password))
@@ -291,7 +297,7 @@ async def test_too_many_connections(postgres: PostgresServer, postgres_url: str)
         connection.execute("CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 2")
         connection.execute("GRANT ALL ON SCHEMA public TO few")
         url = f"postgresql://few:few@127.0.0.1:{postgres.port}/tests"
-        store = hurried(url)
+        store = SqlStore.open(url)
         await store.put([record(1)])
         reads = [store.get("acme", record_id(1)) for _ in range(8)]
         results = await asyncio.gather(*reads, return_exceptions=True)

@@ -13,6 +13,7 @@ from core.errors import StoreUnavailableError
 from core.store.retention import Retention, first_id_of
 from core.store.sql_store import SqlStore
 from sigil_native import KeyRing, SigilCodec
+from tests.service.api.in_process import InProcess
 from tests.service.store.store_records import entry, record, record_id
 
 DAY = 86_400_000
@@ -42,7 +43,7 @@ async def test_what_goes_and_what_stays(store: SqlStore) -> None:
     """Of every tenant the records that are too old go, however many; younger ones and entries stay."""
     for tenant in ("acme", "other"):
         old = [record(NOW - 3 * DAY + n, tenant=tenant) for n in range(1200)]
-        young = [record(NOW - 2 * DAY + 60_000, tenant=tenant), record(NOW, tenant=tenant)]
+        young = [record(NOW - DAY, tenant=tenant), record(NOW, tenant=tenant)]
         await store.put([*old, *young], [entry(1, tenant=tenant)])
     assert await Retention(store, 2, pause=0).purge() == 2400
     assert await store.count() == {"acme": 2, "other": 2}
@@ -67,4 +68,15 @@ async def test_failures_wait_for_the_next_round(store: SqlStore, monkeypatch: py
         assert await store.count() == {"acme": 1}
         away.clear()
         while await store.count():  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(0.01)
+
+
+async def test_it_runs_while_the_service_does(tmp_path: Path) -> None:
+    """Old records go as soon as the service serves, and not before."""
+    application = InProcess(tmp_path, days=1)
+    await application.store.put([record(1)])
+    await asyncio.sleep(0.05)
+    assert await application.store.count() == {"acme": 1}
+    async with application.lifespan():
+        while await application.store.count():  # noqa: ASYNC110 - another task purges
             await asyncio.sleep(0.01)
