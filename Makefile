@@ -106,6 +106,10 @@ bench-history: $(VENV)/.native $(VENV)/.group-bench ## Time encodes with and wit
 bench-dnastore: $(VENV)/.native $(VENV)/.group-bench ## Time records through a DNAStore beside the same store used directly
 	$(BIN)/python -m benchmarks.dnastore $(BENCH)
 
+.PHONY: bench-outage
+bench-outage: $(VENV)/.native $(VENV)/.group-bench ## Draw what callers see while a DNAStore is frozen, gone and back
+	$(BIN)/python -m benchmarks.outage $(BENCH)
+
 .PHONY: bench-stores
 bench-stores: $(VENV)/.native $(VENV)/.group-bench ## Draw what the store costs, from ten thousand records to ten million
 	$(BIN)/python -m benchmarks.stores $(BENCH)

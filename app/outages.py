@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from core.audit.interface import Audit, NoAudit
 from core.breaker import State
 from core.store.observation import Forwarded, StoreObserver
@@ -19,6 +21,8 @@ class Outages:
         self._away = False
         #: Where outages are noted. The stores are open before there is a log.
         self.audit: Audit = NoAudit()
+        #: Called when the DNAStore answers again.
+        self.on_back: Callable[[], object] = lambda: None
 
     def requested(self, method: str, status: int | None, seconds: float) -> None:
         """See StoreObserver."""
@@ -27,6 +31,8 @@ class Outages:
     def circuit_is(self, state: State) -> None:
         """See StoreObserver."""
         self._observer.circuit_is(state)
+        if state == "closed":
+            self.on_back()
         if not self._spool and state != "half_open":
             self._note("circuit_open" if state == "open" else None)
 

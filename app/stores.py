@@ -80,6 +80,7 @@ def with_spool(store: Store, settings: Settings, outages: Outages) -> SpooledSto
     spool = Spool.open(path, bounds=settings.spool_bounds)
     spooled = SpooledStore(store, spool, outages, key_limits=key_limits)
     spooled.on_change = outages.spooling
+    outages.on_back = spooled.forward
     return spooled
 
 

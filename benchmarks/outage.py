@@ -35,7 +35,7 @@ from benchmarks.events import varied_events
 
 #: Seconds from the beginning: what happens to the DNAStore.
 _EVENTS: Final = ((6.0, "freeze"), (14.0, "thaw"), (22.0, "kill"), (34.0, "start"))
-_END: Final = 44.0
+_END: Final = 46.0
 _WITH: Final = "with spool"
 _WITHOUT: Final = "without"
 _START_SECONDS: Final = 30.0
@@ -64,10 +64,11 @@ class Look(NamedTuple):
 
 
 class Course(msgspec.Struct):
-    """What was seen of one run."""
+    """What was seen of one run, and when the DNAStore listened again."""
 
     answers: list[Answer]
     looks: list[Look]
+    back: float = _END
 
 
 class Place(NamedTuple):
@@ -183,10 +184,11 @@ def _happens(dnastore: Program, what: str) -> None:
         dnastore.start()
 
 
-async def _sabotage(dnastore: Program, begin: float) -> None:
+async def _sabotage(dnastore: Program, begin: float, course: Course) -> None:
     for moment, what in _EVENTS:
         await asyncio.sleep(begin + moment - time.monotonic())
         await asyncio.to_thread(_happens, dnastore, what)
+    course.back = time.monotonic() - begin
 
 
 async def _look(session: aiohttp.ClientSession, port: int, begin: float, looks: list[Look]) -> None:
@@ -233,7 +235,7 @@ async def _load(place: Place, dnastore: Program, rate: int) -> Course:
             course.answers.append(Answer(due, status, seconds))
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(_sabotage(dnastore, begin))
+            group.create_task(_sabotage(dnastore, begin, course))
             group.create_task(_look(session, place.metrics, begin, course.looks))
             for number, body in zip(range(int(_END * rate)), itertools.cycle(bodies), strict=False):
                 due = number / rate
@@ -263,11 +265,12 @@ def _buckets(course: Course) -> list[tuple[float, list[Answer]]]:
     return [((number + 0.5) * _BUCKET, piece) for number, piece in enumerate(pieces)]
 
 
-def _phases() -> Iterator[tuple[str, float, float, str]]:
+def _phases(back: float) -> Iterator[tuple[str, float, float, str]]:
     """How the DNAStore is: what it is called, from when to when, and a colour."""
     moments = [moment for moment, _ in _EVENTS]
-    yield "frozen", moments[0], moments[1], "tab:blue"
+    yield "DNAStore frozen", moments[0], moments[1], "tab:blue"
     yield "gone", moments[2], moments[3], "tab:red"
+    yield "starting", moments[3], back, "tab:orange"
 
 
 def draw(courses: Mapping[str, Course], rate: int, path: Path) -> None:
@@ -303,19 +306,19 @@ def draw(courses: Mapping[str, Course], rate: int, path: Path) -> None:
     )
     answered.axhline(rate, color="grey", linewidth=0.8, linestyle="--")
     answered.set(ylabel="encodes answered\na second", ylim=(0, rate * 1.15))
-    latency.set(ylabel="milliseconds, from when\nit was to be sent", yscale="log")
+    latency.set(ylabel="milliseconds, from when\nit was to be sent", yscale="log", ylim=(1, 20_000))
     waiting.set(ylabel="writes that wait\nin the spool")
     waiting.set_ylim(bottom=0)
     circuit.set(ylabel="breaker", xlabel="seconds", xlim=(0, _END), ylim=(-0.3, 2.3))
     circuit.set_yticks([0, 1, 2], ["closed", "half open", "open"])
     for axes in (answered, latency, waiting, circuit):
         axes.grid(alpha=0.3)
-        for name, begin, end, colour in _phases():
+        for name, begin, end, colour in _phases(spooled.back):
             axes.axvspan(begin, end, color=colour, alpha=0.08)
             if axes is answered:
-                axes.text((begin + end) / 2, rate * 1.04, f"DNAStore {name}", ha="center", color=colour)
-    answered.legend(loc="center left")
-    latency.legend(loc="upper left", ncols=2, fontsize="small")
+                axes.text((begin + end) / 2, rate * 1.04, name, ha="center", color=colour)
+    answered.legend(loc="center", bbox_to_anchor=(0.41, 0.5))
+    latency.legend(loc="upper right", ncols=4, fontsize="small")
     picture.suptitle(f"A DNAStore frozen, then killed, under {rate} encodes a second")
     picture.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -343,7 +346,7 @@ def _table(courses: Mapping[str, Course]) -> Table:
 def main() -> int:
     """Measure both, draw and print; 0 whatever comes of it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.outage", description=__doc__)
-    parser.add_argument("--rate", type=int, default=200, help="encodes a second")
+    parser.add_argument("--rate", type=int, default=100, help="encodes a second")
     parser.add_argument("--plot", type=Path, default=Path("reports/dnastore-outage.svg"), metavar="FILE")
     options = parser.parse_args()
     courses = {name: measure(options.rate, spool=name == _WITH) for name in (_WITH, _WITHOUT)}

@@ -72,7 +72,8 @@ class _Wave:
     def __init__(self) -> None:
         self.puts: list[tuple[SpooledRow, Put]] = []
         self.others: list[tuple[SpooledRow, PutOnce | Revoke]] = []
-        self._ids: set[str] = set()
+        self._ids_of_puts: set[str] = set()
+        self._ids_of_others: set[str] = set()
         self._records = 0
         self._size = 0
 
@@ -80,24 +81,31 @@ class _Wave:
         """Whether it has room, and is about no record of the wave, which it must not overtake."""
         if not self._size:
             return True
-        full = self._records + len(_ids(write)) > _MOST_RECORDS or self._size + row.size > _MOST_BYTES
-        # Puts stay in their order, in one call.
-        return not full and (isinstance(write, Put) or self._ids.isdisjoint(_ids(write)))
+        ids = _ids(write)
+        if self._records + len(ids) > _MOST_RECORDS or self._size + row.size > _MOST_BYTES:
+            return False
+        # Puts stay in their order, in one call. An entry must not be there before the record it is about.
+        return self._ids_of_others.isdisjoint(ids) and (
+            isinstance(write, Put) or self._ids_of_puts.isdisjoint(ids)
+        )
 
     def add(self, row: SpooledRow, write: Write) -> None:
         """Let it be sent, too."""
+        ids = _ids(write)
         if isinstance(write, Put):
             self.puts.append((row, write))
+            self._ids_of_puts.update(ids)
         else:
             self.others.append((row, write))
-        self._ids.update(_ids(write))
-        self._records += len(_ids(write))
+            self._ids_of_others.update(ids)
+        self._records += len(ids)
         self._size += row.size
 
 
 def _ids(write: Write) -> list[str]:
+    """The records that a write is about."""
     if isinstance(write, Put):
-        return [one.id for one in write.records]
+        return [*(one.id for one in write.records), *(entry.record_id for entry in write.entries)]
     return [write.record.id if isinstance(write, PutOnce) else write.id]
 
 

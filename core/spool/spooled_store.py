@@ -114,6 +114,10 @@ class SpooledStore:
         self._store.start()
         self._forwarder.start()
 
+    def forward(self) -> None:
+        """Forward what waits now: the store answers again, as somebody has found out."""
+        self._forwarder.wake()
+
     async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """See Store.put. While the store is away, into the spool.
 

@@ -21,7 +21,7 @@ HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 _LONGEST: Final = 0.8 if HEAVY else 0.2
 #: Of the server, which takes a while to start again.
 _MOST_KILLS: Final = 1000 if HEAVY else 1
-OPERATIONS: Final = 4_000 if HEAVY else 200
+OPERATIONS: Final = 4_000 if HEAVY else 150
 ROUNDS: Final = 5 if HEAVY else 1
 CALLERS: Final = 16
 #: Seconds that a call may take, and what a busy machine may add to it.

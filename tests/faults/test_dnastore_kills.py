@@ -23,11 +23,13 @@ from tests.faults.store_traffic import stored_in
 from tests.processes import freeze
 from tests.service.running import SIGILS, Service
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
-ROUNDS = 12 if HEAVY else 1
+pytestmark = pytest.mark.skipif(
+    os.environ.get("RUN_HEAVY_TESTS") != "1", reason="kills for half a minute: RUN_HEAVY_TESTS=1"
+)
+ROUNDS = 12
 CLIENTS = 8
 #: Records that each client has sealed before something is killed.
-BUSY = 40 if HEAVY else 10
+BUSY = 40
 IMPATIENT = {"DNASTORE_TIMEOUT": "1", "DNASTORE_BREAKER_PAUSE": "0.1"}
 
 
@@ -161,7 +163,7 @@ def kill_under_load(service: Service, stand: Stand, chance: random.Random) -> di
     with sealing(service) as clients:
         for number in range(1, ROUNDS + 1):
             wait_for(lambda: all(len(client.answered) >= BUSY * number for client in clients))  # noqa: B023
-            happens = chance.choice(KILLS if HEAVY else KILLS[:2])
+            happens = chance.choice(KILLS)
             done[happens.__name__] += 1
             time.sleep(chance.uniform(0, 0.1))
             happens(service, stand, chance)
@@ -194,7 +196,6 @@ def test_kills_under_load(tmp_path: Path) -> None:
             service.kill()
 
 
-@pytest.mark.skipif(not HEAVY, reason="kills for half a minute: RUN_HEAVY_TESTS=1")
 def test_kills_under_load_with_a_spool(tmp_path: Path) -> None:
     """With a spool, every key that was answered has its record in the DNAStore in the end, just once."""
     chance = random.Random(chosen_seed())

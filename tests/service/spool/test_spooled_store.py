@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.outages import Outages
 from core.errors import (
     DuplicateRecordError,
     IdempotencyKeyReusedError,
@@ -187,6 +188,57 @@ async def test_idempotency_keys_while_away(switch: Switch, store: SpooledStore) 
     await until_empty(store)
     assert await store.put_once(record(3), CLAIM) == listed(record(1))
     assert await switch.store.count() == {"acme": 1}
+
+
+async def test_an_entry_is_forwarded_behind_its_record(switch: Switch, store: SpooledStore) -> None:
+    """What a history claims is there already: the entry of a record with a key never comes before it."""
+    switch.mode = "down"
+    await store.put_once(record(1), CLAIM)
+    entry = Entry("acme", "c" * 32, 1, "sealed", record_id(1), 1, "", "seal")
+    await store.put([], [entry])
+    put_once = switch.store.put_once
+
+    async def slowly(one: Record, claim: Claim) -> Record:
+        await asyncio.sleep(0.05)
+        assert await switch.store.entries("acme", after=None, limit=1) == []
+        return await put_once(one, claim)
+
+    switch.store.put_once = slowly  # type: ignore[assignment, method-assign]
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert await switch.store.entries("acme", after=None, limit=1) == [entry]
+    assert store.rejected == 0
+
+
+async def test_keys_are_forwarded_together(switch: Switch, store: SpooledStore, tmp_path: Path) -> None:
+    """Records with keys that follow one another go at once; what builds on one of them goes behind it."""
+    switch.mode = "down"
+    for number in range(1, 21):
+        await store.put_once(record(number), Claim(b"%032d" % number, b"r" * 32))
+    await store.revoke("acme", record_id(20), reason="r", revoked_by="ann", now_ms=7)
+    await store.put_once(record(21), Claim(b"%032d" % 21, b"r" * 32))
+    under_way: list[int] = []
+    most = 0
+    put_once = switch.store.put_once
+
+    async def counted(one: Record, claim: Claim) -> Record:
+        nonlocal most
+        under_way.append(1)
+        most = max(most, len(under_way))
+        try:
+            return await put_once(one, claim)
+        finally:
+            under_way.pop()
+
+    switch.store.put_once = counted  # type: ignore[assignment, method-assign]
+    switch.mode = "up"
+    store.start()
+    await until_empty(store)
+    assert most == 20
+    words = [(word, one) for word, _, one in switch.effects]
+    assert sorted(words[:20]) == [("put", record_id(number)) for number in range(1, 21)]
+    assert words[20:] == [("revoke", record_id(20)), ("put", record_id(21))]
 
 
 @pytest.mark.parametrize("digest", [b"r" * 32, b"x" * 32], ids=["same request", "another request"])
@@ -423,6 +475,26 @@ async def test_what_waits_is_told_between_attempts(switch: Switch, tmp_path: Pat
     await until(lambda: told() == 1)
     await store.put([record(2)])
     await until(lambda: told() == 2)
+    await store.close()
+
+
+async def test_told_that_the_store_is_back(switch: Switch, tmp_path: Path) -> None:
+    """Whoever finds out that the store answers has all forwarded, however long the next attempt is off."""
+    watcher = Watcher()
+    pace = Pace(first_pause=60, longest_pause=60, look=0.01)
+    store = SpooledStore(switch, Spool.open(tmp_path / "spool.db"), watcher, pace=pace)
+    outages = Outages(watcher, spool=True)
+    outages.on_back = store.forward
+    store.start()
+    switch.mode = "down"
+    await store.put([record(1)])
+    await until(lambda: len(watcher.spools) > 3)
+    switch.mode = "up"
+    outages.circuit_is("half_open")
+    await asyncio.sleep(0.05)
+    assert store.condition == "waiting"
+    outages.circuit_is("closed")
+    await until_empty(store)
     await store.close()
 
 
