@@ -8,14 +8,14 @@ import os
 import random
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from sigil_native.errors import IntegerRangeError
 from tests.conformance.node_process import run_node
 
-COUNT = 20_000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 1_000
+COUNT = 20_000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 400
 SECRET = "a secret that Node and Python share, ß"
 
 NAMES = [
@@ -118,16 +118,37 @@ class Documents:
         return self.source.choice((None, True, False)) if draw < 0.82 else self.number()
 
 
-def _drawn(lone: bool) -> tuple[int, list[Any]]:
-    seed = random.randrange(2**32)
-    documents = Documents(seed, lone)
-    return seed, [{documents.name(): documents.value() for _ in range(2)} for _ in range(COUNT)]
-
-
 def _ask_node(items: list[dict[str, Any]], directory: Path) -> list[list[Any]]:
     # ASCII between the two, so that lone surrogates survive the way.
     answers = run_node("documents.mjs", [json.dumps(item) for item in items], directory, SECRET)
     return [json.loads(answer) for answer in answers]
+
+
+class Drawn(NamedTuple):
+    """Documents, and what Node makes of them."""
+
+    seed: int
+    documents: list[Any]
+    answers: list[list[Any]]
+
+
+def _drawn(directory: Path, *, lone: bool) -> Drawn:
+    seed = random.randrange(2**32)
+    source = Documents(seed, lone)
+    documents = [{source.name(): source.value() for _ in range(2)} for _ in range(COUNT)]
+    return Drawn(seed, documents, _ask_node([{"document": document} for document in documents], directory))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """Documents of whole characters."""
+    return _drawn(tmp_path_factory.mktemp("plain"), lone=False)
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """Documents with lone surrogates."""
+    return _drawn(tmp_path_factory.mktemp("lone"), lone=True)
 
 
 def _utf8(text: str) -> bytes:
@@ -145,18 +166,16 @@ def backend(request: pytest.FixtureRequest) -> tuple[ModuleType, ModuleType]:
     return importlib.import_module(homes[0]), importlib.import_module(homes[1])
 
 
-def test_canonical_form_as_node(backend: tuple[ModuleType, ModuleType], tmp_path: Path) -> None:
+def test_canonical_form_as_node(backend: tuple[ModuleType, ModuleType], plain: Drawn) -> None:
     """The canonical form is what Node writes when it sorts the members of every object."""
-    seed, documents = _drawn(lone=False)
-    answers = _ask_node([{"document": document} for document in documents], tmp_path)
+    seed, documents, answers = plain
     for i, (document, (ordered, _, _)) in enumerate(zip(documents, answers, strict=True)):
         assert backend[0].canonicalize(document) == _utf8(ordered), f"seed {seed}, document {i}"
 
 
-def test_signatures_of_node_verify(backend: tuple[ModuleType, ModuleType], tmp_path: Path) -> None:
+def test_signatures_of_node_verify(backend: tuple[ModuleType, ModuleType], lone: Drawn) -> None:
     """What Node writes and signs, lone surrogates included, is what we write and verify."""
-    seed, documents = _drawn(lone=True)
-    answers = _ask_node([{"document": document} for document in documents], tmp_path)
+    seed, documents, answers = lone
     values, signatures = backend
     for i, (document, (_, text, signature)) in enumerate(zip(documents, answers, strict=True)):
         place = f"seed {seed}, document {i}"
@@ -165,9 +184,11 @@ def test_signatures_of_node_verify(backend: tuple[ModuleType, ModuleType], tmp_p
         assert not signatures.verify_event([document], signature, SECRET, text="json-stringify"), place
 
 
-def test_node_verifies_our_signatures(backend: tuple[ModuleType, ModuleType], tmp_path: Path) -> None:
+def test_node_verifies_our_signatures(
+    backend: tuple[ModuleType, ModuleType], lone: Drawn, tmp_path: Path
+) -> None:
     """What we sign verifies in Node."""
-    seed, documents = _drawn(lone=True)
+    seed, documents, _ = lone
     sign = backend[1].sign_event
     items = [
         {"document": document, "signature": sign(document, SECRET, text="json-stringify")}

@@ -18,7 +18,7 @@ from sigil_native._bucket import TokenBucket
 
 HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 KILLS: Final = 500 if HEAVY else 12
-PROCESSES: Final = 8
+PROCESSES: Final = 8 if HEAVY else 4
 #: So few that all of them meet, and that new keys fight for the places of old ones.
 KEYS: Final = [f"key {number}" for number in range(40)]
 #: A bucket is soon full, so that its entry passes to another key thousands of times.

@@ -31,7 +31,7 @@ SIGILS = "/api/consciousness/sigils"
 _START_SECONDS = 30.0
 
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["app.cli"])
+forks.set_forkserver_preload(["tests.service.preloaded"])
 
 
 #: Limits that are kept and told, and that no test reaches by accident. Tests of limits set their own.

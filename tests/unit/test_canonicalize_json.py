@@ -198,7 +198,7 @@ def test_max_bytes(canonicalize: Canonicalize) -> None:
 def test_large_objects(canonicalize: Canonicalize) -> None:
     """Many members, in any order and with names that begin alike, are sorted by UTF-16 units."""
     rng = random.Random(20260101)
-    for count in (2, 3, 8, 9, 16, 17, 63, 64, 65, 1000, 5000):
+    for count in (2, 3, 8, 9, 16, 17, 63, 64, 65, 2000):
         for prefix in ("", "the same beginning ", "\ue000", "\U0001f600", "\\u0041"):
             names = [f"{prefix}{rng.randrange(10**6)}{suffix}" for suffix in "ab" for _ in range(count)]
             names = list(dict.fromkeys(names))[:count]
@@ -241,7 +241,7 @@ def test_canonical_texts_are_kept(canonicalize: Canonicalize) -> None:
 
 def test_large_texts_leave_nothing_behind(canonicalize: Canonicalize) -> None:
     """After a text of a megabyte, and after a refused one, small ones are as before."""
-    large = json.dumps([{"name": f"n{i}", "a": [i, i / 8, None]} for i in range(30_000)])
+    large = json.dumps([{"name": f"n{i}" * 100, "a": [i, i / 8, None]} for i in range(3_000)])
     assert len(canonicalize(large)) > 2**20
     with pytest.raises(CanonicalizationError):
         canonicalize(large[:-1])

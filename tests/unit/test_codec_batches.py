@@ -41,7 +41,7 @@ def codec(library: SimpleNamespace) -> Any:
 # -- values ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 127, 128, 129, 1000])
+@pytest.mark.parametrize("count", [0, 1, 2, 127, 128, 129, 300])
 @pytest.mark.parametrize("form", ["text", "strand", "token", "binary"])
 def test_many_are_sealed_in_order(codec: Any, count: int, form: str) -> None:
     """Each sigil seals its payload; ids ascend."""
@@ -127,7 +127,7 @@ def test_lines_are_counted(codec: Any, lines: str | bytes, count: int) -> None:
 @pytest.mark.parametrize("form", ["text", "strand", "token"])
 def test_lines_are_sealed_in_order(codec: Any, form: str) -> None:
     """Each line of a large text gets its seal, in the form asked for."""
-    payloads = [{"n": number, "pad": "é" * (number * 7 % 500)} for number in range(1000)]
+    payloads = [{"n": number, "pad": "é" * (number * 7 % 500)} for number in range(300)]
     lines = "".join(json.dumps(payload, ensure_ascii=False) + "\n" for payload in payloads)
     for given_lines in (lines, lines.encode(), bytearray(lines.encode()), memoryview(lines.encode())):
         sigils = (

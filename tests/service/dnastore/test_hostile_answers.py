@@ -42,10 +42,18 @@ CALLS: dict[str, Call] = {
 
 @pytest.fixture
 async def client(stage: Scripted, authority: Authority) -> AsyncIterator[DnaStoreClient]:
-    """A client that is patient with failures, not with time."""
+    """A client that is patient with failures, and with a busy machine."""
     made = client_of(
-        stage.url, files_of(authority), timeout=0.3, breaker_failures=1_000_000, largest_record=64 << 10
+        stage.url, files_of(authority), timeout=20, breaker_failures=1_000_000, largest_record=64 << 10
     )
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def hasty(stage: Scripted, authority: Authority) -> AsyncIterator[DnaStoreClient]:
+    """A client that is patient with failures, not with time."""
+    made = client_of(stage.url, files_of(authority), timeout=0.3, breaker_failures=1_000_000)
     yield made
     await made.close()
 
@@ -161,10 +169,10 @@ async def test_strange_listings(stage: Scripted, client: DnaStoreClient, answere
 
 
 @pytest.mark.parametrize("call", ["list", "get_many", "entries"])
-async def test_cut_off(stage: Scripted, client: DnaStoreClient, call: str) -> None:
+async def test_cut_off(stage: Scripted, hasty: DnaStoreClient, call: str) -> None:
     """A stream without its last line is not taken for whole, however well it ends."""
     one: Line | Record = Line(entry=ENTRY) if call == "entries" else BARE
-    await refused(stage, client, call, lines(one, whole=False), "timeout")
+    await refused(stage, hasty, call, lines(one, whole=False), "timeout")
 
 
 async def test_strange_lookups(stage: Scripted, client: DnaStoreClient) -> None:

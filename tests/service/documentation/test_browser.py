@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from app.http.problem_catalogue import KINDS, problem_type
 from tests.service.running import SIGILS, Service
 
 OPERATIONS = [operation for methods in document()["paths"].values() for operation in methods.values()]
+heavy = pytest.mark.skipif(
+    os.environ.get("RUN_HEAVY_TESTS") != "1", reason="one page is enough: RUN_HEAVY_TESTS=1"
+)
 ENCODE = "#operations-Sigils-encode"
 
 
@@ -197,8 +201,15 @@ SMUGGLED = (
 )
 
 
-@pytest.mark.parametrize("policed", [True, False])
-@pytest.mark.parametrize("path", ["/docs", problem_type("syntax")])
+@pytest.mark.parametrize(
+    ("path", "policed"),
+    [
+        ("/docs", True),
+        pytest.param("/docs", False, marks=heavy),
+        (problem_type("syntax"), True),
+        (problem_type("syntax"), False),
+    ],
+)
 def test_smuggled_scripts(service: Service, reader: Reader, path: str, policed: bool) -> None:
     """What somebody smuggles into a page neither runs nor loads; without the policy it would."""
 

@@ -27,7 +27,7 @@ from app.server.workers import Supervisor
 from tests.processes import freeze
 from tests.service.running import Answer, Service, forks
 
-_SECONDS = 30.0
+_SECONDS = 120.0
 
 
 def ask(port: int, path: str = "/metrics", *, method: str = "GET", accept: str = "") -> Answer:
