@@ -77,7 +77,8 @@ class Acceptor:
         self._loop.add_reader(listener, self._accept)
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more, after those whom the system has let in: it cuts them off with the socket's end."""
+        self._accept()
         self._loop.remove_reader(self._listener)
         if self._resumption is not None:
             self._resumption.cancel()
