@@ -372,9 +372,10 @@ class Traffic:
         bound = some.record.id if some and chance.random() < 0.5 else None
         before = self.expected.snapshot()
         listing = await self.store.list(tenant, limit=limit, before=bound, status=None, now_ms=now_ms())
-        ids = [record.id for record in listing.records]
+        records = records_of(listing)
+        ids = [record.id for record in records]
         self.expected.demand(ids == sorted(set(ids), reverse=True), "a listing is out of order")
-        for record in listing.records:
+        for record in records:
             self.expected.has(record.id, record, before)
         if not listing.stale:
             oldest = ids[-1] if len(ids) == limit else ""

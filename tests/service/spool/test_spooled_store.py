@@ -23,7 +23,7 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claim
-from core.records import CanonicalJson, Entry, Record
+from core.records import CanonicalJson, Entry, Record, id_of
 from core.spool.forwarder import Pace
 from core.spool.spool import Spool
 from core.spool.spooled_store import SpooledStore
@@ -58,7 +58,7 @@ def listed(one: Record, **changes: object) -> Record:
 async def ids(store: SpooledStore, **more: object) -> list[str]:
     """What a listing shows."""
     asked = {"limit": 100, "before": None, "status": None, "now_ms": 0} | more
-    return [one.id for one in (await store.list("acme", **asked)).records]  # type: ignore[arg-type]
+    return [id_of(one) for one in (await store.list("acme", **asked)).records]  # type: ignore[arg-type]
 
 
 async def test_what_is_put_while_the_store_is_away(switch: Switch, store: SpooledStore) -> None:
@@ -72,7 +72,7 @@ async def test_what_is_put_while_the_store_is_away(switch: Switch, store: Spoole
     assert found == msgspec.structs.replace(record(3, payload=b'{"n":3}'), stale=True)
     listing = await store.list("acme", limit=10, before=None, status=None, now_ms=0)
     assert listing.stale
-    assert [one.id for one in listing.records] == [record_id(number) for number in (4, 3, 2)]
+    assert [id_of(one) for one in listing.records] == [record_id(number) for number in (4, 3, 2)]
     with pytest.raises(StoreUnavailableError):
         await store.get("acme", record_id(1))
     with pytest.raises(StoreUnavailableError):

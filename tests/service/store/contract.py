@@ -21,7 +21,7 @@ from core.idempotency import Claim, Claimant, claim_of
 from core.records import Entry, Place, Record
 from core.store.interface import Store
 from tests.service.store.implementations import Opener
-from tests.service.store.store_records import entry, record, record_id
+from tests.service.store.store_records import entry, record, record_id, records_of
 
 #: Text that a careless database would mangle, cut, or take for its own.
 TENANTS = ["acme", "Acme", "acme ", "a\u00e9\U0001f600", "x'; --", "%s", "?", "\\", "\ttab"]
@@ -40,7 +40,7 @@ def listed(kept: Record) -> Record:
 async def numbers(store: Store, **options: Any) -> list[int]:
     """Numbers of the records that a listing shows."""
     chosen = {"limit": 100, "before": None, "status": None, "now_ms": 0, **options}
-    return [shown.issued_at_ms for shown in (await store.list("acme", **chosen)).records]
+    return [shown.issued_at_ms for shown in records_of(await store.list("acme", **chosen))]
 
 
 async def walk(store: Store, limit: int, **options: Any) -> list[int]:
@@ -190,7 +190,7 @@ class TestIsolation:
             assert (found.revoked_at_ms is not None) == (tenant == "Acme")
             assert await all_entries(store, tenant) == [entry(1, tenant=tenant)]
             page = await store.list(tenant, limit=9, before=None, status=None, now_ms=0)
-            assert [shown.tenant for shown in page.records] == [tenant]
+            assert [shown.tenant for shown in records_of(page)] == [tenant]
         assert await store.count() == dict.fromkeys(TENANTS, 1)
 
     async def test_strangers(self, store: Store) -> None:

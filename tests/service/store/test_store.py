@@ -22,7 +22,7 @@ from core.errors import (
 )
 from core.store.sql_schema import SCHEMA_VERSION
 from core.store.sql_store import SqlStore
-from tests.service.store.store_records import record, record_id
+from tests.service.store.store_records import record, record_id, records_of
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def store(path: Path) -> AsyncIterator[SqlStore]:
 async def ids(store: SqlStore, **options: Any) -> list[int]:
     """Numbers of the records that a listing shows."""
     chosen = {"limit": 100, "before": None, "status": None, "now_ms": 0, **options}
-    return [shown.issued_at_ms for shown in (await store.list("acme", **chosen)).records]
+    return [shown.issued_at_ms for shown in records_of(await store.list("acme", **chosen))]
 
 
 async def test_files_are_private(store: SqlStore, path: Path) -> None:

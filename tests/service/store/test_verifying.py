@@ -64,7 +64,7 @@ class LyingStore(TroubledStore):
         listing = await super().list(
             tenant, limit=limit, before=before, status=status, now_ms=now_ms, with_payload=with_payload
         )
-        return Listing(self.arrange([self.change(record) for record in listing.records]))
+        return Listing(self.arrange([self.change(record) for record in records_of(listing)]))
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once."""
