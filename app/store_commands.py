@@ -26,8 +26,8 @@ from core.history.acknowledged import Acknowledged
 from core.history.check import Checked, TenantCheck
 from core.history.findings import Findings
 from core.keys import ring_from
-from core.seals import Seals
 from core.records import id_of
+from core.seals import Seals
 from core.settings import Settings, load_settings
 from core.settings_loading import EXIT_CODE, SettingsError
 from core.store.interface import Store

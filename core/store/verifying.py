@@ -178,9 +178,7 @@ class VerifyingStore:
         self._seals.check(record)
         return record if with_payload else msgspec.structs.replace(record, payload=None)
 
-    def _judged(
-        self, tenant: str, record_id: str, record: Record, *, with_payload: bool
-    ) -> Record | Damage:
+    def _judged(self, tenant: str, record_id: str, record: Record, *, with_payload: bool) -> Record | Damage:
         if record.id != record_id:
             return RecordCorruptError(record_id, "id")
         try:

@@ -17,6 +17,7 @@ from app.outages import Outages
 from core.errors import (
     DuplicateRecordError,
     IdempotencyKeyReusedError,
+    RecordCorruptError,
     StoreOverloadedError,
     StorePartlyUnavailableError,
     StoreSchemaError,
@@ -368,6 +369,27 @@ async def test_a_damaged_write(switch: Switch, store: SpooledStore, tmp_path: Pa
     await until_empty(store)
     assert store.rejected == 1
     assert await switch.store.count() == {"acme": 2}
+
+
+async def test_a_damaged_write_in_listings(switch: Switch, store: SpooledStore, tmp_path: Path) -> None:
+    """It has its error in its place, while the store is away and afterwards, and pages go on behind it."""
+    await switch.store.put([record(4)])
+    switch.mode = "down"
+    for number in (1, 2, 3):
+        await store.put([record(number)])
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as connection, connection:
+        connection.execute(
+            "UPDATE spool_writes SET body = replace(body, 'tester', 'taster') WHERE sequence = 2"
+        )
+    for mode, newest in (("down", 3), ("up", 4)):
+        switch.mode = "down" if mode == "down" else "up"
+        walked, before = [], None
+        while page := await ids(store, limit=1, before=before):
+            walked += page
+            before = page[-1]
+        assert walked == [record_id(number) for number in range(newest, 0, -1)]
+        listing = await store.list("acme", limit=9, before=record_id(3), status="active", now_ms=0)
+        assert list(map(type, listing.records)) == [RecordCorruptError, Record]
 
 
 async def test_bounds(switch: Switch, tmp_path: Path) -> None:
