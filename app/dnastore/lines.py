@@ -17,6 +17,7 @@ from core.store.interface import Store
 #: What one call to the store brings; payloads may be a thousand times as large as the rest.
 _PAGE: Final = 500
 _PAGE_WITH_PAYLOADS: Final = 32
+_DIGEST_BYTES: Final = 32
 
 _log = structlog.get_logger("app.dnastore")
 _encode = msgspec.json.Encoder().encode_lines
@@ -33,8 +34,11 @@ def shown(record: Record) -> WireRecord:
     """A record as it is sent.
 
     Raises:
-        RecordCorruptError: its payload would break the answer.
+        RecordCorruptError: its payload would break the answer, or it is not whole and no client would take it.
     """
+    revocation = (record.revoked_at_ms is None, record.revoked_by is None, record.revoked_reason is None)
+    if len(record.canonical_sha256) != _DIGEST_BYTES or len(set(revocation)) != 1:
+        raise RecordCorruptError(record.id, "the digest has another length, or the revocation is half of one")
     if record.payload is not None and not is_canonical(record.payload):
         raise RecordCorruptError(record.id, "the payload is no canonical JSON")
     return WireRecord.of(record)
