@@ -34,7 +34,7 @@ def shown(record: Record) -> WireRecord:
     """A record as it is sent.
 
     Raises:
-        RecordCorruptError: its payload would break the answer, or it is not whole and no client would take it.
+        RecordCorruptError: its payload would break the answer, or it is not whole.
     """
     revocation = (record.revoked_at_ms is None, record.revoked_by is None, record.revoked_reason is None)
     if len(record.canonical_sha256) != _DIGEST_BYTES or len(set(revocation)) != 1:

@@ -99,7 +99,14 @@ async def test_rare_statuses_have_an_index(store: SqlStore, path: Path, status: 
 
 
 @pytest.mark.parametrize(
-    "change", ["id = 'sixteen letters.'", "id = 1", "key_id = 'x'", "created_at_ms = 1.5"]
+    "change",
+    [
+        "id = 'sixteen letters.'",
+        "id = 1",
+        "key_id = 'x'",
+        "created_at_ms = 1.5",
+        "created_by = CAST(x'ff' AS TEXT)",
+    ],
 )
 async def test_rows_of_somebody_else(store: SqlStore, path: Path, change: str) -> None:
     """A row with other types than ours is reported in its place; one whose id is none in the log alone."""

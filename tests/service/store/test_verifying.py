@@ -268,15 +268,24 @@ async def test_keys_that_cannot_tell(lying: LyingStore) -> None:
     keys = seals()
     store = VerifyingStore(lying, keys)
     record = sealed(keys, 1)
-    await store.put([record])
+    later = sealed(keys, 0)
+    await store.put([record, later])
     other = KeyRing()
     other.add(b"o" * 32)
     keys.use_ring(other)
+    newest = sealed(keys, 2)
+    await store.put([newest])
     with pytest.raises(RecordUnverifiableError):
         await store.get("acme", record.id)
-    assert list(map(type, await listed(store))) == [RecordUnverifiableError]
+    kinds = [Record, RecordUnverifiableError, RecordUnverifiableError]
+    assert list(map(type, await listed(store))) == kinds
     found = await store.get_many("acme", [record.id])
     assert isinstance(found[record.id], RecordUnverifiableError)
+    engine = Engine(KEYS, store)
+    page = await engine.list("acme", limit=2, cursor=None, status=None)
+    assert ([one.id for one in page.records], page.withheld) == ([newest.id], [later.id])
+    rest = await engine.list("acme", limit=2, cursor=page.next_cursor, status=None)
+    assert (rest.records, rest.withheld, rest.next_cursor) == ([], [record.id], None)
     verdict = await Engine(KEYS, store).verify("acme", record.sigil, CanonicalJson(record.payload or b""))
     assert (verdict.valid, verdict.revocation) == (False, "unknown")
     keys.use_ring(_ring())
