@@ -26,6 +26,7 @@ from core.history.acknowledged import Acknowledged
 from core.history.check import Checked, TenantCheck
 from core.history.findings import Findings
 from core.keys import ring_from
+from core.records import id_of
 from core.seals import Seals
 from core.settings import Settings, load_settings
 from core.settings_loading import EXIT_CODE, SettingsError
@@ -230,7 +231,7 @@ async def _count_old(
                 advance(len(listing.records))
                 if len(listing.records) < _PURGED_AT_ONCE:
                     break
-                before = listing.records[-1].id
+                before = id_of(listing.records[-1])
         if count:
             counts[tenant] = count
     return counts

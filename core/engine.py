@@ -20,10 +20,11 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claimant, claim_of
-from core.records import CanonicalJson, Record, Status
+from core.records import CanonicalJson, Damage, Record, Status, id_of
 from core.seals import Seals
 from core.store.interface import Store
 from core.time_slices import TimeSlices
+from core.timestamps import has_timestamp
 from core.verdict import Finding, Revocation, Verdict, finding_from_error, verdict_of
 from sigil_native import Sigil, SigilCodec, SigilError, canonicalize_json
 from sigil_native.errors import SigilFormatError
@@ -37,11 +38,18 @@ class Page(msgspec.Struct, frozen=True):
 
     Attributes:
         stale: whether more may be there, which cannot be seen while the store is away.
+        damages: why others that belong here are not shown, newest first.
     """
 
     records: Sequence[Record]
     next_cursor: str | None
     stale: bool = False
+    damages: Sequence[Damage] = ()
+
+    @property
+    def withheld(self) -> Sequence[str]:
+        """The ids of those that are not shown, newest first."""
+        return [damage.record_id for damage in self.damages]
 
 
 def now_ms() -> int:
@@ -196,10 +204,14 @@ class Engine:
         record = await self._store.get(tenant, record_id)
         if record is None:
             raise RecordNotFoundError(record_id)
-        return record, self._seals.check(record)
+        sigil = self._seals.check(record)
+        presented = _presentable(record)
+        if isinstance(presented, Exception):
+            raise presented
+        return presented, sigil
 
     async def list(self, tenant: str, *, limit: int, cursor: str | None, status: Status | None) -> Page:
-        """Records without their payloads, newest first.
+        """Records without their payloads, newest first. What is damaged is told, and stops no other.
 
         Raises:
             InvalidCursorError: the cursor is none of ours.
@@ -209,9 +221,14 @@ class Engine:
         listing = await self._store.list(
             tenant, limit=limit + 1, before=before, status=status, now_ms=now_ms()
         )
-        shown = listing.records[:limit]
+        page = [_presentable(one) for one in listing.records[:limit]]
         more = len(listing.records) > limit
-        return Page(shown, write_cursor(shown[-1].id) if more else None, listing.stale)
+        return Page(
+            [one for one in page if isinstance(one, Record)],
+            write_cursor(id_of(page[-1])) if more else None,
+            listing.stale,
+            [one for one in page if not isinstance(one, Record)],
+        )
 
     async def revoke(self, tenant: str, subject: str, record_id: str, *, reason: str) -> Record:
         """Revoke a record; one that is revoked already keeps its first reason.
@@ -292,6 +309,14 @@ def _revocation(record: Record | RecordCorruptError | RecordUnverifiableError | 
     if isinstance(record, RecordCorruptError | RecordUnverifiableError):
         return Revocation("unknown")
     return Revocation("not_revoked" if record.revoked_at_ms is None else "revoked", record.stale)
+
+
+def _presentable(listed: Record | Damage) -> Record | Damage:
+    """A record whose times can be told; those that no seal covers may hold anything."""
+    if not isinstance(listed, Record):
+        return listed
+    times = (listed.issued_at_ms, listed.expires_at_ms, listed.created_at_ms, listed.revoked_at_ms or 0)
+    return listed if all(map(has_timestamp, times)) else RecordCorruptError(listed.id, "times")
 
 
 def _sealed(

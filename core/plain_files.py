@@ -10,8 +10,11 @@ class PlainFileError(ValueError):
     """A file that cannot be read. The message says why, and does not name it."""
 
 
-def require_plain(path: Path) -> None:
+def require_plain(path: Path) -> int:
     """Refuse what is no plain file, before it is opened: a pipe is waited for even when it is gone.
+
+    Returns:
+        Its mode.
 
     Raises:
         PlainFileError: the path leads to a pipe, a folder or a device; or nowhere.
@@ -22,6 +25,7 @@ def require_plain(path: Path) -> None:
         raise PlainFileError(f"the file cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(mode):
         raise PlainFileError("the file cannot be read: not a plain file")
+    return mode
 
 
 def read_plain(path: Path, *, largest: int) -> bytes:

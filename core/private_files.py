@@ -24,6 +24,18 @@ def kept(path: Path, make: Callable[[], bytes]) -> bytes:
         PrivateFileError: others may read or change it.
         OSError: it cannot be read or made.
     """
+    make_if_missing(path, make)
+    if stat.S_IMODE(path.stat().st_mode) & _OTHERS:
+        raise PrivateFileError(f"{path} is open to others; chmod 600 it")
+    return path.read_bytes()
+
+
+def make_if_missing(path: Path, make: Callable[[], bytes]) -> None:
+    """Make a private file where nothing is, whole or not at all; what is there is not looked at.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     if not path.exists():
         for folder in (path.parent.parent, path.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -34,9 +46,6 @@ def kept(path: Path, make: Callable[[], bytes]) -> bytes:
                 os.link(draft, path)
         finally:
             draft.unlink()
-    if stat.S_IMODE(path.stat().st_mode) & _OTHERS:
-        raise PrivateFileError(f"{path} is open to others; chmod 600 it")
-    return path.read_bytes()
 
 
 def replace(path: Path, content: bytes) -> None:

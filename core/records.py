@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, NewType
+from typing import Final, Literal, NamedTuple, NewType
 
 import msgspec
+
+from core.errors import RecordCorruptError, RecordUnverifiableError
 
 #: JSON text in its RFC 8785 form. Only a canonicaliser's output may be called that.
 CanonicalJson = NewType("CanonicalJson", bytes)
 
 Status = Literal["active", "expired", "revoked"]
+
+#: Why a record that is there cannot be shown.
+Damage = RecordCorruptError | RecordUnverifiableError
+
+_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -55,12 +63,22 @@ class Listing(NamedTuple):
     """A piece of a listing.
 
     Attributes:
-        records: newest first.
+        records: newest first. One that cannot be shown has its error in its place, with its id.
         stale: whether more may be there, which cannot be seen while the store is away.
     """
 
-    records: Sequence[Record]
+    records: Sequence[Record | Damage]
     stale: bool = False
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is a UUID of any version in its one spelling: what a listing can go on behind."""
+    return _ID.fullmatch(text) is not None
+
+
+def id_of(listed: Record | Damage) -> str:
+    """The id of what stands in a listing, whether it can be shown or not."""
+    return listed.id if isinstance(listed, Record) else listed.record_id
 
 
 #: What happened: a record was sealed or revoked, or all records older than one were purged.

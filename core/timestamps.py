@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
+
+#: The first and the last millisecond that have a text: of the years 1 and 9999.
+_FIRST: Final = -62_135_596_800_000
+_LAST: Final = 253_402_300_799_999
+
+
+def has_timestamp(milliseconds: int) -> bool:
+    """Whether a moment can be told in text."""
+    return _FIRST <= milliseconds <= _LAST
 
 
 def timestamp(milliseconds: int) -> str:

@@ -125,6 +125,7 @@ ANSWERS: Final[dict[str, _Example]] = {
     "list": named(
         piece=("A piece, and where the next one begins", SigilPage([_KEPT], write_cursor(_SEAL.id), False)),
         last=("The last piece", SigilPage([_KEPT], None, False)),
+        withheld=("A piece with a record that is not shown", SigilPage([], None, False, [_SEAL.id])),
     ),
     "get": named(record=("The record and its payload", record_with_data(_record(), _SEAL, _NOW))),
     "revoke": named(record=("The record as it stands", _REVOKED)),

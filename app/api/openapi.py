@@ -293,10 +293,11 @@ def _list() -> Schema:
     return operation(
         "list",
         "The tenant's records, newest first.",
-        "Without payloads. A walk along the cursors shows each record once while others are added.",
+        "Without payloads. A walk along the cursors shows each record once while others are added. One that "
+        "must not be shown stops no other: `withheld` has its id.",
         "sigil:read",
         {"200": piece},
-        ("invalid_query", "invalid_cursor", "body_too_large", "record_corrupt", *_STORE_PROBLEMS),
+        ("invalid_query", "invalid_cursor", "body_too_large", *_STORE_PROBLEMS),
         parameters=_LIST_PARAMETERS,
     )
 

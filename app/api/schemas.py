@@ -91,7 +91,7 @@ class SigilRecordWithData(SigilRecord, frozen=True, kw_only=True):
     data: Data
 
 
-class SigilPage(msgspec.Struct, frozen=True):
+class SigilPage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of the listing, newest first."""
 
     sigils: Annotated[list[SigilRecord], Meta(description="Without their payloads.")]
@@ -99,6 +99,13 @@ class SigilPage(msgspec.Struct, frozen=True):
     stale: Annotated[
         bool, Meta(description="Whether records may be missing, because the store cannot be asked now.")
     ]
+    withheld: Annotated[
+        list[RecordId],
+        Meta(
+            description="Records that belong here and are not shown: they are not what was sealed, or cannot "
+            "be verified. Absent where there are none."
+        ),
+    ] = []
 
 
 class VerifyAnswer(msgspec.Struct, frozen=True):

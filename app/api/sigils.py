@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeVar
 
 import msgspec
+import structlog
 from starlette.routing import Route
 
 from app.api.audit_members import encoded, verified
@@ -34,7 +35,7 @@ from core.audit.interface import Audit, AuditEvent, Member
 from core.engine import Engine, now_ms
 from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifiableError
 from core.idempotency import Claimant
-from core.records import CanonicalJson, Record
+from core.records import CanonicalJson, Damage, Record
 
 BASE: Final = "/api/consciousness/sigils"
 _T = TypeVar("_T")
@@ -42,6 +43,8 @@ _T = TypeVar("_T")
 _DEFAULT_LIMIT: Final = 50
 _HIGHEST_LIMIT: Final = 200
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
+
+_log = structlog.get_logger("app.api")
 
 _encode_request = msgspec.json.Decoder(EncodeRequest)
 _verify_request = msgspec.json.Decoder(VerifyRequest)
@@ -119,13 +122,16 @@ class SigilRoutes:
         """The tenant's records, newest first."""
         caller = context.caller
         query = query_of(context, {"limit", "cursor", "status"})
-        with self._noting(context, None):
-            page = await self._engine.list(
-                caller.tenant, limit=_limit(query), cursor=query.get("cursor"), status=status_in(query)
-            )
+        page = await self._engine.list(
+            caller.tenant, limit=_limit(query), cursor=query.get("cursor"), status=status_in(query)
+        )
+        for damage in page.damages:
+            _log.error("record withheld", tenant=caller.tenant, id=damage.record_id, cause=str(damage))
+            self._note_withheld(context, damage)
         now = now_ms()
         shown = [record_answer(record, now) for record in page.records]
-        return json_reply(200, SigilPage(shown, page.next_cursor, page.stale), stale_header(page.stale))
+        answer = SigilPage(shown, page.next_cursor, page.stale, list(page.withheld))
+        return json_reply(200, answer, stale_header(page.stale))
 
     async def get(self, context: Context) -> Reply:
         """One record with its payload."""
@@ -177,11 +183,19 @@ class SigilRoutes:
             self._audit.note("sigil.not_found", request_id=request_id, sigil_id=asked_for, **who)
             raise
         except (RecordCorruptError, RecordUnverifiableError) as error:
-            reason = error.cause.partition(":")[0]  # more is for the operator's log
-            self._audit.note(
-                "sigil.withheld", request_id=request_id, sigil_id=error.record_id, reason=reason, **who
-            )
+            self._note_withheld(context, error)
             raise
+
+    def _note_withheld(self, context: Context, damage: Damage) -> None:
+        """Audit that a record is there and is not shown."""
+        self._audit.note(
+            "sigil.withheld",
+            request_id=context.request_id.decode(),
+            sigil_id=damage.record_id,
+            reason=damage.cause.partition(":")[0],  # more is for the operator's log
+            **context.caller.named(),
+            peer=context.peer,
+        )
 
     async def _body(self, context: Context, decoder: msgspec.json.Decoder[_T]) -> _T:
         return read_request(await self._bodies.text(context, JSON), decoder)

@@ -26,7 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from core.dnastore.allow_list import EVERY
 from core.dnastore.server_settings import ALLOW, SERVER_TLS_NAMES
-from core.private_files import kept, replace
+from core.private_files import kept, make_if_missing, replace
 
 #: What the client is called that the allow-list lets in.
 CLIENT: Final = "sigil-service"
@@ -59,7 +59,7 @@ class DevelopmentFiles:
         """Make what is missing, and issue anew what is about to expire.
 
         Raises:
-            PrivateFileError: a file is open to others.
+            PrivateFileError: a certificate or key is open to others.
             OSError: a file cannot be read or made.
         """
         self._folder = data_dir / "dnastore-development"
@@ -71,7 +71,8 @@ class DevelopmentFiles:
             client = [x509.DNSName(CLIENT)], ExtendedKeyUsageOID.CLIENT_AUTH
             self._pair("client", authority, lambda: _issue(authority, CLIENT, *client))
             allow = json.dumps({CLIENT: [EVERY]}).encode() + b"\n"
-            kept(self._folder / "allow.json", lambda: allow)
+            # No secret: whoever reads it, at the start and later, judges it as in production.
+            make_if_missing(self._folder / "allow.json", lambda: allow)
         self.authority = self._path("authority.pem")
         self.client = (self._path("client.pem"), self._path("client-key.pem"))
 

@@ -91,7 +91,10 @@ ANSWERS: Final[dict[str, Schema]] = {
         some=("One done, one not allowed", WriteReply([WriteResult("done"), WriteResult("forbidden")])),
     ),
     "get": named(record=("The record and its payload", _SENT)),
-    "list": named(one=("One record", _lines(Line(record=_SENT)))),
+    "list": named(
+        one=("One record", _lines(Line(record=_SENT))),
+        damaged=("One that cannot be read", _lines(Line(damaged=_ID))),
+    ),
     "lookUp": named(
         one=("One record, and one that cannot be read", _lines(Line(record=_SENT), Line(damaged=_ID)))
     ),

@@ -9,15 +9,15 @@ import msgspec
 import structlog
 
 from app.dnastore.checks import is_canonical
-from app.http.queries import is_record_id
 from core.dnastore.wire import Line, WireRecord
-from core.errors import RecordCorruptError, RecordUnverifiableError
-from core.records import Place, Record, Status
+from core.errors import RecordCorruptError
+from core.records import Damage, Place, Record, Status, id_of
 from core.store.interface import Store
 
 #: What one call to the store brings; payloads may be a thousand times as large as the rest.
 _PAGE: Final = 500
 _PAGE_WITH_PAYLOADS: Final = 32
+_DIGEST_BYTES: Final = 32
 
 _log = structlog.get_logger("app.dnastore")
 _encode = msgspec.json.Encoder().encode_lines
@@ -34,14 +34,17 @@ def shown(record: Record) -> WireRecord:
     """A record as it is sent.
 
     Raises:
-        RecordCorruptError: its payload would break the answer.
+        RecordCorruptError: its payload would break the answer, or it is not whole.
     """
+    revocation = (record.revoked_at_ms is None, record.revoked_by is None, record.revoked_reason is None)
+    if len(record.canonical_sha256) != _DIGEST_BYTES or len(set(revocation)) != 1:
+        raise RecordCorruptError(record.id, "the digest has another length, or the revocation is half of one")
     if record.payload is not None and not is_canonical(record.payload):
         raise RecordCorruptError(record.id, "the payload is no canonical JSON")
     return WireRecord.of(record)
 
 
-def _line(found: Record | RecordCorruptError | RecordUnverifiableError) -> Line:
+def _line(found: Record | Damage) -> Line:
     if isinstance(found, Record):
         try:
             return Line(record=shown(found))
@@ -74,32 +77,19 @@ async def listed(
 ) -> Lines:
     """Lines for at most ``limit`` records with ids below ``before``, newest first.
 
-    A damaged record has a line of its own, and stops no other.
+    A damaged record has a line of its own in its place, and stops no other.
     """
     page = _page(with_payload=with_payload)
     left = limit
-    size = page
     while left is None or left > 0:
-        wanted = size if left is None else min(size, left)
-        try:
-            listing = await store.list(
-                tenant, limit=wanted, before=before, status=status, now_ms=now_ms, with_payload=with_payload
-            )
-        except RecordCorruptError as error:
-            # Nobody knows its place among the others of the page, so on by single steps up to it.
-            if wanted > 1:
-                size = 1
-                continue
-            if not is_record_id(error.record_id):
-                raise  # no way to go on behind it
-            yield _encode([_line(error)])
-            before, size = error.record_id, page
-            left = None if left is None else left - 1
-            continue
+        wanted = page if left is None else min(page, left)
+        listing = await store.list(
+            tenant, limit=wanted, before=before, status=status, now_ms=now_ms, with_payload=with_payload
+        )
         records = listing.records
         if records:
             yield _encode([_line(record) for record in records])
-            before = records[-1].id
+            before = id_of(records[-1])
             left = None if left is None else left - len(records)
         if len(records) < wanted:
             break

@@ -39,6 +39,8 @@ from sigil_native import __version__
 
 _LARGEST: Final = (1 << 63) - 1
 _ID: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+#: Any UUID: a listing goes on behind a damaged record, too.
+_PLACE: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _DIGEST: Final[Schema] = {
     "pattern": "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$",
     "description": "32 bytes, base64.",
@@ -267,7 +269,7 @@ def _list() -> Schema:
     parameters = [
         _TENANT,
         _LIMIT,
-        _query("before", "Only records with ids below this.", {"type": "string", "pattern": _ID}),
+        _query("before", "Only records with ids below this.", {"type": "string", "pattern": _PLACE}),
         _query(
             "status",
             "Only records that stand so.",
@@ -283,9 +285,10 @@ def _list() -> Schema:
     return _operation(
         "list",
         "A tenant's records, newest first.",
-        "A stream, made as fast as it is read. A damaged record has a line that names it.",
+        "A stream, made as fast as it is read. A damaged record has a line that names it, in its "
+        "place: go on behind it as behind any other.",
         {"200": _stream("list", "A line for each record.")},
-        ("tenant_forbidden", "record_corrupt", *_STORE),
+        ("tenant_forbidden", *_STORE),
         parameters=parameters,
     )
 

@@ -22,7 +22,7 @@ from app.http.streams import Stream
 from core.dnastore.allow_list import Grant
 from core.dnastore.wire import MOST_LOOKED_UP, Lookup, Purge, Purged
 from core.errors import RecordNotFoundError, StoreUnavailableError
-from core.records import Place
+from core.records import Place, is_id
 from core.store.interface import Store
 from core.tenants import is_tenant
 
@@ -69,7 +69,8 @@ class RecordRoutes:
         query = query_of(context, {"tenant", "limit", "before", "status", "now_ms", "payload"})
         tenant = _tenant(query, grant)
         before = query.get("before")
-        if before is not None and not is_record_id(before):
+        # Of any version: it may be that of a damaged record, which the listing goes on behind.
+        if before is not None and not is_id(before):
             raise ProblemError("invalid_query", "before is a record's id")
         now = number_in(query, "now_ms", 0, _LARGEST)
         return Stream(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from core.plain_files import read_plain
+from core.plain_files import read_plain, require_plain
 from core.tenants import is_tenant
 from sigil_native import CanonicalizationError, canonicalize_json
 
@@ -59,9 +60,13 @@ class AllowList:
 def read_allow_list(path: Path) -> AllowList:
     """The list that a file holds: a JSON object of certificate names, each with a list of tenants.
 
+    It holds no secret, so others may read it.
+
     Raises:
-        ValueError: saying what is wrong with the file, and where.
+        ValueError: saying what is wrong with the file, and where; or that others may change it.
     """
+    if require_plain(path) & stat.S_IWOTH:
+        raise ValueError("others may change the file; chmod o-w it")
     try:
         # Refuses duplicate members, of which JSON readers would take one or the other.
         text = canonicalize_json(read_plain(path, largest=_LARGEST_FILE))

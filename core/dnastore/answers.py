@@ -18,7 +18,7 @@ from core.dnastore.failures import (
 )
 from core.dnastore.wire import Line, Lookup, WireRecord
 from core.errors import RecordCorruptError
-from core.records import Entry, Place, Record, Status
+from core.records import Damage, Entry, Place, Record, Status, id_of, is_id
 
 _T = TypeVar("_T")
 
@@ -183,7 +183,7 @@ def record_from(sent: WireRecord, tenant: str, *, with_payload: bool, record_id:
     revoked = (record.revoked_at_ms is None, record.revoked_by is None, record.revoked_reason is None)
     if (
         record.tenant != tenant
-        or (record.id != record_id if record_id is not None else len(record.id) != _ID_CHARACTERS)
+        or (record.id != record_id if record_id is not None else not is_id(record.id))
         or (record.payload is None) == with_payload
         or len(record.canonical_sha256) != _DIGEST_BYTES
         or len(set(revoked)) != 1
@@ -214,30 +214,36 @@ class Wanted(NamedTuple):
         return query
 
 
-async def listed(lines: AsyncIterator[Line], wanted: Wanted) -> list[Record]:
-    """The records of a listing, which must be as asked for.
+async def listed(lines: AsyncIterator[Line], wanted: Wanted) -> list[Record | Damage]:
+    """The records of a listing, which must be as asked for; of a damaged one its error, in its place.
 
     Raises:
         AttemptFailedError: they are not.
-        RecordCorruptError: one of them is no record.
     """
-    found: list[Record] = []
+    found: list[Record | Damage] = []
     last = wanted.before
     async for line in lines:
-        if line.damaged is not None:
-            raise RecordCorruptError(line.damaged[:_ID_CHARACTERS], "stored")
-        if line.record is None:
-            raise invalid_answer("a line without a record")
-        record = record_from(line.record, wanted.tenant, with_payload=wanted.with_payload)
-        if last is not None and record.id >= last:
+        one = _listed(line, wanted)
+        if last is not None and id_of(one) >= last:
             raise invalid_answer("records in another order")
-        if wanted.status is not None and record.status(wanted.now_ms) != wanted.status:
-            raise invalid_answer("records of another status")
-        last = record.id
-        found.append(record)
+        last = id_of(one)
+        found.append(one)
         if len(found) > wanted.limit:
             raise invalid_answer("more records than were asked for")
     return found
+
+
+def _listed(line: Line, wanted: Wanted) -> Record | RecordCorruptError:
+    if line.damaged is not None:
+        if not is_id(line.damaged):
+            raise invalid_answer("a damaged record without an id")
+        return RecordCorruptError(line.damaged, "stored")
+    if line.record is None:
+        raise invalid_answer("a line without a record")
+    record = record_from(line.record, wanted.tenant, with_payload=wanted.with_payload)
+    if wanted.status is not None and record.status(wanted.now_ms) != wanted.status:
+        raise invalid_answer("records of another status")
+    return record
 
 
 async def looked_up(lines: AsyncIterator[Line], lookup: Lookup) -> dict[str, Record | RecordCorruptError]:

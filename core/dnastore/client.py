@@ -41,7 +41,7 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claim
-from core.records import Entry, Listing, Place, Record, Status
+from core.records import Damage, Entry, Listing, Place, Record, Status, id_of
 from core.store.observation import NoStoreObserver, StoreObserver
 
 _T = TypeVar("_T")
@@ -209,14 +209,15 @@ class DnaStoreClient:
         with_payload: bool = False,
     ) -> Listing:
         """See Store.list."""
-        records: list[Record] = []
+        records: list[Record | Damage] = []
         most = _LISTED_WITH_PAYLOAD if with_payload else MOST_LISTED
         wanted = answers.Wanted(tenant, most, before, status, now_ms, with_payload)
 
         async def walk(moment: float) -> None:
             page = wanted
             while (missing := limit - len(records)) > 0:
-                page = page._replace(limit=min(most, missing), before=records[-1].id if records else before)
+                behind = id_of(records[-1]) if records else before
+                page = page._replace(limit=min(most, missing), before=behind)
                 found = await self._list(page, moment)
                 records.extend(found)
                 if len(found) < page.limit:
@@ -328,10 +329,10 @@ class DnaStoreClient:
 
         return await self._read(Call("GET", f"/entries?{urlencode(query)}"), read, moment)
 
-    async def _list(self, wanted: answers.Wanted, moment: float) -> Sequence[Record]:
+    async def _list(self, wanted: answers.Wanted, moment: float) -> Sequence[Record | Damage]:
         longest = self._largest_record if wanted.with_payload else _RECORD_BYTES
 
-        async def read(response: aiohttp.ClientResponse) -> Sequence[Record]:
+        async def read(response: aiohttp.ClientResponse) -> Sequence[Record | Damage]:
             lines = answers.lines_of(response, longest=longest, largest=_LARGEST_ANSWER)
             return await answers.listed(lines, wanted)
 

@@ -10,10 +10,9 @@ from typing import Final, NamedTuple
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.history.findings import Finding, Findings, Kind, place_of
-from core.history.reading import Damage
 from core.history.sorting import Sorter
 from core.history.statements import about_of, check_entry, link_to
-from core.records import Entry
+from core.records import Damage, Entry
 from core.seals import Seals
 
 # What sorts claims by record: its id, then what is claimed of it, and where.

@@ -22,10 +22,10 @@ import msgspec
 from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.history.chains import CLAIM_SIZE, REVOKED, SEALED, Chains, Claim, read_claim, sorting_key
 from core.history.findings import Finding, Findings, Kind
-from core.history.reading import Damage, entry_pieces, read_ahead, record_pieces
+from core.history.reading import entry_pieces, read_ahead, record_pieces
 from core.history.sorting import Sorter
 from core.history.statements import digest, is_authentic, link_to, revocation_of, sealing_of
-from core.records import Entry, Record, Step
+from core.records import Damage, Entry, Record, Step
 from core.seals import Seals
 from core.store.interface import Store
 

@@ -9,13 +9,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final, TypeVar
 
 from core.errors import RecordCorruptError, RecordUnverifiableError, StoreUnavailableError
-from core.records import Entry, Place, Record
+from core.records import Damage, Entry, Place, Record, id_of
 from core.store.interface import Store
 from core.store.pieces import FIRST, next_size
 
 _T = TypeVar("_T")
 
-Damage = RecordCorruptError | RecordUnverifiableError
 _ENTRIES: Final = 1000
 
 
@@ -28,21 +27,9 @@ async def record_pieces(store: Store, tenant: str) -> AsyncGenerator[Sequence[Re
     before: str | None = None
     size = FIRST
     while True:
-        try:
-            piece = await store.list(
-                tenant, limit=size, before=before, status=None, now_ms=0, with_payload=True
-            )
-        except (RecordCorruptError, RecordUnverifiableError) as error:
-            if size > 1:  # It is among these: those before it can be read without it.
-                size //= 2
-                continue
-            yield [error]
-            if not _is_id(error.record_id) or (before is not None and error.record_id >= before):
-                return
-            before = error.record_id
-            continue
+        piece = await store.list(tenant, limit=size, before=before, status=None, now_ms=0, with_payload=True)
         records = piece.records
-        ids = [record.id for record in records]
+        ids = list(map(id_of, records))
         descending = ids if before is None else [before, *ids]
         if len(ids) > size or any(later >= earlier for earlier, later in itertools.pairwise(descending)):
             raise StoreUnavailableError("invalid_answer")
@@ -103,7 +90,3 @@ async def read_ahead(pieces: AsyncGenerator[_T]) -> AsyncIterator[_T]:
         finally:
             task.cancel()
             await asyncio.wait([task])
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 36 and not set(text) - set("0123456789abcdef-")

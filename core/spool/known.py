@@ -6,11 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from core.errors import RecordCorruptError, RecordUnverifiableError
+from core.errors import RecordCorruptError
 from core.records import Record
-
-#: Why a record that is there cannot be shown.
-Damage = RecordCorruptError | RecordUnverifiableError
 
 
 class Revocation(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from core.errors import RecordCorruptError, StoreOverloadedError, StoreUnavailableError
-from core.records import Listing, Record, Status
-from core.spool.known import Damage, Known, revoked, shown
+from core.errors import StoreOverloadedError, StoreUnavailableError
+from core.records import Damage, Listing, Record, Status, id_of
+from core.spool.known import Known, revoked, shown
 from core.spool.spool import Spool
 from core.store.interface import Store
 
@@ -25,19 +25,17 @@ class Question(NamedTuple):
 
 def overlaid(known: Known | None, kept: Record | Damage | None) -> Record | Damage | None:
     """The record as it stands: the store's copy wins, but a revocation that waits is on it already."""
-    if known is None:
-        return kept
+    return kept if known is None else _laid_over(known, kept)
+
+
+def _laid_over(known: Known, kept: Record | Damage | None) -> Record | Damage:
     if kept is None:
         return known.record
     return kept if isinstance(kept, Exception) else revoked(kept, known.revocation)
 
 
 async def merged_list(spool: Spool, store: Store, question: Question) -> Listing:
-    """What the store has and what waits, newest first; while the store is away what waits, marked stale.
-
-    Raises:
-        RecordCorruptError: one of them is no record.
-    """
+    """What the store has and what waits, newest first; while the store is away what waits, marked stale."""
     try:
         return await _both(spool, store, question)
     except StoreOverloadedError:
@@ -45,12 +43,17 @@ async def merged_list(spool: Spool, store: Store, question: Question) -> Listing
     except StoreUnavailableError:
         tenant, limit, before, status, now_ms, with_payload = question
         piece = await spool.piece(tenant, limit=limit, before=before, status=status, now_ms=now_ms)
-        known = [_readable(one.record) for one in piece.known.values()]
-        return Listing([shown(one, with_payload=with_payload, stale=True) for one in known], stale=True)
+        known = [
+            shown(one.record, with_payload=with_payload, stale=True)
+            if isinstance(one.record, Record)
+            else one.record
+            for one in piece.known.values()
+        ]
+        return Listing(known, stale=True)
 
 
 async def _both(spool: Spool, store: Store, question: Question) -> Listing:
-    found: list[Record] = []
+    found: list[Record | Damage] = []
     stale = False
     before = question.before
     while len(found) < question.limit:
@@ -69,37 +72,34 @@ async def _both(spool: Spool, store: Store, question: Question) -> Listing:
         )
         stale = stale or listing.stale
         ends = [
-            ids[-1] for ids in (list(piece.known), [one.id for one in listing.records]) if len(ids) >= limit
+            ids[-1] for ids in (list(piece.known), list(map(id_of, listing.records))) if len(ids) >= limit
         ]
         # Above it nothing is missing: each of the two has told all that it has there.
         horizon = max(ends, default="")
-        records = {
-            one.id: revoked(one, piece.revocations.get(one.id))
+        records: dict[str, Record | Damage] = {
+            id_of(one): revoked(one, piece.revocations.get(one.id)) if isinstance(one, Record) else one
             for one in listing.records
-            if one.id >= horizon
+            if id_of(one) >= horizon
         }
         waiting = {one: known for one, known in piece.known.items() if one >= horizon and one not in records}
         records |= await _waiting(store, question, waiting)
-        found += [
-            shown(records[one], with_payload=question.with_payload)
-            for one in sorted(records, reverse=True)
-            if question.status in {None, records[one].status(question.now_ms)}
-        ]
+        for record_id in sorted(records, reverse=True):
+            one = records[record_id]
+            if not isinstance(one, Record):
+                found.append(one)  # nobody can tell how it stands
+            elif question.status in {None, one.status(question.now_ms)}:
+                found.append(shown(one, with_payload=question.with_payload))
         if not horizon:
             break
         before = horizon
     return Listing(found[: question.limit], stale)
 
 
-async def _waiting(store: Store, question: Question, waiting: Mapping[str, Known]) -> dict[str, Record]:
+async def _waiting(
+    store: Store, question: Question, waiting: Mapping[str, Known]
+) -> dict[str, Record | Damage]:
     """Records that the store's list does not have: it may have them all the same, standing otherwise."""
     if not waiting:
         return {}
     kept = await store.get_many(question.tenant, list(waiting), with_payload=question.with_payload)
-    return {one: _readable(overlaid(known, kept.get(one))) for one, known in waiting.items()}
-
-
-def _readable(record: Record | Damage | None) -> Record:
-    if record is None or isinstance(record, Exception):
-        raise record or RecordCorruptError("", "spool")
-    return record
+    return {one: _laid_over(known, kept.get(one)) for one, known in waiting.items()}

@@ -20,10 +20,10 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claim, KeyLimits
-from core.records import Entry, Listing, Place, Record, Status
+from core.records import Damage, Entry, Listing, Place, Record, Status
 from core.spool.delivery import is_final
 from core.spool.forwarder import Forwarder, Pace
-from core.spool.known import Damage, shown
+from core.spool.known import shown
 from core.spool.merging import Question, merged_list, overlaid
 from core.spool.spool import Spool
 from core.store.interface import Store

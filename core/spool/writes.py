@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from core.dnastore.wire import Revoke
 from core.errors import DomainError, DuplicateRecordError, StoreUnavailableError
 from core.idempotency import Claim
-from core.records import Record
-from core.spool.known import Damage, Known, Revocation, revoked
+from core.records import Damage, Record
+from core.spool.known import Known, Revocation, revoked
 from core.spool.reading import find
 from core.spool.rows import as_made, checksum_of, record_body, size_of, write_body
 from core.store.sql_writer import Write

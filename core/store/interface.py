@@ -84,8 +84,9 @@ class Store(Protocol):
     ) -> Listing:
         """At most ``limit`` records with ids below ``before``, newest first.
 
-        Raises:
-            RecordCorruptError, RecordUnverifiableError: one of them is damaged, as in get.
+        A damaged one stops no other: it has its error in its place, and counts as they do. So whoever goes on
+        behind the last of them, by ``id_of``, comes to the end. What has no id that could be told has no
+        place: it is left out, and the log says so.
         """
 
     async def revoke(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -10,9 +9,7 @@ from uuid import UUID
 import msgspec
 
 from core.errors import InvalidRecordError, RecordCorruptError
-from core.records import Entry, Record
-
-_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+from core.records import Entry, Record, is_id
 
 #: Columns in the order of the rows here.
 RECORD_COLUMNS: Final = (
@@ -21,6 +18,8 @@ RECORD_COLUMNS: Final = (
 )
 ENTRY_COLUMNS: Final = ("tenant", "chain", "number", "step", "record_id", "at_ms", "previous", "seal")
 
+_ID: Final = RECORD_COLUMNS.index("id")
+_ID_BYTES: Final = 16
 #: What a revocation changes in a record's row.
 _REVOCATION: Final = slice(RECORD_COLUMNS.index("revoked_at_ms"), RECORD_COLUMNS.index("payload"))
 
@@ -31,7 +30,7 @@ def stored_id(record_id: str) -> bytes:
     Raises:
         InvalidRecordError: not an UUID in the form that records have them in.
     """
-    if _ID.fullmatch(record_id) is None:
+    if not is_id(record_id):
         raise InvalidRecordError("the id is no UUID")
     return bytes.fromhex(record_id.replace("-", ""))
 
@@ -98,6 +97,20 @@ def record_of(row: Sequence[Any]) -> Record:
         return msgspec.convert(stored, Record, builtin_types=(bytes,))
     except (AttributeError, TypeError, ValueError) as error:
         raise RecordCorruptError(str(stored["id"]), f"columns: {error}") from None
+
+
+def has_id(row: Sequence[Any]) -> bool:
+    """Whether a record's row has an id that it can be found by, whatever its other columns hold."""
+    stored = row[_ID]
+    return isinstance(stored, bytes) and len(stored) == _ID_BYTES
+
+
+def found_in(row: Sequence[Any]) -> Record | RecordCorruptError:
+    """The record of a row, or why it is none."""
+    try:
+        return record_of(row)
+    except RecordCorruptError as error:
+        return error
 
 
 def entry_of(row: Sequence[Any]) -> Entry:

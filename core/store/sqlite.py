@@ -99,7 +99,20 @@ def reading_engine(url: sa.URL, connections: int) -> sa.Engine:
         connect_args={"check_same_thread": False},
     )
     _configure(engine, "PRAGMA query_only = ON")
+
+    def connect(connection: Any, _: object) -> None:
+        connection.text_factory = _text
+
+    sa.event.listen(engine, "connect", connect)
     return engine
+
+
+def _text(stored: bytes) -> str | bytes:
+    """A text as it is stored; bytes where it is no UTF-8, so that its own row is damaged and no other."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
 def _configure(engine: sa.Engine, *pragmas: str) -> None:

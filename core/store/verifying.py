@@ -11,7 +11,7 @@ import msgspec
 
 from core.errors import RecordCorruptError, RecordUnverifiableError, StoreUnavailableError
 from core.idempotency import Claim
-from core.records import Entry, Listing, Place, Record, Status
+from core.records import Damage, Entry, Listing, Place, Record, Status, id_of
 from core.seals import Seals
 from core.store.interface import Store
 from core.store.pieces import FIRST, next_size
@@ -69,9 +69,9 @@ class VerifyingStore:
 
     async def get_many(
         self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
-    ) -> Mapping[str, Record | RecordCorruptError | RecordUnverifiableError]:
+    ) -> Mapping[str, Record | Damage]:
         """See Store.get_many."""
-        found: dict[str, Record | RecordCorruptError | RecordUnverifiableError] = {}
+        found: dict[str, Record | Damage] = {}
         wanted = list(dict.fromkeys(record_ids))
         slices, size, first = TimeSlices(), FIRST, 0
         while first < len(wanted):
@@ -101,7 +101,7 @@ class VerifyingStore:
         with_payload: bool = False,
     ) -> Listing:
         """See Store.list."""
-        listed: list[Record] = []
+        listed: list[Record | Damage] = []
         slices, size, stale = TimeSlices(), FIRST, False
         while len(listed) < limit:
             asked = min(size, limit - len(listed))
@@ -110,16 +110,19 @@ class VerifyingStore:
                     tenant, limit=asked, before=before, status=status, now_ms=now_ms, with_payload=True
                 )
                 _check_listing(piece, asked, before)
-                for record in piece.records:
-                    listed.append(self._checked(tenant, record, with_payload=with_payload))
-                    if status is not None and record.status(now_ms) != status:
-                        raise StoreUnavailableError("invalid_answer")
-                    await slices.pause()
+                for one in piece.records:
+                    if isinstance(one, Record):
+                        if status is not None and one.status(now_ms) != status:
+                            raise StoreUnavailableError("invalid_answer")
+                        listed.append(self._judged(tenant, one.id, one, with_payload=with_payload))
+                        await slices.pause()
+                    else:
+                        listed.append(one)
                 size = next_size(size, piece.records)
             stale = stale or piece.stale
             if len(piece.records) < asked:
                 break
-            before = listed[-1].id
+            before = id_of(listed[-1])
         return Listing(listed, stale)
 
     async def revoke(
@@ -175,9 +178,7 @@ class VerifyingStore:
         self._seals.check(record)
         return record if with_payload else msgspec.structs.replace(record, payload=None)
 
-    def _judged(
-        self, tenant: str, record_id: str, record: Record, *, with_payload: bool
-    ) -> Record | RecordCorruptError | RecordUnverifiableError:
+    def _judged(self, tenant: str, record_id: str, record: Record, *, with_payload: bool) -> Record | Damage:
         if record.id != record_id:
             return RecordCorruptError(record_id, "id")
         try:
@@ -198,7 +199,7 @@ def _bare(record: Record) -> Record:
 
 
 def _check_listing(piece: Listing, limit: int, before: str | None) -> None:
-    ids = [record.id for record in piece.records]
+    ids = list(map(id_of, piece.records))
     descending = ids if before is None else [before, *ids]
     if len(ids) > limit or any(later >= earlier for earlier, later in itertools.pairwise(descending)):
         raise StoreUnavailableError("invalid_answer")

@@ -26,7 +26,7 @@ from core.store.sql_store import SqlStore
 from core.store.store_url import parse_store_url
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.service.store.contract import claim
-from tests.service.store.store_records import entry, record, record_id
+from tests.service.store.store_records import entry, record, record_id, records_of
 
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 heavily = pytest.mark.skipif(not HEAVY, reason="kills servers for a while: RUN_HEAVY_TESTS=1")
@@ -115,9 +115,9 @@ async def everything(store: SqlStore) -> tuple[dict[int, Any], set[int]]:
     """All records by number, and the numbers of all entries."""
     records: dict[int, Any] = {}
     before = None
-    while (page := await store.list("acme", limit=1000, before=before, status=None, now_ms=0)).records:
-        records |= {one.issued_at_ms: one for one in page.records}
-        before = page.records[-1].id
+    while page := records_of(await store.list("acme", limit=1000, before=before, status=None, now_ms=0)):
+        records |= {one.issued_at_ms: one for one in page}
+        before = page[-1].id
     entries: set[int] = set()
     after = None
     while found := await store.entries("acme", after=after, limit=1000):

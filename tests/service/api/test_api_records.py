@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sqlite3
 import time
 from collections.abc import Callable
@@ -210,6 +212,38 @@ def test_stored_records_are_checked(new_service: Callable[..., Service]) -> None
         assert (answer.status, answer.json["code"]) == (500, "record_corrupt"), change
         assert "data" not in answer.json
     assert len(service.logged("request failed")) == len(CHANGES)
+
+
+def test_damaged_records_in_a_listing(new_service: Callable[..., Service]) -> None:
+    """A damaged record is withheld by its id, audited and logged; pages of any size go on behind it."""
+    service = new_service().start()
+    token = service.token()
+    ids = [service.encode({"n": n}, token=token)["id"] for n in range(5)][::-1]
+    changes = {1: "created_at_ms = 'yesterday'", 2: "created_at_ms = 1 << 62", 4: "key_id = 'x'"}
+    with contextlib.closing(sqlite3.connect(service.data_dir / "sigils.db")) as connection, connection:
+        for place, change in changes.items():
+            key = bytes.fromhex(ids[place].replace("-", ""))
+            connection.execute(f"UPDATE sigils SET {change} WHERE id = ?", [key])  # noqa: S608
+    for limit in (1, 2, 50):
+        shown: list[Any] = []
+        withheld: list[Any] = []
+        query = f"?limit={limit}"
+        for _ in ids:
+            page = service.call("GET", SIGILS + query, token=token).json
+            assert len(page["sigils"]) + len(page.get("withheld", [])) <= limit
+            assert page.get("withheld") != []
+            shown += [record["id"] for record in page["sigils"]]
+            withheld += page.get("withheld", [])
+            if page["next_cursor"] is None:
+                break
+            query = f"?limit={limit}&cursor={page['next_cursor']}"
+        assert shown == [ids[0], ids[3]]
+        assert withheld == [ids[1], ids[2], ids[4]]
+    assert [line["id"] for line in service.logged("record withheld")] == [ids[1], ids[2], ids[4]] * 3
+    service.stop()
+    lines = map(json.loads, (service.data_dir / "audit.jsonl").read_text().splitlines())
+    noted = [line["sigil_id"] for line in lines if line["event"] == "sigil.withheld"]
+    assert noted == [ids[1], ids[2], ids[4]] * 3
 
 
 def test_records_after_a_rotation(new_service: Callable[..., Service]) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from app.dnastore.clients import Clients
 from app.server.peers import names_of
+from app.server.reloading import ReloadRefusedError
 from core.dnastore.allow_list import AllowList, read_allow_list
 from core.dnastore.wire import Put, WireRecord
 from tests.service.dnastore.in_process import Inside
@@ -110,6 +112,21 @@ def test_lists_that_cannot_be_used(tmp_path: Path, text: str, problem: str) -> N
     path.write_text(text)
     with pytest.raises(ValueError, match=problem):
         read_allow_list(path)
+
+
+def test_lists_that_others_may_change(tmp_path: Path) -> None:
+    """A list that others may read is used; one that others may write is refused, at the start and later."""
+    path = tmp_path / "allow.json"
+    path.write_text('{"a": ["acme"]}')
+    for mode in (0o600, 0o644):
+        path.chmod(mode)
+        clients = Clients(path)
+    path.write_text('{"a": ["*"]}')
+    path.chmod(0o646)
+    with pytest.raises(ReloadRefusedError, match="others may change"):
+        clients.reload()
+    with pytest.raises(ValueError, match="others may change"):
+        Clients(path)
 
 
 def test_grants() -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from app.dnastore import development
 from app.dnastore.development import DevelopmentFiles
+from core.dnastore.server_settings import load_server_settings
 from core.private_files import PrivateFileError
+from core.settings_loading import SettingsError
 from core.tls import Identity, ServerFiles, server_context
 
 
@@ -64,6 +66,18 @@ def test_halves_are_made_whole(tmp_path: Path, content: bytes) -> None:
     (folder / "client-key.pem").write_bytes(content)
     DevelopmentFiles(tmp_path)
     assert changed(first, contents(tmp_path)) == {"client.pem", "client-key.pem"}
+
+
+def test_a_list_that_others_may_read(tmp_path: Path) -> None:
+    """An allow-list that was replaced with the usual umask does not stop the next start."""
+    DevelopmentFiles(tmp_path)
+    path = tmp_path / "dnastore-development" / "allow.json"
+    path.chmod(0o644)
+    variables = DevelopmentFiles(tmp_path).variables
+    assert load_server_settings({**variables, "DNASTORE_SERVER_DATA_DIR": str(tmp_path)}).allow == path
+    path.chmod(0o666)
+    with pytest.raises(SettingsError, match="DNASTORE_SERVER_ALLOW"):
+        load_server_settings({**variables, "DNASTORE_SERVER_DATA_DIR": str(tmp_path)})
 
 
 def test_open_files_are_refused(tmp_path: Path) -> None:

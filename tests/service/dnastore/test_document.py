@@ -30,7 +30,7 @@ def test_examples(new_dnastore: Callable[..., DnaStore]) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith('{"results":[{"outcome":"done"}]}{"record":{"tenant":"acme",')
+    assert done.stdout.startswith('{"results":[{"outcome":"done"}]}{"record":{"tenant":"example",')
     assert done.stdout.endswith('}\n{"end":true}\n')
 
 

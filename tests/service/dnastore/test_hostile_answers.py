@@ -15,7 +15,7 @@ import pytest
 from core.dnastore.client import DnaStoreClient
 from core.dnastore.wire import Line, WireRecord, WriteReply, WriteResult
 from core.errors import DomainError, RecordCorruptError, StoreUnavailableError
-from core.records import Entry, Place, Record
+from core.records import Entry, Place, Record, id_of
 from tests.service.dnastore.scripted import Request, Scripted, answer, client_of, files_of, lines, problem
 from tests.service.server.tls_files import Authority
 from tests.service.store.store_records import record, record_id
@@ -135,9 +135,12 @@ async def test_damaged(stage: Scripted, client: DnaStoreClient) -> None:
         return answered[call]
 
     stage.script = script
-    for call in ("get", "list"):
-        with pytest.raises(RecordCorruptError):
-            await CALLS[call](client)
+    call = "get"
+    with pytest.raises(RecordCorruptError):
+        await CALLS[call](client)
+    call = "list"
+    listing = await client.list("acme", limit=2, before=record_id(9), status="active", now_ms=10)
+    assert [(type(one), id_of(one)) for one in listing.records] == [(RecordCorruptError, record_id(5))]
     call = "get_many"
     found = await client.get_many("acme", [record_id(5)])
     assert isinstance(found[record_id(5)], RecordCorruptError)

@@ -144,18 +144,25 @@ def test_purges_are_strict(dnastore: DnaStore, tenant: str, limit: int) -> None:
 def test_damaged_records_are_named(dnastore: DnaStore, tenant: str) -> None:
     """A record that somebody has damaged is named, in lists and lookups, and stops no other."""
     dnastore.put(*several(tenant, 40))
+    changes = {
+        30: "payload = '{\"b\":1,'",
+        20: "key_id = 'x'",
+        12: "canonical_sha256 = x'00'",
+        11: "revoked_at_ms = 1",
+    }
     with contextlib.closing(sqlite3.connect(dnastore.data_dir / "dnastore.db")) as database, database:
-        for number, change in ((30, "payload = '{\"b\":1,'"), (20, "key_id = 'x'")):
+        for number, change in changes.items():
             key = bytes.fromhex(record_id(number).replace("-", ""))
             statement = f"UPDATE sigils SET {change} WHERE tenant = ? AND id = ?"  # noqa: S608 - see above
             database.execute(statement, (tenant, key))
     lines = dnastore.lines("GET", f"/v1/records?tenant={tenant}&payload=true")
     named = [line.damaged or (line.record and line.record.id) for line in lines]
     assert named == [record_id(number) for number in range(40, 0, -1)]
-    assert [line.damaged for line in lines if line.damaged] == [record_id(30), record_id(20)]
-    wanted = [record_id(number) for number in (30, 20, 1)]
+    damaged = list(map(record_id, changes))
+    assert [line.damaged for line in lines if line.damaged] == damaged
+    wanted = [*damaged, record_id(1)]
     looked_up = dnastore.lines("POST", "/v1/lookups", {"tenant": tenant, "ids": wanted, "payload": True})
-    assert [line.damaged for line in looked_up] == [record_id(30), record_id(20), None]
-    for number in (30, 20):
+    assert [line.damaged for line in looked_up] == [*damaged, None]
+    for number in changes:
         answer = dnastore.call("GET", f"/v1/records/{record_id(number)}?tenant={tenant}&payload=true")
         assert (answer.status, answer.json["code"]) == (500, "record_corrupt")

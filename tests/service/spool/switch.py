@@ -9,9 +9,8 @@ from typing import Literal, TypeVar
 
 from core.errors import StoreUnavailableError
 from core.idempotency import Claim, KeyLimits
-from core.records import Entry, Listing, Place, Record, Status
+from core.records import Damage, Entry, Listing, Place, Record, Status
 from core.spool.forwarder import Pace
-from core.spool.known import Damage
 from core.spool.spool import Spool, wall_clock
 from core.spool.spooled_store import SpooledStore
 from core.spool.writes import Bounds

@@ -20,7 +20,7 @@ from core.idempotency import Claim
 from core.records import Record, Status
 from core.spool.spooled_store import SpooledStore
 from tests.service.spool.switch import Mode, Switch, spooled, sql_store, until_empty
-from tests.service.store.store_records import record
+from tests.service.store.store_records import record, records_of
 
 _T = TypeVar("_T")
 
@@ -190,11 +190,11 @@ class SpoolMachine(RuleBasedStateMachine):
                     tenant, limit=limit, before=before, status=status, now_ms=10, with_payload=True
                 )
             )
-            walked += listing.records
+            walked += records_of(listing)
             stale = stale or listing.stale
             if len(listing.records) < limit:
                 break
-            before = listing.records[-1].id
+            before = walked[-1].id
         assert stale == (self.remote.mode != "up")
         ids = [one.id for one in walked]
         assert ids == sorted(set(ids), reverse=True)

@@ -17,13 +17,14 @@ from app.outages import Outages
 from core.errors import (
     DuplicateRecordError,
     IdempotencyKeyReusedError,
+    RecordCorruptError,
     StoreOverloadedError,
     StorePartlyUnavailableError,
     StoreSchemaError,
     StoreUnavailableError,
 )
 from core.idempotency import Claim
-from core.records import CanonicalJson, Entry, Record
+from core.records import CanonicalJson, Entry, Record, id_of
 from core.spool.forwarder import Pace
 from core.spool.spool import Spool
 from core.spool.spooled_store import SpooledStore
@@ -58,7 +59,7 @@ def listed(one: Record, **changes: object) -> Record:
 async def ids(store: SpooledStore, **more: object) -> list[str]:
     """What a listing shows."""
     asked = {"limit": 100, "before": None, "status": None, "now_ms": 0} | more
-    return [one.id for one in (await store.list("acme", **asked)).records]  # type: ignore[arg-type]
+    return [id_of(one) for one in (await store.list("acme", **asked)).records]  # type: ignore[arg-type]
 
 
 async def test_what_is_put_while_the_store_is_away(switch: Switch, store: SpooledStore) -> None:
@@ -72,7 +73,7 @@ async def test_what_is_put_while_the_store_is_away(switch: Switch, store: Spoole
     assert found == msgspec.structs.replace(record(3, payload=b'{"n":3}'), stale=True)
     listing = await store.list("acme", limit=10, before=None, status=None, now_ms=0)
     assert listing.stale
-    assert [one.id for one in listing.records] == [record_id(number) for number in (4, 3, 2)]
+    assert [id_of(one) for one in listing.records] == [record_id(number) for number in (4, 3, 2)]
     with pytest.raises(StoreUnavailableError):
         await store.get("acme", record_id(1))
     with pytest.raises(StoreUnavailableError):
@@ -368,6 +369,27 @@ async def test_a_damaged_write(switch: Switch, store: SpooledStore, tmp_path: Pa
     await until_empty(store)
     assert store.rejected == 1
     assert await switch.store.count() == {"acme": 2}
+
+
+async def test_a_damaged_write_in_listings(switch: Switch, store: SpooledStore, tmp_path: Path) -> None:
+    """It has its error in its place, while the store is away and afterwards, and pages go on behind it."""
+    await switch.store.put([record(4)])
+    switch.mode = "down"
+    for number in (1, 2, 3):
+        await store.put([record(number)])
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as connection, connection:
+        connection.execute(
+            "UPDATE spool_writes SET body = replace(body, 'tester', 'taster') WHERE sequence = 2"
+        )
+    for mode, newest in (("down", 3), ("up", 4)):
+        switch.mode = "down" if mode == "down" else "up"
+        walked, before = [], None
+        while page := await ids(store, limit=1, before=before):
+            walked += page
+            before = page[-1]
+        assert walked == [record_id(number) for number in range(newest, 0, -1)]
+        listing = await store.list("acme", limit=9, before=record_id(3), status="active", now_ms=0)
+        assert list(map(type, listing.records)) == [RecordCorruptError, Record]
 
 
 async def test_bounds(switch: Switch, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from core.errors import (
     DuplicateRecordError,
@@ -18,10 +19,11 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claim, Claimant, claim_of
-from core.records import Entry, Place, Record
+from core.records import Damage, Entry, Place, Record, id_of
 from core.store.interface import Store
 from tests.service.store.implementations import Opener
-from tests.service.store.store_records import entry, record, record_id
+from tests.service.store.operators import Operator
+from tests.service.store.store_records import entry, record, record_id, records_of
 
 #: Text that a careless database would mangle, cut, or take for its own.
 TENANTS = ["acme", "Acme", "acme ", "a\u00e9\U0001f600", "x'; --", "%s", "?", "\\", "\ttab"]
@@ -40,7 +42,7 @@ def listed(kept: Record) -> Record:
 async def numbers(store: Store, **options: Any) -> list[int]:
     """Numbers of the records that a listing shows."""
     chosen = {"limit": 100, "before": None, "status": None, "now_ms": 0, **options}
-    return [shown.issued_at_ms for shown in (await store.list("acme", **chosen)).records]
+    return [shown.issued_at_ms for shown in records_of(await store.list("acme", **chosen))]
 
 
 async def walk(store: Store, limit: int, **options: Any) -> list[int]:
@@ -190,7 +192,7 @@ class TestIsolation:
             assert (found.revoked_at_ms is not None) == (tenant == "Acme")
             assert await all_entries(store, tenant) == [entry(1, tenant=tenant)]
             page = await store.list(tenant, limit=9, before=None, status=None, now_ms=0)
-            assert [shown.tenant for shown in page.records] == [tenant]
+            assert [shown.tenant for shown in records_of(page)] == [tenant]
         assert await store.count() == dict.fromkeys(TENANTS, 1)
 
     async def test_strangers(self, store: Store) -> None:
@@ -247,6 +249,31 @@ class TestListings:
             await store.put([record(101 + len(seen)), record(page[-1] + 1)])
         assert seen == sorted(set(seen), reverse=True)
         assert set(seen) >= set(range(0, 60, 2))
+
+
+class TestDamage:
+    """Rows that somebody has damaged behind the store's back; ``operator`` does."""
+
+    @pytest.mark.parametrize("limit", [1, 2, 100])
+    async def test_a_damaged_row_stops_no_other(self, store: Store, operator: Operator, limit: int) -> None:
+        """In a listing it has its error in its place, and pages of any size go on behind it."""
+        await store.put([record(number) for number in range(1, 7)])
+        operator.spoil_columns(5, 4, 1)
+        found: list[Record | Damage] = []
+        before = None
+        while page := (await store.list("acme", limit=limit, before=before, status=None, now_ms=0)).records:
+            assert len(page) <= limit
+            found += page
+            before = id_of(page[-1])
+        assert list(map(id_of, found)) == [record_id(number) for number in range(6, 0, -1)]
+        assert [one for one in found if isinstance(one, Record)] == [listed(record(n)) for n in (6, 3, 2)]
+
+    @pytest.mark.parametrize("limit", [1, 2, 100])
+    async def test_ids_that_are_none(self, store: Store, operator: Operator, limit: int) -> None:
+        """Rows without an id, wherever they come in the order, neither end a walk nor hold it up."""
+        await store.put([record(number) for number in range(1, 9)])
+        operator.spoil_ids(8, 5, 4, 1)
+        assert await walk(store, limit) == [7, 6, 3, 2]
 
 
 class TestHistories:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from core.records import CanonicalJson, Entry, Record
+from core.records import CanonicalJson, Entry, Listing, Record
 
 
 def record(number: int, *, tenant: str = "acme", payload: bytes = b"{}", expires_at_ms: int = 0) -> Record:
@@ -26,6 +26,13 @@ def record(number: int, *, tenant: str = "acme", payload: bytes = b"{}", expires
 def record_id(number: int) -> str:
     """An id that ascends with its number."""
     return str(UUID(int=(number << 80) | (7 << 76) | (2 << 62)))
+
+
+def records_of(listing: Listing) -> list[Record]:
+    """The records of a listing, of which none may be damaged."""
+    records = [one for one in listing.records if isinstance(one, Record)]
+    assert len(records) == len(listing.records), listing
+    return records
 
 
 def entry(number: int, *, tenant: str = "acme", chain: str = "a") -> Entry:

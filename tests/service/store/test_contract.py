@@ -9,6 +9,7 @@ import pytest
 from core.store.interface import Store
 from tests.service.store.contract import (
     TestClosing,
+    TestDamage,
     TestHistories,
     TestIsolation,
     TestListings,
@@ -16,10 +17,12 @@ from tests.service.store.contract import (
 )
 from tests.service.store.contract_of_writes import TestIdempotency, TestPurges, TestRevocations
 from tests.service.store.implementations import IMPLEMENTATIONS, Opener
+from tests.service.store.operators import Operator, operator_of
 
 #: Run here, with the fixtures below.
 __all__ = [
     "TestClosing",
+    "TestDamage",
     "TestHistories",
     "TestIdempotency",
     "TestIsolation",
@@ -31,10 +34,23 @@ __all__ = [
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-async def opener(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
-    """An empty place for records, of each kind in turn."""
-    async with IMPLEMENTATIONS[request.param](request) as opener:
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each implementation in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+async def opener(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+    """An empty place for records."""
+    async with IMPLEMENTATIONS[kind](request) as opener:
         yield opener
+
+
+@pytest.fixture
+def operator(kind: str, request: pytest.FixtureRequest) -> Operator:
+    """Whoever has the database's password."""
+    return operator_of(kind, request)
 
 
 @pytest.fixture

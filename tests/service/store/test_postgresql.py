@@ -23,7 +23,7 @@ from core.store.store_url import parse_store_url
 from tests.postgres_server import PASSWORD, PostgresServer
 from tests.processes import freeze
 from tests.service.store.contract import claim
-from tests.service.store.store_records import entry, record, record_id
+from tests.service.store.store_records import entry, record, record_id, records_of
 
 OF_THE_STORE = "FROM pg_stat_activity WHERE application_name = 'sigil-dna' AND datname = current_database()"
 
@@ -54,7 +54,7 @@ def beside(postgres_url: str) -> Any:
 async def ids(store: SqlStore, **options: Any) -> list[int]:
     """Numbers of the records that a listing shows."""
     chosen = {"limit": 100, "before": None, "status": None, "now_ms": 0, **options}
-    return [shown.issued_at_ms for shown in (await store.list("acme", **chosen)).records]
+    return [shown.issued_at_ms for shown in records_of(await store.list("acme", **chosen))]
 
 
 async def reason(work: Any) -> str:

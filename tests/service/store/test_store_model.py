@@ -19,7 +19,7 @@ from core.errors import DuplicateRecordError, IdempotencyKeyReusedError
 from core.idempotency import Claimant, KeyLimits, claim_of
 from core.records import CanonicalJson, Record, Status
 from core.store.sql_store import SqlStore
-from tests.service.store.store_records import record_id
+from tests.service.store.store_records import record_id, records_of
 
 _T = TypeVar("_T")
 
@@ -133,9 +133,9 @@ class StoreMachine(RuleBasedStateMachine):
         ]
         walked: list[Record] = []
         before = None
-        while page := self.run(
-            self.store.list(tenant, limit=limit, before=before, status=status, now_ms=now)
-        ).records:
+        while page := records_of(
+            self.run(self.store.list(tenant, limit=limit, before=before, status=status, now_ms=now))
+        ):
             walked += page
             before = page[-1].id
         assert walked == expected
