@@ -11,6 +11,7 @@ import msgspec
 
 from core.errors import InvalidRecordError, RecordCorruptError
 from core.records import Entry, Record
+from core.store.unreadable import place_past
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -111,4 +112,8 @@ def entry_of(row: Sequence[Any]) -> Entry:
         stored["record_id"] = str(UUID(stored["record_id"].hex()))
         return msgspec.convert(stored, Entry)
     except (AttributeError, TypeError, ValueError) as error:
-        raise RecordCorruptError(str(stored["record_id"]), f"an entry's columns: {error}") from None
+        raise RecordCorruptError(
+            str(stored["record_id"]),
+            f"an entry's columns: {error}",
+            past=place_past(stored["chain"], stored["number"]),
+        ) from None
