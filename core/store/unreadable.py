@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final, cast
 
 from core.records import Place
 
@@ -41,14 +41,15 @@ def tenant_of(stored: object) -> str:
     return UNREADABLE + str(stored).replace(UNREADABLE, "\\x00")
 
 
-def place_past(chain: object, number: Any) -> Place | None:
+def place_past(chain: object, number: object) -> Place | None:
     """Where to go on behind an entry that cannot be read; None: no entry of ours can be behind it.
 
-    SQLite sorts numbers, whole or not, before texts before anything else, and texts by their bytes. Chains have
-    names of hexadecimal digits, of one length: what else lies between two of them is passed over.
+    SQLite sorts numbers, whole or not, before texts before anything else, and texts by their bytes. Chains
+    have names of hexadecimal digits, of one length: what else lies between two of them is passed over.
     """
     if isinstance(chain, str):
-        return Place(chain, number) if isinstance(number, int | float) else Place(f"{chain}\1", 0)
+        is_number = isinstance(number, int | float)
+        return Place(chain, cast("int", number)) if is_number else Place(f"{chain}\1", 0)
     if not isinstance(chain, UnreadableText):
         return None
     beginning = _ASCII.match(chain.value)
