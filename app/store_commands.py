@@ -321,8 +321,11 @@ def _opened(*, development: bool) -> Iterator[_Opened]:
             seals = Seals(ring_from(settings, fallback))
             certificates = dnastore_certificates(settings)
             _see_that_it_answers(settings, certificates)
-            store = store_from(settings, certificates, NoStoreObserver())
-        place = _place_of(settings)
+            place = _place_of(settings)
+            try:
+                store = store_from(settings, certificates, NoStoreObserver())
+            except (DomainError, OSError) as error:
+                raise StartFailedError(f"{place}: cannot be opened: {error}", _UNAVAILABLE) from None
         yield _Opened(settings, store, seals)
     except StartFailedError as error:
         _fail(str(error), error.exit_code)
