@@ -23,8 +23,9 @@ from app.store_display import Advance, Display, FindingsShown, display
 from app.stores import dnastore_certificates, store_from, with_history
 from core.errors import BackupError, DomainError
 from core.history.acknowledged import Acknowledged
+from core.history.audit_files import NewVerifier
 from core.history.check import Checked, TenantCheck
-from core.history.findings import Findings
+from core.history.findings import Finding, Findings
 from core.keys import ring_from
 from core.records import id_of
 from core.seals import Seals
@@ -34,6 +35,7 @@ from core.store.interface import Store
 from core.store.observation import NoStoreObserver
 from core.store.retention import first_id_of
 from core.store.sql_store import SqlStore
+from core.store.unreadable import UNREADABLE
 from core.tenants import is_tenant
 from sigil_native import AuditVerifier, SigilError
 from sigil_native.cli.output import printable
@@ -91,7 +93,7 @@ store.add_command(spool)
     "audit_files",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file of the audit log, the oldest first: is what it says was acknowledged there?",
+    help="A file of an audit log, of each log the oldest first: is what it says was acknowledged there?",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line, the last one a summary.")
 def verify(
@@ -102,11 +104,11 @@ def verify(
     Exit status: 0 nothing is wrong, 1 something is, 69 the store cannot answer, 78 the settings cannot work.
     """
     with _opened(development=development) as opened, display("records") as shown:
-        verifier = _audit_verifier(opened.settings) if audit_files else None
+        new_verifier = _new_audit_verifier(opened.settings) if audit_files else None
         findings_shown = FindingsShown(as_json=as_json)
         findings = Findings(findings_shown.tell)
         checking = _Checking(opened, findings, shown)
-        _run(opened, checking.run(tenants, audit_files, verifier))
+        _run(opened, checking.run(tenants, audit_files, new_verifier))
     findings_shown.finish()
     if as_json:
         click.echo(msgspec.json.encode(checking.summary()))
@@ -126,14 +128,18 @@ class _Checking:
         self._acknowledged: int | None = None
 
     async def run(
-        self, tenants: Sequence[str], audit_files: Sequence[Path], verifier: AuditVerifier | None
+        self, tenants: Sequence[str], audit_files: Sequence[Path], new_verifier: NewVerifier | None
     ) -> None:
         """Check all there is to check."""
         counts = await self._opened.store.count()
         for tenant in tenants or sorted(counts):
-            await self._check(tenant, counts.get(tenant, 0))
-        if verifier is not None:
-            await self._check_audit(audit_files, verifier, tenants)
+            if not is_tenant(tenant):
+                detail = f"{counts[tenant]} records, or entries alone, are of a tenant that nobody can be"
+                self._findings.add(Finding("tenant_unreadable", tenant.removeprefix(UNREADABLE), detail))
+            else:
+                await self._check(tenant, counts.get(tenant, 0))
+        if new_verifier is not None:
+            await self._check_audit(audit_files, new_verifier, tenants)
 
     async def _check(self, tenant: str, count: int) -> None:
         store, seals = self._opened.store, self._opened.seals
@@ -143,20 +149,22 @@ class _Checking:
                 "records": tasks.enter_context(self._shown.task(f"{tenant}: records", count)),
             }
             check = TenantCheck(store, seals, tenant, self._findings, lambda what, done: advance[what](done))
-            self._by_tenant[tenant] = await check.run()
+            checked = await check.run()
+        self._by_tenant[tenant] = checked
+        if self._opened.settings.history == "on" and checked.records and not checked.entries:
+            detail = "it has records and not one entry: none was kept yet, or somebody deleted them all"
+            self._findings.add(Finding("no_history", tenant, detail))
 
     async def _check_audit(
-        self, files: Sequence[Path], verifier: AuditVerifier, tenants: Sequence[str]
+        self, files: Sequence[Path], new_verifier: NewVerifier, tenants: Sequence[str]
     ) -> None:
         store, seals = self._opened.store, self._opened.seals
-        log = Acknowledged(store, seals, verifier, self._findings, tenants=tenants or None)
-        for number, path in enumerate(files, start=1):
-            with self._shown.task(f"{path.name}: bytes", path.stat().st_size) as advance:
-                await log.read(path.name, _blocks(path), advance)
-            if number < len(files):
-                log.next_file(path.name)
-        await log.finish(files[-1].name)
-        self._acknowledged = log.looked_up
+        with Acknowledged(store, seals, new_verifier, self._findings, tenants=tenants or None) as logs:
+            for path in files:
+                with self._shown.task(f"{path}: bytes", path.stat().st_size) as advance:
+                    await logs.read(str(path), _blocks(path), advance)
+            await logs.finish()
+        self._acknowledged = logs.looked_up
 
     def summary(self) -> Mapping[str, object]:
         """What was checked, for programs."""
@@ -220,7 +228,7 @@ async def _count_old(
     """How many records each tenant has below an id, as far as they are counted; those that have some."""
     everywhere = await store.count()
     counts: dict[str, int] = {}
-    for tenant in tenants or sorted(everywhere):
+    for tenant in tenants or sorted(filter(is_tenant, everywhere)):
         count, before = 0, boundary
         with shown.task(f"{tenant}: counting", everywhere.get(tenant)) as advance:
             while count < _MOST_COUNTED:
@@ -286,13 +294,14 @@ async def _back_up(store: SqlStore, file: Path, advance: Advance) -> None:
         raise
 
 
-def _audit_verifier(settings: Settings) -> AuditVerifier:
-    secret = settings.audit_secret
-    if secret is not None:
-        return AuditVerifier([secret.get_secret_value()])
-    if settings.is_development:
-        return AuditVerifier([audit_secret(settings.data_dir)])
-    raise SettingsError(["SIGIL_AUDIT_SECRET: required, to check the audit log"])
+def _new_audit_verifier(settings: Settings) -> NewVerifier:
+    if settings.audit_secret is not None:
+        secret = settings.audit_secret.get_secret_value()
+    elif settings.is_development:
+        secret = audit_secret(settings.data_dir)
+    else:
+        raise SettingsError(["SIGIL_AUDIT_SECRET: required, to check the audit log"])
+    return lambda after=None: AuditVerifier([secret], after=after)
 
 
 async def _blocks(path: Path) -> AsyncIterator[bytes]:
@@ -303,7 +312,8 @@ async def _blocks(path: Path) -> AsyncIterator[bytes]:
 
 @contextlib.contextmanager
 def _opened(*, development: bool) -> Iterator[_Opened]:
-    """What commands work on; ends the process with a line that says what is wrong."""
+    """What commands work on; ends the process with a line that says what is wrong, and with what."""
+    place = "the store"
     try:
         with explained():
             settings = load_settings("development" if development else None)
@@ -312,7 +322,11 @@ def _opened(*, development: bool) -> Iterator[_Opened]:
             seals = Seals(ring_from(settings, fallback))
             certificates = dnastore_certificates(settings)
             _see_that_it_answers(settings, certificates)
-            store = store_from(settings, certificates, NoStoreObserver())
+            place = _place_of(settings)
+            try:
+                store = store_from(settings, certificates, NoStoreObserver())
+            except (DomainError, OSError) as error:
+                raise StartFailedError(f"{place}: cannot be opened: {error}", _UNAVAILABLE) from None
         yield _Opened(settings, store, seals)
     except StartFailedError as error:
         _fail(str(error), error.exit_code)
@@ -321,11 +335,20 @@ def _opened(*, development: bool) -> Iterator[_Opened]:
     except SigilError as error:
         _fail(f"the keys cannot be used: {error}", EXIT_CODE)
     except DomainError as error:
-        _fail(f"could not be finished: {error}", _UNAVAILABLE)
+        _fail(f"{place}: could not be finished: {error}", _UNAVAILABLE)
     except OSError as error:
-        _fail(f"could not be finished: {error.filename or ''}: {error.strerror}", _UNAVAILABLE)
+        _fail(f"{error.filename or place}: could not be finished: {error.strerror or error}", _UNAVAILABLE)
     except KeyboardInterrupt:
         _fail("interrupted", _INTERRUPTED)
+
+
+def _place_of(settings: Settings) -> str:
+    """Where the records are, as messages name it; without a password."""
+    if settings.dnastore_url is not None:
+        return f"DNASTORE_URL: {settings.dnastore_url}"
+    url = sa.make_url(settings.store_url)
+    is_file = url.get_backend_name() == "sqlite"
+    return f"SIGIL_STORE_URL: {printable(url.database or '') if is_file else url.render_as_string()}"
 
 
 def _see_that_it_is_there(settings: Settings) -> None:

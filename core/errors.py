@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from core.records import Record
+    from core.records import Place, Record
 
 
 class DomainError(Exception):
@@ -120,14 +120,19 @@ class RecordNotFoundError(DomainError):
 
 
 class RecordCorruptError(DomainError):
-    """A stored record is not what was sealed."""
+    """A stored record is not what was sealed.
+
+    Attributes:
+        past: of an entry of a history that cannot be read: the place behind which to go on, if it is known.
+    """
 
     code = "record_corrupt"
 
-    def __init__(self, record_id: str, cause: str) -> None:
+    def __init__(self, record_id: str, cause: str, *, past: Place | None = None) -> None:
         super().__init__(f"stored record {record_id} does not verify: {cause}")
         self.record_id = record_id
         self.cause = cause
+        self.past = past
 
 
 class RecordUnverifiableError(DomainError):

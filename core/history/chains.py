@@ -44,6 +44,11 @@ class Claim(NamedTuple):
     number: int
 
 
+def packed_claim(claim: Claim) -> bytes:
+    """The claim for a sorter."""
+    return _CLAIM.pack(*claim)
+
+
 def read_claim(packed: bytes) -> Claim:
     """The claim that was added to the sorter."""
     return Claim._make(_CLAIM.unpack(packed))

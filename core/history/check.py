@@ -5,7 +5,7 @@ claims must be there when the records are looked at, however many arrive meanwhi
 between, and entries of what is new: where something looks wrong that these may explain, the entries are read
 again.
 
-Memory does not grow with the number of records: claims are sorted outside of it.
+Memory does not grow with the number of records, nor of doubts: both are sorted outside of it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,24 @@ import asyncio
 import base64
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
-from core.history.chains import CLAIM_SIZE, REVOKED, SEALED, Chains, Claim, read_claim, sorting_key
+from core.history.chains import (
+    CLAIM_SIZE,
+    REVOKED,
+    SEALED,
+    Chains,
+    Claim,
+    packed_claim,
+    read_claim,
+    sorting_key,
+)
+from core.history.doubts import Unlinked, UnlinkedDoubts
 from core.history.findings import Finding, Findings, Kind
 from core.history.reading import entry_pieces, read_ahead, record_pieces
 from core.history.sorting import Sorter
@@ -32,8 +43,6 @@ from core.store.interface import Store
 Progress = Callable[[Literal["entries", "records"], int], None]
 #: What is younger than this when the check begins may get its entry while it runs. Clocks differ.
 _FRESH_MS: Final = 600_000
-#: Doubts that a second look may settle.
-_MOST_DOUBTS: Final = 10_000
 
 
 class Checked(msgspec.Struct, kw_only=True):
@@ -51,10 +60,6 @@ class Checked(msgspec.Struct, kw_only=True):
     before_history: int = 0
     purged: int = 0
     boundary: str = ""
-
-
-#: A record and what happened to it.
-_Doubt = tuple[bytes, Step]
 
 
 class TenantCheck:
@@ -78,9 +83,10 @@ class TenantCheck:
         self._progress = progress
         self._settling = settling
         self._started_ms = time.time_ns() // 1_000_000
-        #: By record and step: what is not there although it should be, and what is there without an entry.
-        self._missing: dict[_Doubt, Finding] = {}
-        self._unlinked: dict[_Doubt, Finding] = {}
+        #: What is not there although it should be, and what is there without an entry.
+        self._missing = Sorter(CLAIM_SIZE)
+        self._missing_count = 0
+        self._unlinked = UnlinkedDoubts()
         self.checked = Checked()
 
     async def run(self) -> Checked:
@@ -90,18 +96,21 @@ class TenantCheck:
             StoreUnavailableError: the store cannot answer.
             OSError: there is no room for what must be sorted.
         """
-        with Sorter(CLAIM_SIZE) as sorter:
-            chains = Chains(self._tenant, self._seals, self._findings, sorter)
+        with ExitStack() as sorters:
+            claims = sorters.enter_context(Sorter(CLAIM_SIZE))
+            sorters.enter_context(self._missing)
+            sorters.enter_context(self._unlinked)
+            chains = Chains(self._tenant, self._seals, self._findings, claims)
             async for entries in read_ahead(entry_pieces(self._store, self._tenant)):
                 chains.look(entries)
                 self._progress("entries", len(entries))
             chains.finish()
             self._chains = chains
-            await self._look_at_records(_by_record(sorter.descending()))
-        if self._unlinked:
-            await asyncio.sleep(self._settling)
-        if self._missing or self._unlinked or chains.origins:
-            await self._look_again()
+            await self._look_at_records(_by_record(claims.descending()))
+            if self._unlinked.count:
+                await asyncio.sleep(self._settling)
+            if self._missing_count or self._unlinked.count or chains.origins:
+                await self._look_again()
         self.checked.entries = chains.entries
         self.checked.chains = len(chains.names)
         self.checked.boundary = chains.boundary
@@ -167,10 +176,8 @@ class TenantCheck:
         if record_id < self._chains.boundary:
             self.checked.purged += 1
             return
-        step: Step = "sealed" if any(claim.step == SEALED for claim in claims) else "revoked"
-        place = self._chains.place(claims[0])
-        finding = Finding("record_missing", self._tenant, "it was sealed, and is not there", record_id, place)
-        self._doubt(self._missing, (record, step), finding)
+        self._missing.add(packed_claim(claims[0]))
+        self._missing_count += 1
 
     def _without_entry(self, record: Record, step: Step, at_ms: int) -> None:
         """A record that no entry says was sealed, or revoked."""
@@ -178,21 +185,19 @@ class TenantCheck:
         if first is None or at_ms < first:
             self.checked.before_history += step == "sealed"
             return
-        if step == "sealed":
-            finding = Finding("unlinked", self._tenant, "no entry says that it was sealed", record.id)
-        else:
-            detail = f"no entry says that {record.revoked_by} revoked it"
-            finding = Finding("revocation_unlinked", self._tenant, detail, record.id)
+        unlinked = Unlinked(sorting_key(record.id), _STEPS[step], record.revoked_by or "")
         if at_ms < self._started_ms - _FRESH_MS:
-            self._findings.add(finding)
+            self._find_unlinked(unlinked)
         else:
-            self._doubt(self._unlinked, (sorting_key(record.id), step), finding)
+            self._unlinked.add(unlinked)
 
-    def _doubt(self, doubts: dict[_Doubt, Finding], doubt: _Doubt, finding: Finding) -> None:
-        if len(doubts) < _MOST_DOUBTS:
-            doubts[doubt] = finding
+    def _find_unlinked(self, unlinked: Unlinked) -> None:
+        record_id = str(UUID(bytes=unlinked.record))
+        if unlinked.step == SEALED:
+            self._find("unlinked", record_id, "no entry says that it was sealed")
         else:
-            self._findings.add(finding)
+            by = unlinked.by or "somebody"
+            self._find("revocation_unlinked", record_id, f"no entry says that {by} revoked it")
 
     async def _look_again(self) -> None:
         """Read the entries again for what explains a doubt; what is left is found."""
@@ -202,27 +207,32 @@ class TenantCheck:
                 if isinstance(entry, Entry):
                     if chains.origins:
                         chains.origins.pop(link_to(entry.seal), None)
-                    doubt = (_record_key(entry), entry.step)
-                    explains = entry.step == "purged" or doubt in self._unlinked
-                    if explains and is_authentic(codec, entry):
-                        self._unlinked.pop(doubt, None)
+                    # What explains a doubt came with it, or after it.
+                    may_explain = self._unlinked.count and entry.at_ms >= self._started_ms - 2 * _FRESH_MS
+                    if (entry.step == "purged" or may_explain) and is_authentic(codec, entry):
                         chains.see_boundary(entry)
+                        if entry.step != "purged":
+                            self._unlinked.explain(entry)
         for place in chains.origins.values():
             detail = "the entry that this chain follows is not there"
             self._findings.add(Finding("origin_missing", self._tenant, detail, place=place))
-        for finding in self._missing.values():
-            if (finding.record_id or "") < chains.boundary:
+        for claim in map(read_claim, self._missing.descending()):
+            record_id = str(UUID(bytes=claim.record))
+            if record_id < chains.boundary:
                 self.checked.purged += 1
             else:
-                self._findings.add(finding)
-        for finding in self._unlinked.values():
-            self._findings.add(finding)
+                self._find(
+                    "record_missing", record_id, "it was sealed, and is not there", chains.place(claim)
+                )
+        for unlinked in self._unlinked.left():
+            self._find_unlinked(unlinked)
 
     def _find(self, kind: Kind, record_id: str, detail: str, place: str | None = None) -> None:
         self._findings.add(Finding(kind, self._tenant, detail, record_id, place))
 
 
 _ALTERED: Final = "it is not what it was when the entry was sealed"
+_STEPS: Final = {"sealed": SEALED, "revoked": REVOKED}
 _NO_CLAIMS: Final[tuple[bytes, Sequence[Claim]]] = (b"", ())
 
 
@@ -245,13 +255,6 @@ def _key(record: Record | Damage) -> bytes | None:
         return sorting_key(record_id)
     except ValueError:
         return None
-
-
-def _record_key(entry: Entry) -> bytes:
-    try:
-        return sorting_key(entry.record_id)
-    except ValueError:
-        return b""
 
 
 def _kind(error: Damage) -> Kind:

@@ -11,6 +11,8 @@ import msgspec
 from core.records import Entry
 
 Kind = Literal[
+    # Of all that a tenant has.
+    "tenant_unreadable",
     # Of records.
     "record_corrupt",
     "record_unverifiable",
@@ -29,13 +31,17 @@ Kind = Literal[
     "acknowledged_missing",
     "acknowledged_altered",
     "acknowledged_not_revoked",
-    # Notices: a crash leaves these, too.
+    # Notices: a crash leaves these, too, or a history that has just been switched on, or a rotation.
     "unlinked",
     "revocation_unlinked",
+    "no_history",
+    "audit_earlier_missing",
 ]
 
 #: What proves nothing against the store.
-NOTICES: Final[frozenset[Kind]] = frozenset({"unlinked", "revocation_unlinked"})
+NOTICES: Final[frozenset[Kind]] = frozenset(
+    {"unlinked", "revocation_unlinked", "no_history", "audit_earlier_missing"}
+)
 #: Of each kind, so many are told one by one; all are counted.
 _MOST_TOLD: Final = 1000
 

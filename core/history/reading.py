@@ -57,6 +57,11 @@ async def entry_pieces(store: Store, tenant: str) -> AsyncGenerator[Sequence[Ent
             if size > 1:
                 size //= 2
                 continue
+            past = error.past if isinstance(error, RecordCorruptError) else None
+            if past is not None and (after is None or past > after):
+                yield [error]
+                after, skipped = past, False
+                continue
             if not skipped:
                 yield [error]
             if skipped or after is None:

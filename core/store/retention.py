@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from core.store.interface import Store
+from core.tenants import is_tenant
 
 _DAY_MS: Final = 86_400_000
 #: Records that one call deletes.
@@ -61,7 +62,7 @@ class Retention:
         """Go round once; how many records went."""
         before = first_id_of(time.time_ns() // 1_000_000 - self._days * _DAY_MS)
         try:
-            tenants = sorted(await self._store.count())
+            tenants = sorted(filter(is_tenant, await self._store.count()))
         except Exception as error:
             self._failed(error)
             return 0

@@ -10,6 +10,7 @@ import msgspec
 
 from core.errors import InvalidRecordError, RecordCorruptError
 from core.records import Entry, Record, is_id
+from core.store.unreadable import place_past
 
 #: Columns in the order of the rows here.
 RECORD_COLUMNS: Final = (
@@ -124,4 +125,8 @@ def entry_of(row: Sequence[Any]) -> Entry:
         stored["record_id"] = str(UUID(stored["record_id"].hex()))
         return msgspec.convert(stored, Entry)
     except (AttributeError, TypeError, ValueError) as error:
-        raise RecordCorruptError(str(stored["record_id"]), f"an entry's columns: {error}") from None
+        raise RecordCorruptError(
+            str(stored["record_id"]),
+            f"an entry's columns: {error}",
+            past=place_past(stored["chain"], stored["number"]),
+        ) from None

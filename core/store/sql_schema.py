@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from core.errors import StoreSchemaError
 
 SCHEMA_VERSION: Final = 3
+#: PostgreSQL's codes for a table, or a column, that is not there.
+_UNDEFINED: Final = frozenset({"42P01", "42703"})
 
 _metadata = sa.MetaData()
 # Compared byte by byte: quick, and no index depends on what a system's locales say this year.
@@ -121,7 +124,7 @@ def create_or_check(connection: sa.Connection) -> None:
     in this version, or stays as it was.
 
     Raises:
-        StoreSchemaError: the tables are of a newer version, or of something else.
+        StoreSchemaError: the tables are of a newer version, or of something else, or something is missing.
     """
     if not sa.inspect(connection).has_table(schema_version.name):
         _add(connection, 1)
@@ -130,6 +133,7 @@ def create_or_check(connection: sa.Connection) -> None:
         return
     found = connection.execute(sa.select(schema_version.c.version)).scalar_one_or_none()
     if found == SCHEMA_VERSION:
+        _see_that_all_is_there(connection)
         return
     if found is None or found not in _ADDED:
         raise StoreSchemaError(
@@ -137,6 +141,19 @@ def create_or_check(connection: sa.Connection) -> None:
         )
     _add(connection, found + 1)
     connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
+
+
+def _see_that_all_is_there(connection: sa.Connection) -> None:
+    """Somebody may have taken a table away, or a column."""
+    for table in _metadata.sorted_tables:
+        try:
+            connection.execute(sa.select(table).limit(0))
+        except DBAPIError as error:
+            text = str(error.orig)
+            if "no such" not in text and getattr(error.orig, "sqlstate", None) not in _UNDEFINED:
+                raise
+            detail = text.partition("\n")[0]
+            raise StoreSchemaError(f"the tables are not what they should be: {detail}") from None
 
 
 def _add(connection: sa.Connection, first: int) -> None:

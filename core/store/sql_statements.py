@@ -66,6 +66,9 @@ class Statements:
         self.later_entries = sql(f"{_ENTRIES} AND (chain, number) > (?, ?){_IN_ORDER}")
         self.count = sql("SELECT tenant, count(*) FROM sigils GROUP BY tenant")
         self.next_tenant_with_entries = sql("SELECT min(tenant) FROM sigil_history WHERE tenant > ?")
+        self.next_tenant_past_unreadable = sql(
+            "SELECT min(tenant) FROM sigil_history WHERE tenant > CAST(? AS TEXT)"
+        )
 
     def get_some(self, count: int, *, with_payload: bool) -> str:
         """Look up a tenant's records by ``count`` ids."""

@@ -30,6 +30,7 @@ from core.store.sql_writer import GroupCommitWriter
 from core.store.sql_writes import Insert, Probe, Purge, PutOnce, Revoke, Tools
 from core.store.sqlite import SqliteDatabase
 from core.store.store_url import parse_store_url
+from core.store.unreadable import UnreadableText, tenant_of
 
 _T = TypeVar("_T")
 
@@ -208,12 +209,20 @@ class SqlStore:
 
     def _count(self, connection: sa.Connection) -> Mapping[str, int]:
         with self._database.patient(connection):
-            rows = connection.exec_driver_sql(self._statements.count).all()
-            counts: dict[str, int] = {str(tenant): count for tenant, count in rows}
+            counts: dict[str, int] = {}
+            for stored, count in connection.exec_driver_sql(self._statements.count).all():
+                tenant = tenant_of(stored)
+                counts[tenant] = counts.get(tenant, 0) + count
             # From tenant to tenant, past all of their entries.
-            following, tenant = self._statements.next_tenant_with_entries, ""
-            while tenant := connection.exec_driver_sql(following, (tenant,)).scalar_one() or "":
-                counts.setdefault(tenant, 0)
+            last: Any = ""
+            while last is not None:
+                if isinstance(last, UnreadableText):
+                    following, value = self._statements.next_tenant_past_unreadable, last.value
+                else:
+                    following, value = self._statements.next_tenant_with_entries, last
+                last = connection.exec_driver_sql(following, (value,)).scalar_one()
+                if last is not None:
+                    counts.setdefault(tenant_of(last), 0)
         return counts
 
     async def purge(self, tenant: str, *, before: str, limit: int) -> int:

@@ -16,6 +16,7 @@ from core.errors import StoreSchemaError, StoreUnavailableError
 from core.store.sqlite_backup import Progress, back_up
 from core.store.store_url import database_path
 from core.store.turns import Turns
+from core.store.unreadable import text_of
 
 _LOCK_WAIT_MS: Final = 2000
 #: Pages in the write-ahead log at which a commit copies them into the database (4 KiB each).
@@ -99,26 +100,15 @@ def reading_engine(url: sa.URL, connections: int) -> sa.Engine:
         connect_args={"check_same_thread": False},
     )
     _configure(engine, "PRAGMA query_only = ON")
-
-    def connect(connection: Any, _: object) -> None:
-        connection.text_factory = _text
-
-    sa.event.listen(engine, "connect", connect)
     return engine
-
-
-def _text(stored: bytes) -> str | bytes:
-    """A text as it is stored; bytes where it is no UTF-8, so that its own row is damaged and no other."""
-    try:
-        return stored.decode()
-    except UnicodeDecodeError:
-        return stored
 
 
 def _configure(engine: sa.Engine, *pragmas: str) -> None:
     def connect(connection: Any, _: object) -> None:
         # The driver must not begin transactions by itself.
         connection.isolation_level = None
+        # Else one text that is not UTF-8 fails the statement, and hides all other rows.
+        connection.text_factory = text_of
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")
         cursor.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

@@ -43,7 +43,7 @@ def back_up(database: Path, target: Path, progress: Progress) -> None:
         os.link(partial, target)
         _sync_folder(target.parent)
     except sqlite3.Error as error:
-        raise BackupError(f"the backup cannot be made: {error}") from None
+        raise BackupError(f"{target}: the backup cannot be made: {error}") from None
     finally:
         os.close(descriptor)
         for leftover in (partial, partial.with_name(f"{partial.name}-journal")):
@@ -74,7 +74,7 @@ def _copy(database: Path, partial: Path, progress: Progress) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")
         found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != "ok":
-            raise BackupError(f"the database is damaged: {found}")
+            raise BackupError(f"{database}: the database is damaged: {found}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -81,6 +81,21 @@ TAMPERING: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
         "UPDATE sigils SET key_id = 'x' WHERE row = 3; UPDATE sigil_history SET at_ms = 'y' WHERE number = 5",
         ["entries_missing", "entry_corrupt", "record_corrupt", "unlinked"],
     ),
+    "texts are none": (
+        "UPDATE sigils SET created_by = CAST(x'ff' AS TEXT) WHERE row = 3; DELETE FROM sigils WHERE row = 1;"
+        "UPDATE sigil_history SET step = CAST(x'ff' AS TEXT) WHERE number = 5",
+        ["entries_missing", "entry_corrupt", "record_corrupt", "record_missing", "unlinked"],
+    ),
+    "the first chain's name is none": (
+        "INSERT INTO sigil_history SELECT tenant, CAST(x'00ff' AS TEXT), number, step, record_id, at_ms,"
+        " previous, seal FROM sigil_history WHERE number = 1; DELETE FROM sigils WHERE row = 3",
+        ["entry_corrupt", "record_missing"],
+    ),
+    "a number is none": (
+        "INSERT INTO sigil_history SELECT tenant, chain, 1.5, step, record_id, at_ms, previous, seal"
+        " FROM sigil_history WHERE number = 1; DELETE FROM sigils WHERE row = 3",
+        ["entry_corrupt", "record_missing"],
+    ),
     # The audit log knows of this: see test_store_commands.
     "the end is cut off": (_UNREVOKE + _without(7) + _without(6), []),
 }

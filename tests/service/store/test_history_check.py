@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -13,15 +14,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.history.check import TenantCheck
 from core.history.findings import Finding, Findings
 from core.history.sorting import Sorter
-from core.records import Record
+from core.records import Listing, Record
 from core.seals import Seals
 from core.store.chained import ChainedStore
 from core.store.sql_store import SqlStore
 from sigil_native import KeyRing
-from tests.service.store.histories import KEYS, SECRET, check, database, kinds, sealed, seals, written
+from tests.service.store.histories import (
+    KEYS,
+    SECRET,
+    TroubledStore,
+    check,
+    database,
+    kinds,
+    sealed,
+    seals,
+    written,
+)
 from tests.service.store.tampering import TAMPERING
+
+HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 
 @pytest.fixture
@@ -140,6 +154,44 @@ async def test_a_users_sigil_is_no_entry(path: Path) -> None:
                 "UPDATE sigil_history SET seal = ? WHERE number = 1", (f"{forged}.{seal.partition('.')[2]}",)
             )
             assert "entry_corrupt" in await kinds(path)
+
+
+@pytest.mark.parametrize(
+    "count", [30, pytest.param(11_000, marks=pytest.mark.skipif(not HEAVY, reason="slow: RUN_HEAVY_TESTS=1"))]
+)
+async def test_much_happens_beside(path: Path, count: int) -> None:
+    """However many records are purged, sealed or revoked beside a check, it finds nothing; else it does."""
+    writing = SqlStore.open(f"sqlite:///{path}")
+    chained = ChainedStore(writing, KEYS)
+    chained.start()
+    older = [sealed(KEYS, number) for number in range(count)]
+    await chained.put(older)
+    kept = sealed(KEYS, count)
+    await chained.put([kept])
+
+    class Busy(TroubledStore):
+        async def list(self, tenant: str, **options: Any) -> Listing:
+            if not done:
+                done.append(True)
+                assert await chained.purge("acme", before=kept.id, limit=count) == count
+                await chained.put([sealed(KEYS, number) for number in range(count)])
+                now_ms = kept.created_at_ms
+                await chained.revoke("acme", kept.id, reason="r", revoked_by="x", now_ms=now_ms)
+                made_up = sealed(KEYS, 1)
+                await writing.put([made_up])
+                await writing.revoke("acme", made_up.id, reason="r", revoked_by="eve", now_ms=now_ms)
+            return await super().list(tenant, **options)
+
+    done: list[bool] = []
+    found: list[Finding] = []
+    store = Busy(writing, lambda: "fine")
+    check_now = TenantCheck(store, KEYS, "acme", Findings(found.append), lambda *_: None, settling=0)
+    checked = await check_now.run()
+    await chained.close()
+    assert {one.kind for one in found} == {"unlinked", "revocation_unlinked"}
+    assert len(found) == 2
+    assert "eve" in " ".join(one.detail for one in found)
+    assert (checked.records, checked.purged) == (count + 2, count)
 
 
 @given(items=st.lists(st.binary(min_size=3, max_size=3)), run=st.integers(1, 9))

@@ -152,7 +152,31 @@ def test_a_changed_audit_log(command: Command, data_dir: Path) -> None:
     """A log that somebody has changed proves nothing, and is called what it is."""
     path = data_dir / "audit.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"acme"', b'"beta"', 1))
-    assert "audit_fault" in kinds(command("verify", "--json", "--audit", str(path)))
+    done = command("verify", "--json", "--audit", str(path))
+    assert "audit_fault" in kinds(done)
+    assert f"{path}, line" in done.stdout
+
+
+def test_a_history_that_is_gone(command: Command, data_dir: Path) -> None:
+    """Records without any entry are a notice for each tenant where histories are on, and none where not."""
+    tamper(data_dir, "DELETE FROM sigil_history")
+    assert kinds(command("verify", "--json")) == ["no_history"] * 2
+    assert kinds(command("verify", "--json", SIGIL_HISTORY="off")) == []
+    tamper(data_dir, "DROP TABLE sigil_history")
+    done = command("verify")
+    assert (done.exit_code, "no such table: sigil_history" in done.stderr) == (69, True)
+
+
+def test_a_tenant_whose_name_is_none(command: Command, data_dir: Path) -> None:
+    """A tenant's name that is no text is found, and all others are looked at all the same."""
+    tamper(
+        data_dir,
+        "UPDATE sigils SET tenant = CAST(x'ff' AS TEXT) WHERE row = 1; DELETE FROM sigils WHERE row = 2;"
+        "INSERT INTO sigil_history SELECT CAST(x'62ff' AS TEXT), chain, number, step, record_id, at_ms,"
+        " previous, seal FROM sigil_history WHERE tenant = 'beta' AND number = 1",
+    )
+    found = kinds(command("verify", "--json"))
+    assert sorted(found) == ["record_missing", "record_missing", "tenant_unreadable", "tenant_unreadable"]
 
 
 def test_found_and_named(command: Command, data_dir: Path) -> None:
@@ -254,7 +278,8 @@ def test_a_copy(command: Command, data_dir: Path, tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, f"{copy}: {copy.stat().st_size} bytes\n")
     assert kinds(command("verify", "--json", SIGIL_STORE_URL=f"sqlite:///{copy}")) == []
     before = copy.read_bytes()
-    assert command("backup", str(copy)).exit_code == 69
+    done = command("backup", str(copy))
+    assert (done.exit_code, str(copy) in done.stderr) == (69, True)
     assert copy.read_bytes() == before
 
 
