@@ -24,8 +24,8 @@ _LOCK_WAIT_MS: Final = 2000
 class Room:
     """A file beside the spool that takes room on the disk, and gives it back when nothing else is left.
 
-    SQLite deletes by writing: what is taken out goes through its log, and the log into the database. On a full
-    disk neither works. So half of what is kept back bounds the log, which can always be folded in then. New
+    SQLite deletes by writing: what is taken out goes through its log, and the log into the database. On a
+    full disk neither works. So half of what is kept back bounds the log, which can always be folded in then. New
     writes are refused while the room is not kept, or would not be for long. For a large write more is kept,
     until the spool is empty: to delete it takes as much as it has.
     """
@@ -98,7 +98,9 @@ class Room:
             return
         with contextlib.suppress(OSError):
             os.truncate(self._path, 0)
-        _log.warning("disk is full, room that was kept back is used to empty the spool", path=str(self._spool))
+        _log.warning(
+            "disk is full, room that was kept back is used to empty the spool", path=str(self._spool)
+        )
 
     def fold(self) -> bool:
         """Fold SQLite's log into the database, and give its room back; whether that was possible. Blocks."""

@@ -104,6 +104,8 @@ class Spool:
     ) -> Spool:
         """Open the file, which is created, with its folder, for its owner alone where it is missing.
 
+        A spool that fills its disk is put in a state in which it can be emptied.
+
         Args:
             path: of the file.
             bounds: what it takes.
