@@ -25,8 +25,8 @@ class Room:
     """A file beside the spool that takes room on the disk, and gives it back when nothing else is left.
 
     SQLite deletes by writing: what is taken out goes through its log, and the log into the database. On a
-    full disk neither works. So half of what is kept back bounds the log, which can always be folded in then. New
-    writes are refused while the room is not kept, or would not be for long. For a large write more is kept,
+    full disk neither works. So half of what is kept back bounds the log, which can always be folded in then.
+    New writes are refused while the room is not kept, or would not be for long. For a large write more is kept,
     until the spool is empty: to delete it takes as much as it has.
     """
 
