@@ -26,8 +26,8 @@ class Room:
 
     SQLite deletes by writing: what is taken out goes through its log, and the log into the database. On a
     full disk neither works. So half of what is kept back bounds the log, which can always be folded in then.
-    New writes are refused while the room is not kept, or would not be for long. For a large write more is kept,
-    until the spool is empty: to delete it takes as much as it has.
+    New writes are refused while the room is not kept, or would not be for long. For a large write more is
+    kept, until the spool is empty: to delete it takes as much as it has.
     """
 
     def __init__(self, spool: Path) -> None:

@@ -82,7 +82,7 @@ class Spool:
         self.path = database.path
         self._database = database
         self._room = room
-        # Why nothing could be written, and when that was tried last.
+        # Why nothing could be written, and when.
         self._refused: tuple[str, float] | None = None
         #: Whether its file has to become shorter before others may use its disk.
         self.is_short = not room.fits(0)
@@ -103,8 +103,6 @@ class Spool:
         cls, path: Path, *, bounds: Bounds = DEFAULT_BOUNDS, clock: Callable[[], int] = wall_clock
     ) -> Spool:
         """Open the file, which is created, with its folder, for its owner alone where it is missing.
-
-        A spool that fills its disk is put in a state in which it can be emptied.
 
         Args:
             path: of the file.
