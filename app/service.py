@@ -37,6 +37,7 @@ from core.issuers import RemoteIssuer
 from core.keys import ring_from
 from core.seals import Seals
 from core.settings import Settings
+from core.settings_loading import SettingsError
 from core.spool.spooled_store import SpooledStore
 from core.store.retention import Retention
 from sigil_native import __version__
@@ -128,6 +129,21 @@ def audit_from(settings: Settings) -> Audit:
     return audit
 
 
+def _prepare_data_dir(settings: Settings) -> None:
+    """Make the data folder, if anything will lie in it."""
+    folder = settings.data_dir
+    spool, audit = settings.spool_file(folder), settings.audit_file
+    own_store = settings.dnastore_url is None and settings.store_url_setting is None
+    files = [file for file in (spool, audit) if file is not None and file.parent == folder]
+    if not (files or own_store or settings.is_development):
+        return
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"SIGIL_DATA_DIR: {error.filename}: {error.strerror}"
+        raise SettingsError([message]) from None
+
+
 @contextlib.contextmanager
 def service_from(
     settings: Settings,
@@ -147,12 +163,14 @@ def service_from(
         observers: are told what rate limits decide, and what happens to the store.
 
     Raises:
-        SettingsError, SigilError: the keys, or the way to the DNAStore, cannot be used.
+        SettingsError, SigilError: the data folder, the keys, or the way to the DNAStore, cannot be used.
+        SpoolUnusableError: the spool cannot be opened.
         LimiterUnavailableError: the tables cannot be used.
         AuditUnavailableError: the audit log is required and cannot be written.
         PrivateFileError: a file of development mode is damaged, or open to others.
         DomainError, OSError: the store cannot be opened.
     """
+    _prepare_data_dir(settings)
     fallback = event_secret(settings.data_dir) if settings.needs_development_secret else None
     ring = ring_from(settings, fallback)
     seals = Seals(ring)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
@@ -18,6 +19,7 @@ from core.errors import DomainError
 from core.settings import load_settings
 from core.settings_loading import EXIT_CODE, SettingsError
 from core.spool.looking import Shown
+from core.spool.opening import SpoolUnusableError, open_spool
 from core.spool.reading import State
 from core.spool.spool import Spool, wall_clock
 from core.timestamps import timestamp
@@ -87,19 +89,36 @@ def export(file: Path, *, development: bool) -> None:
     Nothing is taken out of the spool. The lines hold payloads.
     """
     with _opened(development=development) as opened:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as output:
-
-            def write(shown: Iterator[Shown]) -> int:
-                count = 0
-                for count, one in enumerate(shown, start=1):  # noqa: B007 - the last one's
-                    output.write(msgspec.json.encode(one._asdict()) + b"\n")
-                output.flush()
-                os.fsync(output.fileno())
-                return count
-
-            count = _run(opened, opened.look(write))
+        try:
+            count = _export(opened, file)
+        except OSError as error:
+            _fail(f"could not be finished: {file}: {error.strerror or error}", _UNAVAILABLE)
     click.echo(f"{count} writes in {file}")
+
+
+def _export(opened: Spool, file: Path) -> int:
+    """Write everything to a new file, which has its name when it is whole; how many writes it were."""
+
+    def write(shown: Iterator[Shown]) -> int:
+        count = 0
+        with os.fdopen(descriptor, "wb") as output:
+            for count, one in enumerate(shown, start=1):  # noqa: B007 - the last one's
+                output.write(msgspec.json.encode(one._asdict()) + b"\n")
+            output.flush()
+            os.fsync(output.fileno())
+        return count
+
+    if os.path.lexists(file):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        count = _run(opened, opened.look(write))
+        # Not renamed: that would replace a file that is there by now.
+        os.link(draft, file)
+    finally:
+        draft.unlink()
+    return count
 
 
 def _first(shown: Iterator[Shown], rows: int) -> list[Shown]:
@@ -141,7 +160,9 @@ def _opened(*, development: bool) -> Iterator[Spool]:
             raise SettingsError(["DNASTORE_SPOOL: off, so there is no spool"])
         if not path.exists():
             _fail(f"DNASTORE_SPOOL: {path}: there is no such spool", _UNAVAILABLE)
-        yield Spool.open(path, bounds=settings.spool_bounds)
+        yield open_spool(path, settings.spool_bounds, data_dir=settings.data_dir)
+    except SpoolUnusableError as error:
+        _fail(str(error), _UNAVAILABLE)
     except SettingsError as error:
         _fail(str(settings_failure(error)), EXIT_CODE)
     except DomainError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from core.idempotency import KeyLimits
 from core.seals import Seals
 from core.settings import Settings
 from core.settings_loading import SettingsError
-from core.spool.spool import Spool
+from core.spool.opening import forgotten, open_spool
 from core.spool.spooled_store import SpooledStore
 from core.store.chained import ChainedStore
 from core.store.interface import Store
@@ -71,17 +72,33 @@ def with_spool(store: Store, settings: Settings, outages: Outages) -> SpooledSto
     """The store with a spool in front of it; None where the settings want none.
 
     Raises:
-        DomainError, OSError: the spool cannot be opened.
+        SettingsError, SpoolUnusableError: the spool cannot be opened.
     """
     path = settings.spool_file(settings.data_dir)
+    _warn_of_another(settings.data_dir / "spool.db", path)
     if path is None or settings.dnastore_url is None:
         return None
     key_limits = KeyLimits(settings.idempotency_seconds, settings.idempotency_keys)
-    spool = Spool.open(path, bounds=settings.spool_bounds)
+    spool = open_spool(path, settings.spool_bounds, data_dir=settings.data_dir)
     spooled = SpooledStore(store, spool, outages, key_limits=key_limits)
     spooled.on_change = outages.spooling
     outages.on_back = spooled.forward
     return spooled
+
+
+def _warn_of_another(usual: Path, used: Path | None) -> None:
+    """Warn of acknowledged writes in a spool at the usual place that the settings do not name any more."""
+    if used is not None and used.absolute() == usual.absolute():
+        return
+    writes = forgotten(usual)
+    if writes != 0:
+        _log.error(
+            "a spool is not in use, and acknowledged writes wait in it",
+            path=str(usual),
+            writes="unknown" if writes is None else writes,
+            remedy=f"set DNASTORE_URL and DNASTORE_SPOOL={usual}, and wait for an empty spool at /readyz",
+            pid=os.getpid(),
+        )
 
 
 def with_history(store: Store, settings: Settings, seals: Seals) -> Store:

@@ -11,6 +11,7 @@ from core.errors import AuditUnavailableError, DomainError, LimiterUnavailableEr
 from core.limits.shared_folder import SharedFolderError
 from core.private_files import PrivateFileError
 from core.settings_loading import EXIT_CODE, SettingsError
+from core.spool.opening import SpoolUnusableError
 from sigil_native import SigilError
 
 #: sysexits.h: EX_UNAVAILABLE. The port, the store or the audit log.
@@ -46,7 +47,7 @@ def explained() -> Iterator[None]:
         raise StartFailedError(str(error), EXIT_CODE) from None
     except SigilError as error:
         raise StartFailedError(f"the keys cannot be used: {error}", EXIT_CODE) from None
-    except PortTakenError as error:
+    except (PortTakenError, SpoolUnusableError) as error:
         raise StartFailedError(str(error), UNAVAILABLE) from None
     except AuditUnavailableError as error:
         cause = f": {error.__cause__}" if error.__cause__ else ""

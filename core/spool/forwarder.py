@@ -111,7 +111,8 @@ class Forwarder:
         while True:
             pause = self._pace.look
             try:
-                if self._spool.state().writes and not await self._forward():
+                waits = self._spool.state().writes or self._spool.is_short
+                if waits and not await self._forward():
                     pause = self._back_off()
             except StoreUnavailableError as error:
                 _log.error("spool failing", reason=error.reason, pid=os.getpid())
@@ -149,7 +150,7 @@ class Forwarder:
                 self._pauses = 0
                 self._tell()
                 forwarded = True
-            while forwarded and not self._spool.state().writes:
+            while (forwarded or self._spool.is_short) and not self._spool.state().writes:
                 forwarded = await self._spool.shrink()
             return True
         finally:

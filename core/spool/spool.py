@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.exc import DBAPIError
 
 from core.dnastore.wire import Put, PutOnce, Revoke, WireRecord
@@ -22,6 +24,7 @@ from core.spool import reading
 from core.spool.known import Known
 from core.spool.looking import Shown, everything
 from core.spool.reading import Piece, State
+from core.spool.room import Room
 from core.spool.rows import SpooledRow, write_body
 from core.spool.schema import create_or_check, prepare_file
 from core.spool.writes import (
@@ -41,6 +44,8 @@ from core.spool.writes import (
 from core.store.sql_writer import GroupCommitWriter, Write
 from core.store.sqlite import SqliteDatabase, create_private_file
 
+_log = structlog.get_logger(__name__)
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -48,6 +53,12 @@ DEFAULT_BOUNDS: Final = Bounds(1 << 30, 604_800_000)
 _READERS: Final = 2
 _MAX_WAITING: Final = 10_000
 _MAX_WAITING_BYTES: Final = 64 << 20
+#: What SQLite says where the disk takes nothing more: ``io`` where that is a quota's doing.
+_NO_ROOM: Final = frozenset({"full", "io"})
+#: Writes that are taken out at a time where there is no room.
+_FEW: Final = 50
+#: Seconds for which it is remembered that nothing could be written.
+_REMEMBERED: Final = 10.0
 
 
 def wall_clock() -> int:
@@ -65,10 +76,17 @@ class Spool:
     Every method that is awaited may raise StoreUnavailableError.
     """
 
-    def __init__(self, database: SqliteDatabase, bounds: Bounds, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, database: SqliteDatabase, bounds: Bounds, clock: Callable[[], int], room: Room
+    ) -> None:
         self.path = database.path
         self._database = database
-        self._bounds = bounds
+        self._room = room
+        # Why nothing could be written, and when.
+        self._refused: tuple[str, float] | None = None
+        #: Whether its file has to become shorter before others may use its disk.
+        self.is_short = not room.fits(0)
+        self._bounds = bounds._replace(room=room)
         self._clock = clock
         self._writer = GroupCommitWriter(
             database, max_waiting=_MAX_WAITING, max_waiting_bytes=_MAX_WAITING_BYTES
@@ -98,10 +116,20 @@ class Spool:
         """
         create_private_file(path)
         prepare_file(path)
-        url = sa.URL.create("sqlite", database=str(path))
-        database = SqliteDatabase(url, create_or_check, readers=_READERS + 1)
+        room = Room(path)
         try:
-            spool = cls(database, bounds, clock)
+            database = _database(path, room)
+        except StoreUnavailableError as error:
+            if error.reason not in _NO_ROOM:
+                raise
+            room.release()
+            database = _database(path, room)
+        # What a process that was killed on a full disk has left.
+        if not room.fits(0) and not room.fold():
+            room.release()
+            room.fold()
+        try:
+            spool = cls(database, bounds, clock, room)
             spool.state()
         except BaseException:
             database.dispose()
@@ -158,8 +186,33 @@ class Spool:
         return await self._read(partial(reading.batch, after=after, most=most, most_bytes=most_bytes))
 
     async def settle(self, done: Sequence[int], rejected: Sequence[tuple[int, str]] = ()) -> None:
-        """Take writes out that the store has; set aside, with the reason, those that it will never take."""
-        await self._submit(Settle(done, rejected, self._clock()))
+        """Take writes out that the store has; set aside, with the reason, those that it will never take.
+
+        On a full disk, too: with the room that is kept for that.
+        """
+        if not self.is_short:
+            try:
+                await self._submit(Settle(done, rejected, self._clock()))
+            except StoreUnavailableError as error:
+                if error.reason not in _NO_ROOM:
+                    raise
+            else:
+                return
+        await self._make_room()
+        few = _FEW
+        while done:
+            try:
+                await self._submit(Settle(done[:few], (), self._clock()))
+                done = done[few:]
+            except StoreUnavailableError as error:
+                if error.reason not in _NO_ROOM or few == 1:
+                    raise
+                few //= 2
+            await asyncio.to_thread(self._room.fold)
+        while await self.shrink():
+            pass
+        if rejected:  # last, as they take room
+            await self._submit(Settle((), rejected, self._clock()))
 
     async def retry(self) -> int:
         """Put all that was set aside back to the end; how many writes it were."""
@@ -167,9 +220,29 @@ class Spool:
         return count
 
     async def shrink(self) -> bool:
-        """Give the file system back some of what an empty spool does not need; whether there is more."""
-        left: int = await self._submit(Shrink())
+        """Give the file system back some of what the spool does not need; whether there is more."""
+        few = max(self._room.log_pages // 4, 1)
+        try:
+            left: int = await self._submit(Shrink(few) if self.is_short else Shrink())
+        except StoreUnavailableError as error:
+            if error.reason not in _NO_ROOM:
+                raise
+            await self._make_room()
+            left = await self._submit(Shrink(few))
+        # The file becomes shorter only now.
+        await asyncio.to_thread(self._room.fold)
+        if not left and not self.state().writes:
+            self._room.keep_little()
+        if not left:
+            self.is_short = False
+            if self._room.fits(0) and self._room.take():
+                self._has_room()
         return left > 0
+
+    async def _make_room(self) -> None:
+        self.is_short = True
+        self._room.release()
+        await asyncio.to_thread(self._room.fold)
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -201,8 +274,15 @@ class Spool:
     @property
     def is_full(self) -> bool:
         """Whether it takes nothing more, as it was looked at last."""
+        if self.is_short or self._has_refused("full") or not self._room.fits(ORDINARY):
+            return True
         used = self._state.size + self._state.rejected_size
         return used + ORDINARY > self._bounds.size or self.oldest_seconds * 1000 > self._bounds.age_ms
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether its file could not be written when that was tried last."""
+        return self._has_refused("io")
 
     async def find(self, tenant: str, ids: Sequence[str]) -> Mapping[str, Known]:
         """What is known of these records; nothing of those that do not wait."""
@@ -257,10 +337,36 @@ class Spool:
         return self._state
 
     async def _submit(self, write: Write) -> Any:
-        result = await self._writer.submit(write)
-        if isinstance(result, DomainError):  # only handed on in the transaction: it is not the others' error
-            raise result
+        try:
+            result = await self._writer.submit(write)
+            if isinstance(result, DomainError):  # only handed on in the transaction: it is not the others'
+                raise result
+        except StoreUnavailableError as error:
+            if error.reason in _NO_ROOM:
+                self._has_no_room(error.reason)
+            raise
+        if isinstance(write, Append | AppendOnce | AppendRevocation | Probe):
+            self._has_room()
         return result
+
+    def _has_refused(self, reason: str) -> bool:
+        return (
+            self._refused is not None
+            and self._refused[0] == reason
+            and time.monotonic() - self._refused[1] < _REMEMBERED
+        )
+
+    def _has_no_room(self, reason: str) -> None:
+        if self._refused is None:
+            _log.error(
+                "the spool's disk takes nothing more", reason=reason, path=str(self.path), pid=os.getpid()
+            )
+        self._refused = reason, time.monotonic()
+
+    def _has_room(self) -> None:
+        if self._refused is not None:
+            self._refused = None
+            _log.warning("the spool's disk takes writes again", path=str(self.path), pid=os.getpid())
 
     async def _read(self, work: Callable[[sa.Connection], _T]) -> _T:
         if self._closed:
@@ -278,6 +384,11 @@ class Spool:
                     connection.exec_driver_sql("ROLLBACK")
         except DBAPIError as error:
             raise self._database.unavailable(error) or StoreUnavailableError("io") from None
+
+
+def _database(path: Path, room: Room) -> SqliteDatabase:
+    url = sa.URL.create("sqlite", database=str(path))
+    return SqliteDatabase(url, create_or_check, readers=_READERS + 1, log_pages=room.log_pages)
 
 
 def _puts(records: Sequence[Record], entries: Sequence[Entry]) -> Iterator[NewWrite]:

@@ -98,6 +98,8 @@ class SpooledStore:
             state = self._spool.state()
         except StoreUnavailableError:
             return "failing"
+        if self._spool.is_failing:
+            return "failing"
         if self._spool.is_full:
             return "full"
         if not state.writes:

@@ -13,6 +13,7 @@ from core.idempotency import Claim
 from core.records import Damage, Record
 from core.spool.known import Known, Revocation, revoked
 from core.spool.reading import find
+from core.spool.room import Room
 from core.spool.rows import as_made, checksum_of, record_body, size_of, write_body
 from core.store.sql_writer import Write
 
@@ -34,6 +35,8 @@ _GET_CLAIM: Final = (
 CONTENTS: Final = ("spool_records", "spool_revocations", "spool_claims")
 #: Bytes of an ordinary write: where it has no room, the spool is full.
 ORDINARY: Final = 2048
+#: Bytes of the disk that a probe tries to have: those of an ordinary write, in pages.
+_MORE: Final = 64 << 10
 #: Pages that are given back to the file system at a time, of 4 KiB.
 _GIVEN_BACK: Final = 2000
 
@@ -44,10 +47,12 @@ class Bounds(NamedTuple):
     Attributes:
         size: bytes, about.
         age_ms: of the oldest write that waits, in milliseconds; while it is older nothing new is taken.
+        room: that is kept on its disk; None: whatever there is.
     """
 
     size: int
     age_ms: int
+    room: Room | None = None
 
 
 class NewWrite(NamedTuple):
@@ -75,10 +80,14 @@ def refusal(
 
 
 def _refusal(
-    used: int, oldest: int | None, bounds: Bounds, size: int, now_ms: int
+    used: int, oldest: int | None, bounds: Bounds, size: int, now_ms: int, *, together: int = 0
 ) -> StoreUnavailableError | None:
     if used + size > bounds.size or (oldest is not None and now_ms - oldest > bounds.age_ms):
         return StoreUnavailableError("spool_full", retry_after=30)
+    room = bounds.room
+    # Here, where no other process of the host writes.
+    if room is not None and not (room.fits(size, together) and room.take(size)):
+        return StoreUnavailableError("full", retry_after=30)
     return None
 
 
@@ -129,14 +138,18 @@ class Append(Write):
         }
         used, oldest = connection.exec_driver_sql(_TOTALS).one()
         outcomes: list[int | DomainError] = []
+        together = 0  # bytes that the disk does not know of yet
         for write in writes:
-            error = _refusal(used, oldest, write.bounds, write.size, write.now_ms) or _clash(write.new, known)
+            error = _refusal(
+                used, oldest, write.bounds, write.size, write.now_ms, together=together
+            ) or _clash(write.new, known)
             if error is not None:
                 outcomes.append(error)
                 continue
             sequences = [_insert(connection, one, write.now_ms) for one in write.new]
             outcomes.append(sequences[-1])
             used += write.size
+            together += write.size
         return outcomes
 
 
@@ -309,16 +322,17 @@ class Retry(Write):
 class Shrink(Write):
     """Give the file system back some of what the spool does not need. Its result: how many pages are left."""
 
-    __slots__ = ("size",)
+    __slots__ = ("pages", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, pages: int = _GIVEN_BACK) -> None:
+        self.pages = pages
         self.size = 0
 
     def apply(self, connection: sa.Connection) -> int:
         """See Write.apply."""
         # By the driver: each step of this statement frees a page, though it gives no rows.
         cursor = connection.connection.cursor()
-        cursor.execute(f"PRAGMA incremental_vacuum({_GIVEN_BACK})")
+        cursor.execute(f"PRAGMA incremental_vacuum({self.pages})")
         cursor.fetchall()
         cursor.close()
         left: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
@@ -338,4 +352,8 @@ class Probe(Write):
     def apply(self, connection: sa.Connection) -> StoreUnavailableError | None:
         """See Write.apply."""
         connection.exec_driver_sql("UPDATE spool_totals SET probes = probes + 1")
+        room = self.bounds.room
+        # By asking for it: a quota is told by nothing else.
+        if room is not None and not (room.fits(ORDINARY) and room.take(more=_MORE)):
+            return StoreUnavailableError("full", retry_after=30)
         return refusal(connection, self.bounds, ORDINARY, self.now_ms)

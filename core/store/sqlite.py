@@ -19,7 +19,8 @@ from core.store.turns import Turns
 from core.store.unreadable import text_of
 
 _LOCK_WAIT_MS: Final = 2000
-#: Pages in the write-ahead log at which a commit copies them into the database (4 KiB each).
+_PAGE: Final = 4096
+#: Pages in the write-ahead log at which a commit copies them into the database.
 _CHECKPOINT_PAGES: Final = 4000
 #: Of each connection. What lies above the leaves of ten million records has 16 MiB; SQLite's own 2 MiB
 #: are enough for a million.
@@ -64,11 +65,16 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def writing_engine(url: sa.URL) -> sa.Engine:
+def writing_engine(url: sa.URL, log_pages: int | None = None) -> sa.Engine:
     """An engine of one connection whose transactions take the write lock at their beginning.
 
     A transaction that only asks for the lock when it first writes cannot wait for it: SQLite
     fails such an upgrade at once if somebody else wrote in between.
+
+    Args:
+        url: of an SQLite file.
+        log_pages: of the write-ahead log, at which a commit copies them into the database; a log that has
+            become longer is cut then. None: many, and it stays as long as it was.
 
     Raises:
         OSError: the database's folder cannot be opened.
@@ -77,7 +83,9 @@ def writing_engine(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url, poolclass=StaticPool, hide_parameters=True, connect_args={"check_same_thread": False}
     )
-    _configure(engine, "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    limit = [] if log_pages is None else [f"PRAGMA journal_size_limit = {log_pages * _PAGE}"]
+    pages = log_pages or _CHECKPOINT_PAGES
+    _configure(engine, "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {pages}", *limit)
 
     def begin(connection: sa.Connection) -> None:
         with turns.next():
@@ -140,13 +148,21 @@ def unavailable(error: DBAPIError) -> StoreUnavailableError | None:
 class SqliteDatabase:
     """See Database: a file."""
 
-    def __init__(self, url: sa.URL, create: Callable[[sa.Connection], None], *, readers: int) -> None:
+    def __init__(
+        self,
+        url: sa.URL,
+        create: Callable[[sa.Connection], None],
+        *,
+        readers: int,
+        log_pages: int | None = None,
+    ) -> None:
         """Open the file, which is created, with its folder, where it is missing.
 
         Args:
             url: of an SQLite file.
             create: creates or checks the tables, in a transaction that no other process's runs beside.
             readers: connections for reading.
+            log_pages: see ``writing_engine``.
 
         Raises:
             ValueError: the URL names no SQLite file.
@@ -156,7 +172,7 @@ class SqliteDatabase:
         """
         self.path = database_path(url)
         create_private_file(self.path)
-        self.writing = writing_engine(url)
+        self.writing = writing_engine(url, log_pages)
         self.reading = reading_engine(url, readers)
         try:
             with self.writing.connect() as connection, connection.begin():

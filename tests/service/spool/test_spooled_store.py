@@ -525,7 +525,8 @@ async def test_files(switch: Switch, store: SpooledStore, tmp_path: Path) -> Non
     switch.mode = "down"
     await store.put([record(1)])
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("spool.db*")}  # noqa: ASYNC240
-    assert modes == dict.fromkeys(["spool.db", "spool.db-shm", "spool.db-wal", "spool.db.lock"], 0o600)
+    names = [f"spool.db{ending}" for ending in ("", "-shm", "-wal", ".lock", ".reserve")]
+    assert modes == dict.fromkeys(names, 0o600)
     with pytest.raises(StoreSchemaError):
         Spool.open(tmp_path / "remote.db")
     (tmp_path / "spool.db").rename(tmp_path / "elsewhere")
