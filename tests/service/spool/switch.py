@@ -175,5 +175,5 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def until_empty(store: SpooledStore) -> None:
-    """Wait until everything is forwarded."""
-    await until(lambda: store.condition == "empty")
+    """Wait until everything is forwarded, and told of."""
+    await until(lambda: store.condition == "empty" and not store._forwarder.is_forwarding)
