@@ -218,7 +218,7 @@ async def test_endless(stage: Scripted, client: DnaStoreClient) -> None:
     await refused(stage, client, "get", chunked + 4 * chunk)
 
 
-async def test_noise(stage: Scripted, client: DnaStoreClient) -> None:
+async def test_noise(stage: Scripted, hasty: DnaStoreClient) -> None:
     """Whatever was changed in a good answer, the caller gets an error of the domain, or what it asked for."""
     seed = random.randrange(1 << 32)
     print("seed", seed)
@@ -246,7 +246,7 @@ async def test_noise(stage: Scripted, client: DnaStoreClient) -> None:
         spoiled = bytes(noisy)
         try:
             async with asyncio.timeout(5):
-                found = await CALLS[call](client)
+                found = await CALLS[call](hasty)
         except DomainError:
             continue
         several = getattr(found, "records", found)
