@@ -236,9 +236,10 @@ def draw(figures: Sequence[dict[str, float]], path: Path) -> None:
     relative_axes.set(
         xscale="log", xlabel="records", ylabel=f"processor time, times that at {counts[0]:,.0f}"
     )
-    relative_axes.set_ylim(bottom=0)
     for bound in (0.8, 1.2):
         relative_axes.axhline(bound, color="grey", linestyle=":", linewidth=1)
+    # Now that the bounds are drawn, so that they are within.
+    relative_axes.set_ylim(bottom=0)
     for axes in (time_axes, relative_axes):
         axes.grid(alpha=0.3)
     picture.suptitle("SqlStore: cost against the number of records")

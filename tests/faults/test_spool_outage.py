@@ -101,7 +101,7 @@ async def test_an_hour(tmp_path: Path) -> None:
     spooling = time.monotonic() - began
     outage.switch.mode = "up"
     began = time.monotonic()
-    await until_empty(outage.store)
+    await until_empty(outage.store, 300)
     forwarding = time.monotonic() - began
     await outage.second()
     assert not outage.refused

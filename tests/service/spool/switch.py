@@ -167,13 +167,13 @@ def spooled(
     return store
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(30):
+async def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something holds, for so long."""
+    async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.005)
 
 
-async def until_empty(store: SpooledStore) -> None:
-    """Wait until everything is forwarded, and told of."""
-    await until(lambda: store.condition == "empty" and not store._forwarder.is_forwarding)
+async def until_empty(store: SpooledStore, seconds: float = 30) -> None:
+    """Wait until everything is forwarded, and told of; for so long."""
+    await until(lambda: store.condition == "empty" and not store._forwarder.is_forwarding, seconds)
