@@ -39,6 +39,7 @@ ORDINARY: Final = 2048
 _MORE: Final = 64 << 10
 #: Pages that are given back to the file system at a time, of 4 KiB.
 _GIVEN_BACK: Final = 2000
+_FREE_PAGES: Final = "PRAGMA freelist_count"
 
 
 class Bounds(NamedTuple):
@@ -330,12 +331,13 @@ class Shrink(Write):
 
     def apply(self, connection: sa.Connection) -> int:
         """See Write.apply."""
-        # By the driver: each step of this statement frees a page, though it gives no rows.
+        free: int = connection.exec_driver_sql(_FREE_PAGES).scalar_one()
         cursor = connection.connection.cursor()
-        cursor.execute(f"PRAGMA incremental_vacuum({self.pages})")
-        cursor.fetchall()
+        for _ in range(min(self.pages, free)):
+            # The driver takes but the first step of this statement, which frees a page, whatever it is told.
+            cursor.execute("PRAGMA incremental_vacuum(1)")
         cursor.close()
-        left: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+        left: int = connection.exec_driver_sql(_FREE_PAGES).scalar_one()
         return left
 
 

@@ -520,6 +520,18 @@ async def test_told_that_the_store_is_back(switch: Switch, tmp_path: Path) -> No
     await store.close()
 
 
+async def test_room_is_given_back(tmp_path: Path) -> None:
+    """A spool that was emptied gives back what it took, in one step."""
+    path = tmp_path / "spool.db"
+    spool = Spool.open(path)
+    payload = b'"%b"' % (b"x" * 9000)
+    last = await spool.append([record(number, payload=payload) for number in range(100)], ())
+    await spool.settle(range(1, last + 1))
+    assert not await spool.shrink()
+    assert path.stat().st_size < 100_000
+    await spool.close()
+
+
 async def test_files(switch: Switch, store: SpooledStore, tmp_path: Path) -> None:
     """A spool's files are their owner's alone, what is no spool is refused, and a missing file is noticed."""
     switch.mode = "down"
