@@ -20,7 +20,7 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claim, KeyLimits
-from core.records import Damage, Entry, Listing, Place, Record, Status
+from core.records import Damage, Entry, Listing, Record, Status
 from core.spool.delivery import is_final
 from core.spool.forwarder import Forwarder, Pace
 from core.spool.known import shown
@@ -28,6 +28,7 @@ from core.spool.merging import Question, merged_list, overlaid
 from core.spool.spool import Spool
 from core.store.interface import Store
 from core.store.observation import StoreObserver
+from core.store.passing import PassingStore
 
 _log = structlog.get_logger(__name__)
 
@@ -43,12 +44,12 @@ _ATTEMPTS: Final = 5
 SpoolCondition = Literal["empty", "waiting", "forwarding", "full", "failing"]
 
 
-class SpooledStore:
+class SpooledStore(PassingStore):
     """The Store protocol over a store that may be away; see docs/dnastore.md for what each call does then.
 
     Writes go to the store as long as nothing of this process waits in the spool, behind it otherwise, so that
     a tenant's order is kept. What is in the spool is as durable as what is in the store, and readers of this
-    host see it.
+    host see it; entries, counts and purges are the store's alone.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class SpooledStore:
             key_limits: how long idempotency keys are remembered.
             pace: of the attempts to forward.
         """
-        self._store = store
+        super().__init__(store)
         self._spool = spool
         self._lifetime_ms = key_limits.seconds * 1000
         #: Called at the beginning of an outage with its reason, and with None when nothing waits any more.
@@ -274,18 +275,6 @@ class SpooledStore:
                 await self._spool.append_revocation(
                     Revoke(kept.tenant, kept.id, reason, by, kept.revoked_at_ms)
                 )
-
-    async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
-        """See Store.entries: what the store has; entries that wait here are not among them."""
-        return await self._store.entries(tenant, after=after, limit=limit)
-
-    async def count(self) -> Mapping[str, int]:
-        """See Store.count: what the store has."""
-        return await self._store.count()
-
-    async def purge(self, tenant: str, *, before: str, limit: int) -> int:
-        """See Store.purge: in the store."""
-        return await self._store.purge(tenant, before=before, limit=limit)
 
     async def probe(self) -> None:
         """See Store.probe. While the store is away, whether the spool takes more."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.history.heads import MOST_TENANTS, Wanted
 from core.history.lane import Lane
 from core.history.statements import NOTHING, revocation_of, sealing_of
 from core.idempotency import Claim
-from core.records import Entry, Listing, Place, Record, Status, Step
+from core.records import Entry, Record, Step
 from core.seals import Seals
 from core.store.interface import Store
+from core.store.passing import PassingStore
 
 #: Steps that are known to have their entries.
 _MOST_KNOWN: Final = 20_000
 
 
-class ChainedStore:
+class ChainedStore(PassingStore):
     """The Store protocol over another store, with an entry in its tenant's history for each step.
 
     Records that are put are kept together with their entries. An idempotency key or a revocation shows only
@@ -29,13 +29,9 @@ class ChainedStore:
     """
 
     def __init__(self, store: Store, seals: Seals, *, most_tenants: int = MOST_TENANTS) -> None:
-        self._store = store
+        super().__init__(store)
         self._lane = Lane(store, seals, most_tenants=most_tenants)
         self._known: OrderedDict[tuple[Step, str, str], None] = OrderedDict()
-
-    def start(self) -> None:
-        """See Store.start."""
-        self._store.start()
 
     async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """See Store.put. Records that come with entries have been linked already.
@@ -61,31 +57,6 @@ class ChainedStore:
             await self._enter(Wanted(kept.tenant, "sealed", kept.id, sealing_of(kept)))
         return kept
 
-    async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
-        """See Store.get."""
-        return await self._store.get(tenant, record_id, with_payload=with_payload)
-
-    async def get_many(
-        self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
-    ) -> Mapping[str, Record | RecordCorruptError | RecordUnverifiableError]:
-        """See Store.get_many."""
-        return await self._store.get_many(tenant, record_ids, with_payload=with_payload)
-
-    async def list(
-        self,
-        tenant: str,
-        *,
-        limit: int,
-        before: str | None,
-        status: Status | None,
-        now_ms: int,
-        with_payload: bool = False,
-    ) -> Listing:
-        """See Store.list."""
-        return await self._store.list(
-            tenant, limit=limit, before=before, status=status, now_ms=now_ms, with_payload=with_payload
-        )
-
     async def revoke(
         self, tenant: str, record_id: str, *, reason: str, revoked_by: str, now_ms: int
     ) -> Record | None:
@@ -102,14 +73,6 @@ class ChainedStore:
             await self._enter(Wanted(tenant, "revoked", record_id, revocation_of(record)))
         return record
 
-    async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
-        """See Store.entries."""
-        return await self._store.entries(tenant, after=after, limit=limit)
-
-    async def count(self) -> Mapping[str, int]:
-        """See Store.count."""
-        return await self._store.count()
-
     async def purge(self, tenant: str, *, before: str, limit: int) -> int:
         """See Store.purge. The history says so first, then records go.
 
@@ -121,10 +84,6 @@ class ChainedStore:
             return 0
         await self._enter(Wanted(tenant, "purged", before, NOTHING))
         return await self._store.purge(tenant, before=before, limit=limit)
-
-    async def probe(self) -> None:
-        """See Store.probe."""
-        await self._store.probe()
 
     async def close(self) -> None:
         """See Store.close."""

@@ -14,6 +14,7 @@ from core.idempotency import Claim
 from core.records import Damage, Entry, Listing, Place, Record, Status, id_of
 from core.seals import Seals
 from core.store.interface import Store
+from core.store.passing import PassingStore
 from core.store.pieces import FIRST, next_size
 from core.time_slices import TimeSlices
 
@@ -21,7 +22,7 @@ from core.time_slices import TimeSlices
 _PIECES: Final = 8
 
 
-class VerifyingStore:
+class VerifyingStore(PassingStore):
     """The Store protocol over another store that may answer anything.
 
     A record's seal covers its payload, tenant, id and times, so payloads are asked for even where nobody
@@ -29,17 +30,9 @@ class VerifyingStore:
     """
 
     def __init__(self, store: Store, seals: Seals) -> None:
-        self._store = store
+        super().__init__(store)
         self._seals = seals
         self._pieces = asyncio.Semaphore(_PIECES)
-
-    def start(self) -> None:
-        """See Store.start."""
-        self._store.start()
-
-    async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
-        """See Store.put."""
-        await self._store.put(records, entries)
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once.
@@ -155,22 +148,6 @@ class VerifyingStore:
         ):
             raise StoreUnavailableError("invalid_answer")
         return entries
-
-    async def count(self) -> Mapping[str, int]:
-        """See Store.count."""
-        return await self._store.count()
-
-    async def purge(self, tenant: str, *, before: str, limit: int) -> int:
-        """See Store.purge."""
-        return await self._store.purge(tenant, before=before, limit=limit)
-
-    async def probe(self) -> None:
-        """See Store.probe."""
-        await self._store.probe()
-
-    async def close(self) -> None:
-        """See Store.close."""
-        await self._store.close()
 
     def _checked(self, tenant: str, record: Record, *, with_payload: bool) -> Record:
         if record.tenant != tenant:

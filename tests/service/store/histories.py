@@ -8,18 +8,19 @@ import hashlib
 import random
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from core.errors import RecordCorruptError, RecordUnverifiableError, StoreUnavailableError
+from core.errors import StoreUnavailableError
 from core.history.check import Checked, TenantCheck
 from core.history.findings import Finding, Findings
 from core.idempotency import Claim
-from core.records import CanonicalJson, Entry, Listing, Place, Record, Status
+from core.records import CanonicalJson, Entry, Record
 from core.seals import Seals
 from core.store.chained import ChainedStore
 from core.store.interface import Store
+from core.store.passing import PassingStore
 from core.store.sql_store import SqlStore
 from sigil_native import KeyRing
 
@@ -66,14 +67,14 @@ def sealed(
     )
 
 
-class TroubledStore:
+class TroubledStore(PassingStore):
     """A store whose writes fail from time to time: before they are done, after, or never come back.
 
     ``kept`` are ids of records that were acknowledged by the store beneath.
     """
 
     def __init__(self, store: Store, choice: Callable[[], str]) -> None:
-        self._store = store
+        super().__init__(store)
         #: ``"fine"``, ``"before"``, ``"after"`` or ``"hang"``, asked for at each write.
         self.choice = choice
 
@@ -89,10 +90,6 @@ class TroubledStore:
             await asyncio.Event().wait()
         return done
 
-    def start(self) -> None:
-        """See Store.start."""
-        self._store.start()
-
     async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """See Store.put."""
         await self._troubled(self._store.put(records, entries))
@@ -100,31 +97,6 @@ class TroubledStore:
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once."""
         return await self._troubled(self._store.put_once(record, claim))
-
-    async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
-        """See Store.get."""
-        return await self._store.get(tenant, record_id, with_payload=with_payload)
-
-    async def get_many(
-        self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
-    ) -> Mapping[str, Record | RecordCorruptError | RecordUnverifiableError]:
-        """See Store.get_many."""
-        return await self._store.get_many(tenant, record_ids, with_payload=with_payload)
-
-    async def list(
-        self,
-        tenant: str,
-        *,
-        limit: int,
-        before: str | None,
-        status: Status | None,
-        now_ms: int,
-        with_payload: bool = False,
-    ) -> Listing:
-        """See Store.list."""
-        return await self._store.list(
-            tenant, limit=limit, before=before, status=status, now_ms=now_ms, with_payload=with_payload
-        )
 
     async def revoke(
         self, tenant: str, record_id: str, *, reason: str, revoked_by: str, now_ms: int
@@ -134,21 +106,9 @@ class TroubledStore:
             self._store.revoke(tenant, record_id, reason=reason, revoked_by=revoked_by, now_ms=now_ms)
         )
 
-    async def entries(self, tenant: str, *, after: Place | None, limit: int) -> Sequence[Entry]:
-        """See Store.entries."""
-        return await self._store.entries(tenant, after=after, limit=limit)
-
-    async def count(self) -> Mapping[str, int]:
-        """See Store.count."""
-        return await self._store.count()
-
     async def purge(self, tenant: str, *, before: str, limit: int) -> int:
         """See Store.purge."""
         return await self._troubled(self._store.purge(tenant, before=before, limit=limit))
-
-    async def probe(self) -> None:
-        """See Store.probe."""
-        await self._store.probe()
 
     async def close(self) -> None:
         """See Store.close."""
