@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import msgspec
+
 from core.errors import StoreUnavailableError
 from core.idempotency import Claim, KeyLimits
-from core.records import Damage, Entry, Listing, Place, Record, Status
+from core.records import Damage, Entry, Listing, Place, Record, Status, id_of
 from core.spool.forwarder import Pace
 from core.spool.spool import Spool, wall_clock
 from core.spool.spooled_store import SpooledStore
@@ -177,3 +179,14 @@ async def until(holds: Callable[[], bool], seconds: float = 30) -> None:
 async def until_empty(store: SpooledStore, seconds: float = 30) -> None:
     """Wait until everything is forwarded, and told of; for so long."""
     await until(lambda: store.condition == "empty" and not store._forwarder.is_forwarding, seconds)
+
+
+def listed(one: Record, **changes: object) -> Record:
+    """A record as listings have it."""
+    return msgspec.structs.replace(one, payload=None, **changes)
+
+
+async def ids(store: SpooledStore, **more: object) -> list[str]:
+    """What a listing shows."""
+    asked = {"limit": 100, "before": None, "status": None, "now_ms": 0} | more
+    return [id_of(one) for one in (await store.list("acme", **asked)).records]  # type: ignore[arg-type]
