@@ -218,7 +218,7 @@ async def test_told_that_the_store_is_back(switch: Switch, tmp_path: Path) -> No
     store.start()
     switch.mode = "down"
     await store.put([record(1)])
-    await until(lambda: len(watcher.spools) > 3)
+    await until(lambda: store._forwarder._pauses > 0)
     switch.mode = "up"
     outages.circuit_is("half_open")
     await asyncio.sleep(0.05)
