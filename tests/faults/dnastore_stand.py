@@ -10,7 +10,7 @@ from pathlib import Path
 from core.breaker import State
 from core.dnastore.client import DnaStoreClient
 from core.store.observation import Forwarded
-from tests.fault_proxy import FaultProxy, proxy_to
+from servers.fault_proxy import FaultProxy, proxy_to
 from tests.service.dnastore.running import DnaStore
 from tests.service.server.tls_files import client
 

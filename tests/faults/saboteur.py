@@ -11,8 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol, get_args
 
-from tests.fault_proxy import NO_FAULT, Direction, Event, Fault, FaultProxy, Flow, Welcome
-from tests.processes import freeze
+from servers.fault_proxy import NO_FAULT, Direction, Event, Fault, FaultProxy, Flow, Welcome
+from servers.processes import freeze
 
 #: Within a handshake, a small request or answer, a large one; or with the first byte.
 _PLACES: Final = ((0, 0), (1, 300), (300, 3_000), (3_000, 60_000))

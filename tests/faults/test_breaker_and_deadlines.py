@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import StoreUnavailableError
 from core.store.interface import Store
-from tests.fault_proxy import Fault, Flow, proxy_to
+from servers.fault_proxy import Fault, Flow, proxy_to
 from tests.faults.dnastore_stand import Observed, Stand, running_stand
 from tests.faults.sabotaged import MARGIN, answers, until
 from tests.faults.store_traffic import stored_in

@@ -24,7 +24,7 @@ from core.store.postgresql import Patience, PostgresDatabase
 from core.store.sql_schema import create_or_check
 from core.store.sql_store import SqlStore
 from core.store.store_url import parse_store_url
-from tests.postgres_server import PostgresServer, running_postgres
+from servers.postgresql import PostgresServer, running_postgres
 from tests.service.store.contract import claim
 from tests.service.store.store_records import entry, record, record_id, records_of
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
+from servers.processes import freeze
 from tests.faults.dnastore_stand import Stand, running_stand
 from tests.faults.sabotaged import chosen_seed
 from tests.faults.store_traffic import stored_in
-from tests.processes import freeze
 from tests.service.running import SIGILS, Service
 
 pytestmark = pytest.mark.skipif(

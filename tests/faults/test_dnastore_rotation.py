@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault_proxy import FaultProxy, proxy_to
+from servers.fault_proxy import FaultProxy, proxy_to
 from tests.service.dnastore.running import CLIENT, DnaStore
 from tests.service.running import SIGILS, Program, Service
 from tests.service.server.tls_files import Authority, client

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fault_proxy import NO_FAULT, Fault, FaultProxy, Flow, proxy_to
+from servers.fault_proxy import NO_FAULT, Fault, FaultProxy, Flow, proxy_to
 
 #: Seconds in which nothing comes where nothing may come.
 SILENCE = 0.1

@@ -20,7 +20,7 @@ from core.limits.outage import OutageLimiter
 from core.limits.quota import Quota
 from core.limits.redis_function import hash_tag
 from core.limits.redis_limiter import RedisLimiter
-from tests.redis_servers import NODE_TIMEOUT, RedisClusterServers, RedisServer, running_server
+from servers.redis import NODE_TIMEOUT, RedisClusterServers, RedisServer, running_server
 
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 #: Seconds of the timeout, and what a loaded machine may add to it.

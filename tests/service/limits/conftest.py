@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.redis_servers import RedisServer, running_server
+from servers.redis import RedisServer, running_server
 
 
 @pytest.fixture(scope="session")

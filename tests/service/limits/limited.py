@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.redis_servers import wait_until
+from servers.redis import wait_until
 from tests.service.audit.audits import lines
 from tests.service.running import SIGILS, Answer, Service
 

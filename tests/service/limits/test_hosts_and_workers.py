@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from tests.redis_servers import RedisServer, wait_until
+from servers.redis import RedisServer, wait_until
 from tests.service.limits.limited import STILL, audited, left, listed, statuses
 from tests.service.running import SIGILS, Answer, Service
 

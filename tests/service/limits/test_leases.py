@@ -15,8 +15,8 @@ from core.limits.interface import Limit
 from core.limits.leases import Leases
 from core.limits.quota import Quota
 from core.limits.redis_limiter import RedisLimiter
+from servers.redis import RedisServer
 from sigil_native import Decision
-from tests.redis_servers import RedisServer
 
 PATIENT = 5.0
 #: Seconds for which the bound is tried.

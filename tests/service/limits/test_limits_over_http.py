@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.redis_servers import wait_until
+from servers.redis import wait_until
 from tests.service.limits.limited import STILL, audited, left, listed, stands, statuses, write_overrides
 from tests.service.running import SIGILS, Service
 

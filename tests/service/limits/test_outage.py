@@ -17,7 +17,7 @@ from core.limits.local import LocalLimiter
 from core.limits.outage import OutageLimiter
 from core.limits.quota import Quota, share_of
 from core.limits.redis_limiter import RedisLimiter
-from tests.redis_servers import RedisServer
+from servers.redis import RedisServer
 
 USER = Quota(limit=200, window=3600, burst=200)
 LIMITS = [Limit("user", "ann", USER)]

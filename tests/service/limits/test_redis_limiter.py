@@ -25,8 +25,8 @@ from core.limits.redis_address import RedisAddress
 from core.limits.redis_function import NAME, SOURCE, VERSION, hash_tag, keys_of, written
 from core.limits.redis_limiter import RedisLimiter
 from core.limits.terms import Terms
+from servers.redis import RedisServer, free_ports
 from sigil_native import InvalidOptionError
-from tests.redis_servers import RedisServer, free_ports
 
 USER = Quota(limit=200, window=3600, burst=200)
 TENANT = Quota(limit=1000, window=3600, burst=1000)

@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from core.limits.interface import Limit
 from core.limits.quota import Quota
 from core.limits.redis_limiter import RedisLimiter
+from servers.redis import RedisServer
 from sigil_native import Decision
-from tests.redis_servers import RedisServer
 from tests.token_bucket_model import TokenBucketModel
 
 HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"

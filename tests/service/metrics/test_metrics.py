@@ -24,7 +24,7 @@ from app.metrics.observers import counting_in
 from app.server.failures import StartFailedError
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
-from tests.processes import freeze
+from servers.processes import freeze
 from tests.service.running import Answer, Service, forks
 
 _SECONDS = 120.0

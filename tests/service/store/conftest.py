@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.postgres_server import PostgresServer, running_postgres
+from servers.postgresql import PostgresServer, running_postgres
 from tests.service.dnastore.running import DnaStore
 
 

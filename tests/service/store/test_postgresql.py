@@ -20,8 +20,8 @@ from core.store.postgresql import Patience, PostgresDatabase
 from core.store.sql_schema import SCHEMA_VERSION, create_or_check
 from core.store.sql_store import SqlStore
 from core.store.store_url import parse_store_url
-from tests.postgres_server import PASSWORD, PostgresServer
-from tests.processes import freeze
+from servers.postgresql import PASSWORD, PostgresServer
+from servers.processes import freeze
 from tests.service.store.contract import claim
 from tests.service.store.store_records import entry, record, record_id, records_of
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from tests.processes import freeze
+from servers.processes import freeze
 
 #: Milliseconds in which a cluster notices that a node is away.
 NODE_TIMEOUT = 1000

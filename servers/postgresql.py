@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.processes import freeze
+from servers.processes import freeze
 
 USER = "sigil"
 PASSWORD = "only for tests: s3cret"

@@ -1,0 +1,1 @@
+"""Real servers on loopback, for tests, benchmarks and soaks; stopped by their process ids."""

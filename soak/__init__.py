@@ -1,0 +1,1 @@
+"""Load for hours, faults on purpose, and a verdict."""
