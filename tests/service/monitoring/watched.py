@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,26 +26,40 @@ def metrics_address(program: Program) -> str:
     return urlsplit(record["url"]).netloc
 
 
-class Watched:
-    """Programs that run, and the Prometheus that watches them."""
+class Watch:
+    """A service that runs, and the Prometheus that watches it."""
 
-    def __init__(
-        self,
-        service: Service,
-        store: DnaStore,
-        provider: Provider,
-        forge: Forge,
-        prometheus: PrometheusServer,
-    ) -> None:
+    def __init__(self, service: Service, prometheus: PrometheusServer) -> None:
         self.service = service
-        self.store = store
-        self.provider = provider
         self.prometheus = prometheus
-        self._forge = forge
 
     def token(self, tenant: str = "acme") -> str:
         """A good token of the service's issuer."""
-        return self._forge.by(self._forge.ec, "first", "ES256", tenantId=tenant)
+        return self.service.token(tenant)
+
+    def fires(self, *names: str, seconds: float = 60.0) -> None:
+        """Wait until all of these alerts have fired, at one time or another."""
+        missing = set(names)
+        end = time.monotonic() + seconds
+        while missing := missing - self._firing():
+            assert time.monotonic() < end, f"silent: {missing}"
+            time.sleep(0.1)
+
+    def ceases(self, *names: str, seconds: float = 60.0) -> None:
+        """Wait until none of these alerts fires."""
+        end = time.monotonic() + seconds
+        while still := self._firing() & set(names):
+            assert time.monotonic() < end, f"firing still: {still}"
+            time.sleep(0.1)
+
+    def is_quiet(self, *names: str) -> None:
+        """Let a few evaluations pass without any of these alerts."""
+        for _ in range(15):
+            assert not self._firing() & set(names)
+            time.sleep(0.1)
+
+    def _firing(self) -> set[str]:
+        return {labels["alertname"] for labels in self.prometheus.api.firing()}
 
     @contextlib.contextmanager
     def under_load(self) -> Iterator[None]:
@@ -68,6 +83,27 @@ class Watched:
         finally:
             stop.set()
             caller.join(60)
+
+
+class Watched(Watch):
+    """A service with a DNAStore behind it, and an issuer elsewhere."""
+
+    def __init__(
+        self,
+        service: Service,
+        store: DnaStore,
+        provider: Provider,
+        forge: Forge,
+        prometheus: PrometheusServer,
+    ) -> None:
+        super().__init__(service, prometheus)
+        self.store = store
+        self.provider = provider
+        self._forge = forge
+
+    def token(self, tenant: str = "acme") -> str:
+        """A good token of the service's issuer."""
+        return self._forge.by(self._forge.ec, "first", "ES256", tenantId=tenant)
 
 
 def call_everything(service: Service, token: str, **more: object) -> None:
@@ -141,3 +177,19 @@ def watched(
             )
         )
         yield Watched(service, store, provider, forge, prometheus)
+
+
+@contextlib.contextmanager
+def watched_alone(
+    folder: Path, *, rules: Sequence[Path] = (), interval: float = 0.5, **variables: str
+) -> Iterator[Watch]:
+    """A service with a database of its own, in development mode."""
+    service = Service(folder, **variables).start()
+    try:
+        targets = {"sigil": [metrics_address(service)]}
+        with running_prometheus(
+            folder / "prometheus", targets, rules=rules, interval=interval, external_labels=LABELS
+        ) as prometheus:
+            yield Watch(service, prometheus)
+    finally:
+        service.kill()
