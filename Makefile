@@ -151,7 +151,7 @@ test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
 
 .PHONY: lint
-lint: $(VENV)/.native $(VENV)/.group-lint lint-rules ## Style, types, stubs, C++ warnings
+lint: $(VENV)/.native $(VENV)/.group-lint lint-rules ## Style, types, stubs, C++ warnings, rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH cython-lint --max-line-length 120 sigil_native

@@ -2,8 +2,8 @@
 
 What an alert looks at, and its other thresholds, stay as they are. Shortened are:
 
-- windows of rates and waits (``for``), sixty times: 5m becomes 5 s, 3d becomes 72 minutes, of which there are only
-  as many as the test has run;
+- windows of rates and waits (``for``), sixty times: 5m becomes 5 s, 3d becomes 72 minutes, of which there
+  are only as many as the test has run;
 - thresholds that are an age, each as ``_AGES`` says;
 - all of ``SigilMemoryGrows``, 720 times: what grows in half a minute counts there as growth in six hours.
 """

@@ -121,7 +121,7 @@ def test_an_audit_log_is_blocked(tmp_path: Path) -> None:
 @heavy
 def test_requests_find_no_room(tmp_path: Path) -> None:
     """A caller who sends a body slowly where there is room for one keeps the others out."""
-    with watched_alone(tmp_path, rules=quick_rules(tmp_path), SIGIL_MAX_REQUESTS="1") as watch:
+    with watched_alone(tmp_path, rules=quick_rules(tmp_path), variables={"SIGIL_MAX_REQUESTS": "1"}) as watch:
         with socket.create_connection(("127.0.0.1", watch.service.port), timeout=20) as slow:
             head = f"POST {SIGILS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             slow.sendall(
@@ -150,7 +150,9 @@ def test_a_record_is_changed(tmp_path: Path) -> None:
 @heavy
 def test_the_dnastore_is_killed(tmp_path: Path) -> None:
     """Its breaker opens and its spool ages and fills; what it rejects when it is back is told of."""
-    with watched(tmp_path, rules=quick_rules(tmp_path), DNASTORE_SPOOL_MAX_BYTES=str(1 << 20)) as watch:
+    with watched(
+        tmp_path, rules=quick_rules(tmp_path), variables={"DNASTORE_SPOOL_MAX_BYTES": str(1 << 20)}
+    ) as watch:
         names = ("SigilBreakerOpen", "SigilSpoolOld", "SigilSpoolFilling", "SigilSpoolAlmostFull")
         encode = _encode(watch, {"text": "x" * 20_000})
         encode()
@@ -183,7 +185,7 @@ def test_redis_is_killed(tmp_path: Path) -> None:
     """Limits that are counted elsewhere meanwhile are told of, until Redis is back."""
     with (
         running_server(tmp_path / "redis") as redis,
-        watched_alone(tmp_path, rules=quick_rules(tmp_path), REDIS_URL=redis.url) as watch,
+        watched_alone(tmp_path, rules=quick_rules(tmp_path), variables={"REDIS_URL": redis.url}) as watch,
         _meanwhile(_encode(watch)),
     ):
         watch.is_quiet("SigilRateLimitsDegraded")
@@ -202,7 +204,7 @@ def test_a_table_of_limits_is_full(tmp_path: Path) -> None:
         "SIGIL_ADDRESS_RATE_LIMIT": "10",
         "SIGIL_TRUSTED_PROXIES": "127.0.0.1",
     }
-    with watched_alone(tmp_path, rules=quick_rules(tmp_path), **variables) as watch:
+    with watched_alone(tmp_path, rules=quick_rules(tmp_path), variables=variables) as watch:
         watch.prometheus.wait_until_scraped()
         watch.is_quiet("SigilBucketTableFull")
         with contextlib.closing(watch.service.connection()) as connection:
@@ -287,7 +289,7 @@ def test_memory_grows(tmp_path: Path) -> None:
 @heavy
 def test_a_worker_is_killed(tmp_path: Path) -> None:
     """A worker that dies is told of, though another takes its place."""
-    with watched_alone(tmp_path, rules=quick_rules(tmp_path), SIGIL_WORKERS="2") as watch:
+    with watched_alone(tmp_path, rules=quick_rules(tmp_path), variables={"SIGIL_WORKERS": "2"}) as watch:
         watch.prometheus.wait_until_scraped()
         watch.is_quiet("SigilWorkerRestarts")
         os.kill(watch.service.workers()[0], signal.SIGKILL)

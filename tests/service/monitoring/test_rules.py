@@ -27,7 +27,8 @@ def test_promtool_is_content() -> None:
 
 def test_every_alert_is_tested_firing_and_silent() -> None:
     """Each has a unit test in which it fires and one in which it does not."""
-    fires, silent = set(), set()
+    fires: set[str] = set()
+    silent: set[str] = set()
     for path in (_FOLDER / "tests").glob("*.yml"):
         for test in yaml.safe_load(path.read_text())["tests"]:
             for expected in test["alert_rule_test"]:
