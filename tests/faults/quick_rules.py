@@ -61,6 +61,7 @@ def _shorten(rule: dict[str, Any]) -> None:
         was, becomes = _AGES[name]
         assert was in rule["expr"], name
         rule["expr"] = rule["expr"].replace(was, becomes)
-    rule["expr"] = re.sub(r"\[(\w+)\]", lambda found: f"[{shorter(found[1])}]", rule["expr"])
+    windows = r"(\[|offset )(\w+)"
+    rule["expr"] = re.sub(windows, lambda found: found[1] + shorter(found[2]), rule["expr"])
     if "for" in rule:
         rule["for"] = shorter(rule["for"])
