@@ -81,6 +81,7 @@ def test_an_instance_is_killed(tmp_path: Path) -> None:
     """One that is killed is missed, and so is a service of which none is left; a new one ends that."""
     with watched_alone(tmp_path, rules=quick_rules(tmp_path)) as watch:
         watch.prometheus.wait_until_scraped()
+        watch.ceases("SigilInstanceDown", "SigilAllDown")  # before the first scrape, nobody was there
         watch.is_quiet("SigilInstanceDown", "SigilAllDown")
         watch.service.kill()
         watch.fires("SigilInstanceDown", "SigilAllDown")
