@@ -34,6 +34,7 @@ from app.metrics.service import (
     watch_limits,
     watch_overload,
     watch_serving,
+    watch_spool,
     watch_store,
     watch_tokens,
 )
@@ -229,6 +230,8 @@ def service_from(
     innermost = store_from(settings, certificates, outages)
     remote = checked(innermost, settings, seals)
     spool = with_spool(remote, settings, outages)
+    if spool is not None:
+        watch_spool(observers.sampling, spool)
     store = observed(with_history(spool or remote, settings, seals), innermost, observers)
     try:
         audit = outages.audit = audit_from(settings)

@@ -19,6 +19,7 @@ from core.audit.interface import Audit
 from core.audit.log import AuditLog
 from core.dnastore.interface import Waiting
 from core.seals import Seals
+from core.spool.spooled_store import SpooledStore
 from core.store.interface import Store
 from core.store.sql_store import SqlStore
 
@@ -42,6 +43,16 @@ def watch_store(sampling: Sampling, store: Store, committed: Callable[[int], Non
     elif isinstance(store, Waiting):
         _queue(sampling, "dnastore_writes", lambda: store.waiting_writes)
         _queue(sampling, "dnastore_reads", lambda: store.waiting_reads)
+
+
+def watch_spool(sampling: Sampling, spool: SpooledStore) -> None:
+    """What is left in the spool, for the worst of the workers."""
+    sampling.gauge(
+        "dnastore_spool_room_bytes",
+        "Bytes that more writes may take in the spool.",
+        lambda: spool.spool_room,
+        mode="livemin",
+    )
 
 
 def watch_serving(sampling: Sampling, guard: Guard, connections: Connections | None) -> None:
