@@ -230,7 +230,7 @@ def service_from(
     innermost = store_from(settings, certificates, outages)
     remote = checked(innermost, settings, seals)
     spool = with_spool(remote, settings, outages)
-    if spool is not None:
+    if spool is not None and observers.sampling is not None:
         watch_spool(observers.sampling, spool)
     store = observed(with_history(spool or remote, settings, seals), innermost, observers)
     try:
