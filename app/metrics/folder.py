@@ -16,7 +16,7 @@ _KINDS: Final = {
     "gauge_livemax": 1 << 16,
     "gauge_livemin": 1 << 16,
     "gauge_livesum": 1 << 16,
-    "histogram": 1 << 20,
+    "histogram": 2 << 20,
 }
 #: Of prometheus_client's gauges that have no say for the dead.
 _LIVE_MODES: Final = ("liveall", "livemin", "livemax", "livesum", "livemostrecent")
