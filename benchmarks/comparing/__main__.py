@@ -63,8 +63,9 @@ def _measure(options: argparse.Namespace, root: Path, revision: str, progress: C
         if not options.no_service:
             from benchmarks.comparing import requests  # noqa: PLC0415 - loads the service
 
+            cpus = (cpu, min(os.sched_getaffinity(0)))
             results += requests.compare_requests(
-                pair, shared, only=options.only, margin=options.margin, chance=chance, step=step
+                pair, shared, cpus=cpus, only=options.only, margin=options.margin, chance=chance, step=step
             )
     return results
 

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 from benchmarks.comparing.judging import Finding, Verdict, judge, launch_change, suspicious
 from benchmarks.comparing.launches import Measure, Slices
 
-#: Of all rows. Fewer say nothing: the interval of a median of six reaches from the smallest to the largest.
-LAUNCHES: Final = 6
+#: Of all rows. One that goes astray does not count: the interval is between the second and the second last.
+LAUNCHES: Final = 9
 #: Of suspects, which are judged by these alone.
-CONFIRMING: Final = 12
+CONFIRMING: Final = 17
 
 OpenLaunch = Callable[[], AbstractContextManager[Measure]]
 Step = Callable[[str], None]
@@ -55,7 +55,12 @@ def _result(row: str, launches: Sequence[Slices], margin: float) -> Result:
 
 
 def _measured(
-    open_launch: OpenLaunch, rows: Sequence[str], launches: int, slices: int, chance: random.Random, step: Step
+    open_launch: OpenLaunch,
+    rows: Sequence[str],
+    launches: int,
+    slices: int,
+    chance: random.Random,
+    step: Step,
 ) -> dict[str, list[Slices]]:
     found: dict[str, list[Slices]] = {row: [] for row in rows}
     for _ in range(launches):

@@ -137,7 +137,12 @@ def _check_out(root: Path, revision: str, folder: Path) -> None:
 def native_sources(folder: Path) -> Mapping[str, object]:
     """What the compiled modules are made from: two sides with the same need one build."""
     library = folder / "sigil_native"
-    paths = [*library.glob("*.pyx"), *library.glob("*.pxd"), *(library / "csrc").glob("*"), folder / "setup.py"]
+    paths = [
+        *library.glob("*.pyx"),
+        *library.glob("*.pxd"),
+        *(library / "csrc").glob("*"),
+        folder / "setup.py",
+    ]
     sources: dict[str, object] = {
         str(path.relative_to(folder)): path.read_bytes() for path in paths if path.is_file()
     }
