@@ -1,1 +1,1 @@
-"""Compares the working tree with a revision: both at the same time on the same core, so that noise meets both."""
+"""Compares the working tree with a revision: both at once on one core, so that noise meets both."""
