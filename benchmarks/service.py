@@ -84,7 +84,7 @@ def _address() -> tuple[socket.socket, int]:
 
 @contextlib.contextmanager
 def serving(side: Side, folder: Path, cpu: int, environment: Mapping[str, str]) -> Iterator[Server]:
-    """Run a side's server on a core of its own, with its files in a folder and its modules from an environment.
+    """Run a side's server on a core of its own, with its files in a folder.
 
     Raises:
         OSError: it does not accept connections.

@@ -47,7 +47,7 @@ class Worker:
     def __init__(self, side: Side, shared: Path, rows: str, *, cpu: int, hash_seed: int) -> None:
         """Start it; ``rows`` is the ``MODULE:FUNCTION`` that it takes its rows from."""
         self._name = side.name
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when this is left
         command = [sys.executable, "-m", "benchmarks.comparing.worker", str(side.folder), rows, str(cpu)]
         self._process = subprocess.Popen(
             command,

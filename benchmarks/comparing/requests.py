@@ -1,4 +1,4 @@
-"""The rows over HTTP: both sides' services run at once on one core, and wrk on the other loads them in turn."""
+"""The rows over HTTP: both services run at once on one core, and wrk loads them in turn."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def compare_requests(
     chance: random.Random,
     step: Callable[[str], None],
 ) -> list[Result]:
-    """Measure and judge the rows whose name contains ``only``; ``cpus`` are the service's and the client's."""
+    """Measure and judge the rows whose name contains ``only``; ``cpus``: the service's and the client's."""
 
     @contextlib.contextmanager
     def open_launch() -> Iterator[Measure]:

@@ -1,4 +1,4 @@
-"""The two sides of a comparison: the working tree, and a revision, each in a folder with its modules compiled."""
+"""The two sides of a comparison: the working tree, and a revision, each in a folder of its own, compiled."""
 
 from __future__ import annotations
 
