@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from benchmarks.comparing.worker import load_rows
 
 _SLICES: Final = 16
 _INTERRUPTED: Final = 130
+_TERMINATED: Final = 143
 
 
 def _options() -> argparse.Namespace:
@@ -91,6 +93,8 @@ def main() -> int:
     """Compare and report; see the module for the exit codes."""
     options = _options()
     progress = Console(stderr=True)
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     started = time.monotonic()
     try:
         root = options.tree.resolve()
