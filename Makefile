@@ -133,6 +133,12 @@ bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an 
 	$(call need,wrk=wrk taskset=util-linux)
 	$(BIN)/python -m benchmarks.service --json reports/bench-service.json $(BENCH)
 
+# BASE=REVISION is what the working tree is compared with.
+.PHONY: bench-compare
+bench-compare: $(VENV)/.native $(VENV)/.group-bench ## Fail where the working tree is slower than BASE, beyond noise
+	$(call need,wrk=wrk taskset=util-linux git=git)
+	$(BIN)/python -m benchmarks.comparing $(or $(BASE),$(error say BASE=REVISION)) $(BENCH)
+
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
 	# The hooks describe the service; for that they need nothing compiled.
