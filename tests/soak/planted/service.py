@@ -1,4 +1,4 @@
-"""``python -m tests.soak.planted.service DEFECT serve …`` is ``python -m app serve …`` with a defect in it."""
+"""``python -m tests.soak.planted.service DEFECT serve`` is ``python -m app serve`` with a defect in it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import sys
 
 import app.service
 from app.cli import main
+from app.stores import with_history
 from core.seals import Seals
 from core.settings import Settings
 from core.store.interface import Store
 from tests.soak.planted.defects import DEFECTS
-
-_with_history = app.service.with_history
 
 
 def plant(name: str) -> None:
@@ -19,7 +18,7 @@ def plant(name: str) -> None:
     defect = DEFECTS[name]
 
     def with_defect(store: Store, settings: Settings, seals: Seals) -> Store:
-        return defect(_with_history(store, settings, seals))
+        return defect(with_history(store, settings, seals))
 
     setattr(app.service, "with_history", with_defect)  # noqa: B010 - not a name that may be assigned to
 
