@@ -195,12 +195,18 @@ class Check(msgspec.Struct):
 
 
 class Summary(msgspec.Struct):
-    """The verdict: fail if any check failed, else inconclusive if any could not be judged, else pass."""
+    """The verdict: fail if any check failed, else inconclusive if any could not be judged, else pass.
+
+    Attributes:
+        totals: for each operation, what ``soak.call_checks.totals`` tells.
+        profile: which slopes it was judged by, those of short runs or of long ones.
+    """
 
     verdict: Literal["pass", "fail", "inconclusive"]
     checks: list[Check]
     run: Run
     totals: dict[str, dict[str, float]]
+    profile: Literal["full", "quick"] = "full"
 
 
 def append(folder: Path, name: str, line: msgspec.Struct) -> None:
