@@ -13,6 +13,7 @@ from soak import notify, thresholds, verdict
 from soak.evidence import Evidence, ResultsError, load_evidence
 from soak.histograms import HistogramError
 from soak.results import REPORT, Summary
+from soak.run_command import run_command
 
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 _MARKS = {"pass": ("green", "pass"), "fail": ("red", "FAIL"), "inconclusive": ("yellow", "?   ")}
@@ -35,6 +36,22 @@ _PROFILE = click.option(
     type=click.Choice(["full", "quick"]),
     help="Which slopes; without it: by the length of the run.",
 )
+
+
+main.add_command(run_command)
+
+
+def conclude(folder: Path) -> int:
+    """Judge a run that is over by what holds without options, report it, and tell; the exit code."""
+    from soak.report import write_report  # noqa: PLC0415 - slow: it draws
+
+    evidence, summary = _judged(folder, thresholds.DEFAULT, None)
+    verdict.write_summary(folder, summary)
+    write_report(folder, summary, evidence)
+    show(summary)
+    click.echo(folder / REPORT)
+    tell(summary, None)
+    return verdict.EXIT_CODES[summary.verdict]
 
 
 @main.command("verdict")

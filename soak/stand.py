@@ -18,7 +18,7 @@ import psutil
 
 from app.dnastore.development import DevelopmentFiles
 from servers.program import Program, app, free_ports
-from servers.prometheus import running_prometheus
+from servers.prometheus import PrometheusServer, running_prometheus
 from servers.redis import RedisServer
 from soak.plan import AUDIENCE, ISSUER
 from soak.sampling import Watched
@@ -30,6 +30,9 @@ _GENEROUS: Final = 10_000_000
 _WINDOW: Final = 10
 _LARGEST_BODY: Final = 100_000
 _KEY_SET: Final = "jwks.json"
+SCRAPE_SECONDS: Final = 5.0
+_MONITORING: Final = Path(__file__).resolve().parents[1] / "monitoring" / "prometheus"
+_RULES: Final = (_MONITORING / "recording.yml", _MONITORING / "alerts.yml")
 
 
 class Wishes(NamedTuple):
@@ -64,6 +67,7 @@ class Stand:
         self.signing_key.write(self.signing_key_file, public / _KEY_SET)
         self._redis_port = redis
         self.redis: RedisServer | None = None
+        self.prometheus: PrometheusServer | None = None
         self.keys = Program(
             [sys.executable, "-m", "http.server", str(keys), "--bind", "127.0.0.1", "-d", str(public)],
             keys,
@@ -180,5 +184,9 @@ def running_stand(folder: Path, wishes: Wishes) -> Iterator[Stand]:
         stack.callback(stand.stop)
         stand.start()
         if wishes.prometheus and shutil.which("prometheus"):
-            stack.enter_context(running_prometheus(folder / "prometheus", stand.targets, interval=5.0))
+            stand.prometheus = stack.enter_context(
+                running_prometheus(
+                    folder / "prometheus", stand.targets, rules=_RULES, interval=SCRAPE_SECONDS
+                )
+            )
         yield stand

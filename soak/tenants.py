@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet
+from joserfc.jwk import ECKey
 
 from app.authentication.roles import ROLES
 from soak.plan import AUDIENCE, ISSUER
@@ -66,7 +67,7 @@ class SigningKey:
         private.touch(mode=0o600)
         private.write_bytes(self._key.as_pem(private=True))
         shown = {**self._key.as_dict(private=False), "kid": self._id, "alg": "ES256", "use": "sig"}
-        public.write_text(KeySet([ECKey.import_key(shown)]).as_json(private=False), encoding="utf-8")
+        public.write_text(json.dumps({"keys": [shown]}), encoding="utf-8")
 
     def token(self, tenant: str | None, subject: str, *, lifetime: float, **other: Any) -> str:
         """A token with every role, unless ``other`` claims say otherwise; no tenant where it is None."""
