@@ -29,13 +29,13 @@ def call_pictures(evidence: Evidence) -> Iterator[str]:
         for percent, drift in zip(_PERCENTS, drifts(windows, _PERCENTS), strict=True):
             if drift.times:
                 canvas.line(drift.times, drift.values, f"p{percent:g}")
-        canvas.axes.set_yscale("log")
+        canvas.logarithmic()
         canvas.bands()
         yield canvas.svg()
 
 
 def course_pictures(evidence: Evidence) -> Iterator[str]:
-    """Rates, failures and refusals of all operations, the distribution of latencies, and the load's lateness."""
+    """Rates, failures and refusals of all operations, all latencies, and the load's lateness."""
     operations = sorted({window.operation for window in evidence.windows})
     rates = Canvas(evidence, "Calls a second", "1/s")
     failures = Canvas(evidence, "Failed and refused calls", "1/s")
@@ -77,7 +77,7 @@ def _distribution(evidence: Evidence, operations: Sequence[str]) -> str:
         if count:
             canvas.axes.plot(rarities, values, label=operation)
     canvas.axes.set_xscale("log")
-    canvas.axes.set_yscale("log")
+    canvas.logarithmic()
     ticks = [10**power for power in range(_TICKS + 1)]
     canvas.axes.set_xticks(ticks, ["0 %", *(f"{100 - 100 / tick:.6g} %" for tick in ticks[1:])])
     return canvas.svg()

@@ -12,6 +12,7 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from soak.evidence import Evidence, over
 from soak.results import Panel
@@ -21,7 +22,7 @@ _INK: Final = "#010203"
 _LINES: Final = "#010204"
 _VARIABLES: Final = {_INK: "var(--ink)", _LINES: "var(--lines)"}
 #: Told apart by eyes of all kinds, on light and dark (Okabe and Ito).
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8a6fd1", "#7f7f7f")
+COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8a6fd1", "#7f7f7f", "#6b8e23")
 _FAULTS: Final = {"redis": "#d55e00", "dnastore": "#cc79a7", "keys": "#009e73"}
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
@@ -68,12 +69,19 @@ class Canvas:
         """Show faults as bands, what they took to recover from paler, and the end of the warm-up."""
         began = self._evidence.run.started_at
         self.axes.set_xlabel("minutes")
+        self.axes.set_xlim(0, (self._evidence.ended_at - began) / 60)
         self.axes.axvline(self._evidence.run.warm_up / 60, color=_LINES, linestyle=":", linewidth=1)
         for fault in self._evidence.faults:
             colour = _FAULTS[fault.target]
             begin, end, whole = (one - began for one in (fault.began_at, fault.ended_at, over(fault)))
             self.axes.axvspan(begin / 60, end / 60, color=colour, alpha=0.22, linewidth=0)
             self.axes.axvspan(end / 60, whole / 60, color=colour, alpha=0.09, linewidth=0)
+
+    def logarithmic(self) -> None:
+        """Equal ratios are equal heights; numbers are written out, 200 and not a power of ten."""
+        self.axes.set_yscale("log")
+        self.axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
+        self.axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
 
     def svg(self) -> str:
         """The picture as an SVG element."""
