@@ -112,20 +112,20 @@ def _plain(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "'")
 
 
-async def send(url: str, body: Mapping[str, object], *, pauses: Sequence[float] = PAUSES) -> None:
+async def send(url: str, body: Mapping[str, object], *, pauses: Sequence[float] | None = None) -> None:
     """Post a message; try again, a few times, what another attempt may mend.
 
     Args:
         url: of the webhook.
         body: see ``message``.
-        pauses: seconds before each further attempt.
+        pauses: seconds before each further attempt; ``PAUSES`` if None.
 
     Raises:
         NotificationError: it was not taken.
     """
     # A proxy of the environment is used. What redirects is no webhook, and gets no message elsewhere.
     async with aiohttp.ClientSession(timeout=_PATIENCE, trust_env=True) as session:
-        for pause in (*pauses, None):
+        for pause in (*(PAUSES if pauses is None else pauses), None):
             why, again = await _attempt(session, url, msgspec.json.encode(body))
             if why is None:
                 return
