@@ -38,13 +38,11 @@ class Planned(NamedTuple):
     failure: Failure
 
 
-def schedule(
-    seconds: float, warm_up: float, kinds: Sequence[tuple[Target, Failure]] = ALL
-) -> list[Planned]:
+def schedule(seconds: float, warm_up: float, kinds: Sequence[tuple[Target, Failure]] = ALL) -> list[Planned]:
     """The faults of a run: each kind once an hour, at least once, one at a time.
 
-    A quarter of its share of the time passes before a fault, another quarter in it (2 to 60 seconds), the rest is
-    for recovery and calm.
+    A quarter of its share of the time passes before a fault, another quarter in it (2 to 60 seconds), the
+    rest is for recovery and calm.
     """
     if not kinds:
         return []
@@ -120,7 +118,7 @@ class Faults:
                 if self._ending.wait(max(0.0, self._begin + planned.at - time.time())):
                     return
                 self._make(planned)
-        except BaseException as error:  # noqa: BLE001 - told by whoever ends this
+        except BaseException as error:  # told by whoever ends this
             self.error = error
 
     def _make(self, planned: Planned) -> None:
@@ -155,9 +153,7 @@ class Faults:
         """Since when all is well, if it is, and the time, again and again."""
         since: float | None = None
         while (began := time.time()) < ended + PATIENCE:
-            if self._is_well(planned, ended):
-                since = began if since is None else since
-            else:
-                since = None
+            well = self._is_well(planned, ended)
+            since = (began if since is None else since) if well else None
             yield since, time.time()
             time.sleep(0.02)

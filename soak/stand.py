@@ -97,7 +97,8 @@ class Stand:
         certificate, key = files.client
         overrides = self.folder / "limits.json"
         limit = {"limit": self._wishes.greedy_limit}
-        overrides.write_text(json.dumps({"version": 1, "tenants": {GREEDY: {"user": limit, "tenant": limit}}}))
+        tenants = {GREEDY: {"user": limit, "tenant": limit}}
+        overrides.write_text(json.dumps({"version": 1, "tenants": tenants}))
         return {
             "SIGIL_DATA_DIR": str(self.folder / "service"),
             "SIGIL_PORT": str(service),
