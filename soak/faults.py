@@ -22,6 +22,8 @@ ALL: Final[Sequence[tuple[Target, Failure]]] = (
     ("keys", "frozen"),
 )
 _SHORTEST: Final = 2.0
+#: Of the time, for a fault and the calm around it: whole windows of ten seconds lie in that.
+_SHORTEST_SHARE: Final = 40.0
 _LONGEST: Final = 60.0
 #: What lasts longer is no recovery any more.
 PATIENCE: Final = 60.0
@@ -42,16 +44,18 @@ def schedule(seconds: float, warm_up: float, kinds: Sequence[tuple[Target, Failu
     """The faults of a run: each kind once an hour, at least once, one at a time.
 
     A quarter of its share of the time passes before a fault, another quarter in it (2 to 60 seconds), the
-    rest is for recovery and calm.
+    rest is for recovery and calm. In a short run, which has no calm between them, they come in its later half.
     """
     if not kinds:
         return []
     rounds = max(1, round(seconds / 3600))
-    share = (seconds - warm_up) / (rounds * len(kinds))
+    count = rounds * len(kinds)
+    begin = warm_up if (seconds - warm_up) / count >= _SHORTEST_SHARE else max(warm_up, seconds / 2)
+    share = (seconds - begin) / count
     lasting = min(max(share / 4, _SHORTEST), _LONGEST)
     turns = itertools.chain.from_iterable(itertools.repeat(kinds, rounds))
     return [
-        Planned(warm_up + share * (number + 0.25), lasting, target, failure)
+        Planned(begin + share * (number + 0.25), lasting, target, failure)
         for number, (target, failure) in enumerate(turns)
     ]
 

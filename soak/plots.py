@@ -22,7 +22,17 @@ _INK: Final = "#010203"
 _LINES: Final = "#010204"
 _VARIABLES: Final = {_INK: "var(--ink)", _LINES: "var(--lines)"}
 #: Told apart by eyes of all kinds, on light and dark (Okabe and Ito).
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8a6fd1", "#7f7f7f", "#6b8e23")
+COLOURS: Final = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#b8860b",
+    "#56b4e9",
+    "#8a6fd1",
+    "#7f7f7f",
+    "#6b8e23",
+)
 _FAULTS: Final = {"redis": "#d55e00", "dnastore": "#cc79a7", "keys": "#009e73"}
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",

@@ -182,6 +182,7 @@ def running_stand(folder: Path, wishes: Wishes) -> Iterator[Stand]:
     folder.mkdir(mode=0o700, parents=True)
     stand = Stand(folder, wishes)
     with ExitStack() as stack:
+        stack.callback(stand.signing_key_file.unlink)
         stack.callback(stand.stop)
         stand.start()
         if wishes.prometheus and shutil.which("prometheus"):
