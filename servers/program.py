@@ -1,4 +1,4 @@
-"""Our own programs, and others of Python, started with settings of their own and stopped by their process ids."""
+"""Programs with settings of their own, stopped by their process ids."""
 
 from __future__ import annotations
 

@@ -158,7 +158,12 @@ class Caller(FastHttpUser):
         started = now()
         method = "GET" if body is None else "POST"
         with self.client.request(
-            method, BASE + path, name=operation, data=body, headers=sent, catch_response=True
+            method,
+            BASE + path,
+            name=operation,
+            data=body,  # type: ignore[arg-type] # bytes are sent as they are
+            headers=sent,
+            catch_response=True,
         ) as response:
             status = int(response.status_code or 0)
             content = response.content or b""
@@ -168,9 +173,7 @@ class Caller(FastHttpUser):
                 response.success()
             else:
                 response.failure(str(status))
-        answer = Answer(
-            operation, tenant, status, content, given, self.due, started, now(), status in good
-        )
+        answer = Answer(operation, tenant, status, content, given, self.due, started, now(), status in good)
         if not answer.good:
             self._count_bad(answer, error)
         return answer

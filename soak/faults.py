@@ -22,6 +22,8 @@ ALL: Final[Sequence[tuple[Target, Failure]]] = (
     ("keys", "frozen"),
 )
 _SHORTEST: Final = 2.0
+#: Of the time, for a fault and the calm around it: whole windows of ten seconds lie in that.
+_SHORTEST_SHARE: Final = 40.0
 _LONGEST: Final = 60.0
 #: What lasts longer is no recovery any more.
 PATIENCE: Final = 60.0
@@ -38,22 +40,22 @@ class Planned(NamedTuple):
     failure: Failure
 
 
-def schedule(
-    seconds: float, warm_up: float, kinds: Sequence[tuple[Target, Failure]] = ALL
-) -> list[Planned]:
+def schedule(seconds: float, warm_up: float, kinds: Sequence[tuple[Target, Failure]] = ALL) -> list[Planned]:
     """The faults of a run: each kind once an hour, at least once, one at a time.
 
-    A quarter of its share of the time passes before a fault, another quarter in it (2 to 60 seconds), the rest is
-    for recovery and calm.
+    A quarter of its share of the time passes before a fault, another quarter in it (2 to 60 seconds), the
+    rest is for recovery and calm. In a short run, which has no calm between them, they come in its later half.
     """
     if not kinds:
         return []
     rounds = max(1, round(seconds / 3600))
-    share = (seconds - warm_up) / (rounds * len(kinds))
+    count = rounds * len(kinds)
+    begin = warm_up if (seconds - warm_up) / count >= _SHORTEST_SHARE else max(warm_up, seconds / 2)
+    share = (seconds - begin) / count
     lasting = min(max(share / 4, _SHORTEST), _LONGEST)
     turns = itertools.chain.from_iterable(itertools.repeat(kinds, rounds))
     return [
-        Planned(warm_up + share * (number + 0.25), lasting, target, failure)
+        Planned(begin + share * (number + 0.25), lasting, target, failure)
         for number, (target, failure) in enumerate(turns)
     ]
 
@@ -120,7 +122,7 @@ class Faults:
                 if self._ending.wait(max(0.0, self._begin + planned.at - time.time())):
                     return
                 self._make(planned)
-        except BaseException as error:  # noqa: BLE001 - told by whoever ends this
+        except BaseException as error:  # told by whoever ends this
             self.error = error
 
     def _make(self, planned: Planned) -> None:
@@ -155,9 +157,7 @@ class Faults:
         """Since when all is well, if it is, and the time, again and again."""
         since: float | None = None
         while (began := time.time()) < ended + PATIENCE:
-            if self._is_well(planned, ended):
-                since = began if since is None else since
-            else:
-                since = None
+            well = self._is_well(planned, ended)
+            since = (began if since is None else since) if well else None
             yield since, time.time()
             time.sleep(0.02)

@@ -12,6 +12,7 @@ from soak.ledger import Acknowledged, Ledgers
 from soak.payloads import digest, payload
 
 _PAGE: Final = 200
+_BATCH: Final = 40
 _TRIES: Final = 5
 
 
@@ -83,7 +84,9 @@ class FinalCheck:
             else:
                 self._check_listed(record, said)
                 present.append(record)
-        self._verify(tenant, present)
+        # Of the largest payloads so many are within the largest body.
+        for at in range(0, len(present), _BATCH):
+            self._verify(tenant, present[at : at + _BATCH])
         self._ledgers.see([record.id for record in present])
         self.found += len(present)
 
@@ -102,7 +105,7 @@ class FinalCheck:
         if not records:
             return
         body = b"\n".join(
-            b'{"sigil":"%s","data":%s}' % (record.sigil.encode(), payload(record.serial)) for record in records
+            b'{"sigil":"%s","data":%s}' % (one.sigil.encode(), payload(one.serial)) for one in records
         )
         answered = self._asked(tenant, "/verify/batch", body).body.splitlines()
         for record, line in zip(records, answered, strict=True):

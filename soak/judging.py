@@ -52,11 +52,10 @@ class Before:
 def judge_verdict(presented: Presented, before: Before, said: Mapping[str, Any]) -> tuple[Outcome, Wrong]:
     """Judge what the service says of a sigil and a payload: the outcome, and what would be wrong then."""
     valid, reason = said.get("valid"), said.get("reason")
-    if presented in {"altered", "foreign"}:
+    if presented != "own":
         wrong: Wrong = "altered_accepted" if presented == "altered" else "foreign_seen"
-        if valid is not False:
-            return "wrong", wrong
-        return ("right", wrong) if reason == "tag_mismatch" else ("wrong", UNEXPECTED)
+        refused = valid is False and reason == "tag_mismatch"
+        return "right" if refused else "wrong", wrong if valid is not False else UNEXPECTED
     if before.revoked:
         if valid is not False:
             return "wrong", "revoked_accepted"

@@ -73,7 +73,7 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, first: int = 0, step: int = 1) -> None:
-        """Begin a file; its payloads have the numbers ``first``, ``first + step``, …"""
+        """Begin a file; its payloads are numbered from ``first`` on, ``step`` apart."""
         self._connection = sqlite3.connect(path, check_same_thread=False)
         self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _SCHEMA)
         self._chance = random.Random(first)

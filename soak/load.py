@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 # Locust comes first: it makes the standard library cooperate.
-from locust import events as _events  # noqa: F401
+from locust import User
 from locust.env import Environment
 
 import gevent  # isort: skip
@@ -66,7 +66,7 @@ class Load:
     def run(self) -> None:
         """Make all calls, and have all on disk that is known of them."""
         Caller.shared = self._shared
-        classes = []
+        classes: list[type[User]] = []
         for name, count in self._plan.callers.items():
             CLASSES[name].fixed_count = count
             CLASSES[name].host = self._plan.url
@@ -108,9 +108,7 @@ class Load:
             if now() - sampled >= SAMPLE_SECONDS:
                 sampled += SAMPLE_SECONDS
                 lag, self._lag = self._lag, 0.0
-                append(
-                    self._folder, SAMPLES, sample(f"load/{self._plan.process}", process, lag_seconds=lag)
-                )
+                append(self._folder, SAMPLES, sample(f"load/{self._plan.process}", process, lag_seconds=lag))
 
     def _low_water_mark(self) -> float:
         """The earliest time for which a call can still be counted."""

@@ -1,7 +1,7 @@
 """Payloads that a number stands for, so that nobody has to keep them.
 
 They are in their RFC 8785 form as the standard library writes it: names are ASCII and sorted, numbers are
-those that every language writes alike. So what the service makes of them is judged by other code than its own.
+those that every language writes alike. So other code than the service's own judges what it makes of them.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _USERS_RATE: Final = 1.0
 _SHORTEST: Final = 10.0
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """``90s``, ``30m``, ``4h``, ``1h30m``; a number alone is seconds."""
 
     name = "duration"
@@ -44,7 +44,7 @@ class Duration(click.ParamType):
         return seconds
 
 
-class Scenarios(click.ParamType):
+class Scenarios(click.ParamType[dict[str, float]]):
     """``encode=2,verify``: names, each with its share of the users, 1 if none is given."""
 
     name = "scenarios"
@@ -70,7 +70,7 @@ class Scenarios(click.ParamType):
         return shares
 
 
-class FaultKinds(click.ParamType):
+class FaultKinds(click.ParamType[Sequence[tuple[Target, Failure]]]):
     """``none``, ``all``, or ``redis,dnastore/frozen``: targets, or one of their faults."""
 
     name = "faults"
@@ -93,10 +93,10 @@ class FaultKinds(click.ParamType):
 @click.command("run")
 @click.option("--duration", type=Duration(), default="4h", show_default=True)
 @click.option("--users", type=click.IntRange(1, 5000), default=50, show_default=True)
-@click.option("--rate", type=click.FloatRange(0.1, 100_000), help="Calls a second, of all; 1 a user by default.")
+@click.option("--rate", type=click.FloatRange(0.1, 100_000), help="Calls a second; 1 a user by default.")
 @click.option("--scenarios", type=Scenarios(), default=dict(SCENARIOS), help="Such as encode=2,verify.")
 @click.option("--faults", type=FaultKinds(), default="all", show_default=True, help="all, none, or some.")
-@click.option("--results", "folder", type=click.Path(path_type=Path, file_okay=False), help="An empty folder.")
+@click.option("--results", "folder", type=click.Path(path_type=Path, file_okay=False), help="A new folder.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Of the service.")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Of load.")
 @click.option("--batch", type=click.IntRange(1, 900), default=10, show_default=True, help="Lines of a batch.")
@@ -105,7 +105,12 @@ class FaultKinds(click.ParamType):
 @click.option("--service-command", help="What is started as the service; serve --development is added.")
 @click.option("--planted", help="Names a defect that this command has on purpose.")
 def run_command(
-    duration: float, users: int, rate: float | None, folder: Path | None, service_command: str | None, **rest: Any
+    duration: float,
+    users: int,
+    rate: float | None,
+    folder: Path | None,
+    service_command: str | None,
+    **rest: Any,
 ) -> None:
     """Put a service, and all that it needs, under load; then judge it.
 
@@ -138,5 +143,3 @@ def run_command(
     from soak.cli import conclude  # noqa: PLC0415 - it has this command
 
     sys.exit(conclude(options.folder))
-
-

@@ -51,7 +51,9 @@ class _Working(Caller):
         """Seal a new payload, half of the time with a key to send it again with until it is answered."""
         serial = self.shared.ledger.serial()
         body = b'{"data":' + payload(serial) + b"}"
-        key = str(uuid.UUID(int=self.chance.getrandbits(128), version=4)) if self.chance.random() < 0.5 else ""
+        key = (
+            str(uuid.UUID(int=self.chance.getrandbits(128), version=4)) if self.chance.random() < 0.5 else ""
+        )
         headers = {"Idempotency-Key": f'"{key}"'} if key else {}
         for _ in range(_TRIES if key else 1):
             answer = self.ask("encode", tenant, "", body, good=(201,), headers=headers)
@@ -278,7 +280,9 @@ class Batch(_Working):
         found = None
         for serial, record in zip(serials, said, strict=False):
             found = judge_new(record, serial, self.subject(tenant)) or found
-            self.shared.ledger.acknowledge(Entry(str(record.get("id")), tenant, serial, str(record.get("sigil"))))
+            self.shared.ledger.acknowledge(
+                Entry(str(record.get("id")), tenant, serial, str(record.get("sigil")))
+            )
         if found:
             self.wrong(answer, *found)
         else:

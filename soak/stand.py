@@ -97,7 +97,8 @@ class Stand:
         certificate, key = files.client
         overrides = self.folder / "limits.json"
         limit = {"limit": self._wishes.greedy_limit}
-        overrides.write_text(json.dumps({"version": 1, "tenants": {GREEDY: {"user": limit, "tenant": limit}}}))
+        tenants = {GREEDY: {"user": limit, "tenant": limit}}
+        overrides.write_text(json.dumps({"version": 1, "tenants": tenants}))
         return {
             "SIGIL_DATA_DIR": str(self.folder / "service"),
             "SIGIL_PORT": str(service),
@@ -181,6 +182,7 @@ def running_stand(folder: Path, wishes: Wishes) -> Iterator[Stand]:
     folder.mkdir(mode=0o700, parents=True)
     stand = Stand(folder, wishes)
     with ExitStack() as stack:
+        stack.callback(stand.signing_key_file.unlink)
         stack.callback(stand.stop)
         stand.start()
         if wishes.prometheus and shutil.which("prometheus"):

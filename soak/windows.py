@@ -29,7 +29,7 @@ class _Piece:
 
 
 class Windows:
-    """Collects calls by when they were due, from ``begin`` on, and gives windows out once none can be added."""
+    """Collects calls by when they were due, and gives windows out once no call can be added."""
 
     def __init__(self, begin: float, during: Callable[[float, float], str | None]) -> None:
         """Begin; ``during`` names the fault that was on in any part of some time."""

@@ -1,1 +1,0 @@
-"""The soak and its verdict."""
