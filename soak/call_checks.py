@@ -92,12 +92,11 @@ def _failures(operation: str, calm: Sequence[Window], limits: Failures) -> Itera
         for why, count in window.failures.items():
             failed[why] = failed.get(why, 0) + count
     reasons = ", ".join(f"{count:,} {why}" for why, count in sorted(failed.items()))
-    refused = sum(window.refused for window in calm)
-    for name, count, limit, more in (
-        ("failures", sum(failed.values()), limits.percent, reasons),
-        ("refused", refused, limits.refused_percent, ""),
-    ):
-        yield _share(f"{name} {operation}", count, calls, limit, more)
+    yield _share(f"failures {operation}", sum(failed.values()), calls, limits.percent, reasons)
+    modest = [window for window in calm if window.scenario not in limits.refused_on_purpose]
+    if modest:
+        refused, asked = sum(window.refused for window in modest), sum(window.calls for window in modest)
+        yield _share(f"refused {operation}", refused, asked, limits.refused_percent, "")
 
 
 def _failures_in_faults(evidence: Evidence, limits: Failures) -> Check:

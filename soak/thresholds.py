@@ -35,11 +35,12 @@ class Latency(_Strict, frozen=True):
 
 
 class Failures(_Strict, frozen=True):
-    """How many calls may fail, or be refused, in percent."""
+    """How many calls may fail, or be refused, in percent; scenarios that are refused on purpose left out."""
 
     percent: _Percent
     percent_in_faults: _Percent
     refused_percent: _Percent
+    refused_on_purpose: list[str] = []
 
 
 class Recovery(_Strict, frozen=True):

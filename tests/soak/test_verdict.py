@@ -45,7 +45,7 @@ LONG = {"seconds": 4 * 3600.0, "warm_up": 300.0, "window": 900.0, "sample": 120.
         (Course(rates=FEW, threads=_hourly(900)), {"threads service/0"}),
         (Course(rates=FEW, failures=0.02), {"failures encode", "failures get"}),
         (Course(rates=FEW, refused=0.3), {"refused encode", "refused get"}),
-        (Course(rates=FEW, bytes_per_record=9000), {"database service/0"}),
+        (Course(rates=FEW, bytes_per_record=20000), {"database service/0"}),
         (Course(rates=FEW, violations=[Violation(BEGAN, "lost", "get", "acme", "")]), {"lost"}),
         (
             Course(rates=FEW, violations=[Violation(BEGAN, "foreign_seen", "get", "acme", "")]),
@@ -127,9 +127,9 @@ def test_exit_codes(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("refused_percent", "refuse_percent", "unknown field `refuse_percent` - at `$.failures`"),
-        ("p95_ms = 150", 'p95_ms = "150"', "Expected `float`, got `str` - at `$.latency"),
+        ("p95_ms = 600", 'p95_ms = "600"', "Expected `float`, got `str` - at `$.latency"),
         ("lag_ms = 250", "lag_ms = -1", "at `$.generator.lag_ms`"),
-        ("p95_ms = 150", "p95_ms = 1500", "p95_ms is above p99_ms - at `$.latency.encode`"),
+        ("p95_ms = 600", "p95_ms = 15000", "p95_ms is above p99_ms - at `$.latency.encode`"),
         ("[latency.encode]", "[latency.encod]", "Invalid enum value 'encod'"),
         ("[recovery]", "[recovery", "wrong.toml"),
     ],
