@@ -24,12 +24,14 @@ def test_report(tmp_path: Path) -> None:
     violations = [Violation(BEGAN, "foreign_seen", "get", EVIL, EVIL)]
     write(tmp_path, Course(rates={"encode": 20.0}, faults=faults, violations=violations))
     line = Series({"route": EVIL}, [(BEGAN + 10.0 * at, float(at)) for at in range(9)])
-    for series in ([[line]], [[]]):
+    answers: list[list[list[Series]]] = [[[line]], [[]]]
+    for series in answers:
         panel = Panel(EVIL, EVIL, "timeseries", "bytes", [("up", "{{route}}")], series)
         results.append(tmp_path, results.PANELS, panel)
     evidence = load_evidence(tmp_path)
     write_report(tmp_path, judge(evidence, load_thresholds()), evidence)
-    asked, said = [], []
+    asked: list[str] = []
+    said: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(color_scheme="dark", viewport={"width": 400, "height": 800})

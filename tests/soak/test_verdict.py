@@ -11,13 +11,13 @@ from click.testing import CliRunner
 
 from soak.cli import main
 from soak.evidence import load_evidence
-from soak.results import SUMMARY, WINDOWS, Fault, Summary, Violation
+from soak.results import SUMMARY, WINDOWS, Fault, Operation, Summary, Violation
 from soak.thresholds import DEFAULT, ThresholdsError, load_thresholds
 from soak.verdict import judge
 from tests.soak.folders import BEGAN, RATES, Course, write
 
 #: Calls of two kinds are enough where the others are like them.
-FEW = {"encode": 40.0, "get": 30.0}
+FEW: dict[Operation, float] = {"encode": 40.0, "get": 30.0}
 
 
 def _hourly(rate: float) -> Callable[[float], float]:
