@@ -44,7 +44,7 @@ def schedule(seconds: float, warm_up: float, kinds: Sequence[tuple[Target, Failu
     """The faults of a run: each kind once an hour, at least once, one at a time.
 
     A quarter of its share of the time passes before a fault, another quarter in it (2 to 60 seconds), the
-    rest is for recovery and calm. In a short run, which has no calm between them, they come in its later half.
+    rest is for recovery and calm. In a short run, which has no calm between, they come in its later half.
     """
     if not kinds:
         return []
@@ -94,6 +94,7 @@ class Faults:
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="faults", daemon=True)
         self._begin = 0.0
+        self._end = 0.0
         self.outages: list[Outage] = []
         self.path = folder / "outages.json"
         #: What went wrong with the faults themselves.
@@ -105,9 +106,10 @@ class Faults:
         """The fault that is on, or whose consequences are."""
         return self.outages[-1].name if self.outages and self.outages[-1].over_at is None else None
 
-    def start(self, begin: float) -> None:
-        """Go by a run that begins then, in seconds since the epoch."""
+    def start(self, begin: float, end: float) -> None:
+        """Go by a run between these times, in seconds since the epoch; no fault begins after its end."""
         self._begin = begin
+        self._end = end
         self._thread.start()
 
     def close(self) -> None:
@@ -120,6 +122,8 @@ class Faults:
         try:
             for planned in self._plan:
                 if self._ending.wait(max(0.0, self._begin + planned.at - time.time())):
+                    return
+                if time.time() >= self._end:
                     return
                 self._make(planned)
         except BaseException as error:  # told by whoever ends this

@@ -165,7 +165,7 @@ class _Course:
             faults = stack.enter_context(contextlib.closing(self._faults(closed, stack)))
             plans = self._plans(faults.path)
             processes = [stack.enter_context(_load(self._folder, plan)) for plan in plans]
-            faults.start(self._begin)
+            faults.start(self._begin, self._begin + self._options.seconds)
             self._watch(processes, faults)
             faults.close()
             sampler.close()
