@@ -133,6 +133,18 @@ bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an 
 	$(call need,wrk=wrk taskset=util-linux)
 	$(BIN)/python -m benchmarks.service --json reports/bench-service.json $(BENCH)
 
+DURATION ?= 4h
+USERS ?= 50
+.PHONY: soak
+soak: $(VENV)/.native $(VENV)/.group-soak ## Load everything for hours with faults on purpose, and judge (DURATION, USERS)
+	$(call need,redis-server=redis-server prometheus=prometheus)
+	$(BIN)/python -m soak run --duration $(DURATION) --users $(USERS) $(SOAK)
+
+.PHONY: soak-quick
+soak-quick: $(VENV)/.native $(VENV)/.group-soak ## The same in two minutes
+	$(call need,redis-server=redis-server prometheus=prometheus)
+	$(BIN)/python -m soak run --duration 90s --users 40 --rate 80 $(SOAK)
+
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
 	# The hooks describe the service; for that they need nothing compiled.
