@@ -139,6 +139,19 @@ bench-compare: $(VENV)/.native $(VENV)/.group-bench ## Fail where the working tr
 	$(call need,wrk=wrk taskset=util-linux git=git)
 	$(BIN)/python -m benchmarks.comparing $(or $(BASE),$(error say BASE=REVISION)) $(BENCH)
 
+
+DURATION ?= 4h
+USERS ?= 50
+.PHONY: soak
+soak: $(VENV)/.native $(VENV)/.group-soak ## Load everything for hours with faults on purpose, and judge (DURATION, USERS)
+	$(call need,redis-server=redis-server prometheus=prometheus)
+	$(BIN)/python -m soak run --duration $(DURATION) --users $(USERS) $(SOAK)
+
+.PHONY: soak-quick
+soak-quick: $(VENV)/.native $(VENV)/.group-soak ## The same in two minutes
+	$(call need,redis-server=redis-server prometheus=prometheus)
+	$(BIN)/python -m soak run --duration 90s --users 40 --rate 80 $(SOAK)
+
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
 	# The hooks describe the service; for that they need nothing compiled.
