@@ -133,6 +133,16 @@ test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS
 	# Bytecode is kept whatever the environment says: the tests start the service some hundred times.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal $(PYTEST)
 
+# The suite again, on modules built for tracing, in a copy of the tree. Fails under COVERAGE percent.
+COVERAGE ?= 90
+.PHONY: coverage
+coverage: $(VENV)/.native $(VENV)/.group-test ## Run the test suite and fail where it reaches too little (COVERAGE percent)
+	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium redis-server=redis-server)
+	$(need_postgresql)
+	tests/isolated/coverage.sh $(abspath $(BIN)/python) build/traced $(COVERAGE) $(TESTERS) $(PYTEST)
+
+WORKFLOWS := .github/workflows
+
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
 
 .PHONY: lint
@@ -142,6 +152,8 @@ lint: $(VENV)/.native $(VENV)/.group-lint ## Style, types, stubs, C++ warnings
 	PATH=$(abspath $(BIN)):$$PATH cython-lint --max-line-length 120 sigil_native
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --allowlist tests/typing/stubtest-allowlist.txt $(STUBBED)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard $(WORKFLOWS)/*.yml)
+	$(BIN)/zizmor --quiet --offline $(WORKFLOWS)
 	for source in sigil_native/csrc/*.cpp; do \
 	  g++ -std=c++17 -O1 -Wall -Wextra -Wconversion -Werror -fsyntax-only $$source; \
 	done

@@ -21,10 +21,10 @@ from tests.service.spool.switch import Switch, spooled, sql_store, until, until_
 from tests.service.store.store_records import record, record_id
 
 PAYLOADS: Final = (b'"' + b"x" * 300 + b'"', b'"' + b"x" * 30_000 + b'"')
-on_small_disks = pytest.mark.skipif(
-    os.environ.get("RUN_HEAVY_TESTS") != "1" or os.geteuid() != 0,
-    reason="makes file systems, which only root can: RUN_HEAVY_TESTS=1",
-)
+on_small_disks = [
+    pytest.mark.heavy("makes file systems, which only root can"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="makes file systems, which only root can"),
+]
 
 
 def fill_with_another(file: Path) -> None:
