@@ -55,6 +55,20 @@ define need_postgresql
 	}
 endef
 
+# Debian starts its Prometheus on installation, and at every start of the machine, unless it is told otherwise.
+POLICY := /usr/sbin/policy-rc.d
+define need_prometheus
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || { \
+	  $(APT) update -qq; \
+	  if [ ! -e $(POLICY) ]; then \
+	    trap '$(SUDO) rm -f $(POLICY)' EXIT; \
+	    printf '#!/bin/sh\nexit 101\n' | $(SUDO) install -m 755 /dev/stdin $(POLICY); \
+	  fi; \
+	  DEBIAN_FRONTEND=noninteractive $(APT) install -qq -y --no-install-recommends prometheus >/dev/null; \
+	  if command -v systemctl >/dev/null; then $(SUDO) systemctl --quiet disable prometheus >/dev/null 2>&1 || true; fi; \
+	}
+endef
+
 $(BIN)/python:
 	$(need_python)
 	$(PYTHON) -m venv $(VENV)
@@ -119,6 +133,18 @@ bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an 
 	$(call need,wrk=wrk taskset=util-linux)
 	$(BIN)/python -m benchmarks.service --json reports/bench-service.json $(BENCH)
 
+DURATION ?= 4h
+USERS ?= 50
+.PHONY: soak
+soak: $(VENV)/.native $(VENV)/.group-soak ## Load everything for hours with faults on purpose, and judge (DURATION, USERS)
+	$(call need,redis-server=redis-server prometheus=prometheus)
+	$(BIN)/python -m soak run --duration $(DURATION) --users $(USERS) $(SOAK)
+
+.PHONY: soak-quick
+soak-quick: $(VENV)/.native $(VENV)/.group-soak ## The same in two minutes
+	$(call need,redis-server=redis-server prometheus=prometheus)
+	$(BIN)/python -m soak run --duration 90s --users 40 --rate 80 $(SOAK)
+
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
 	# The hooks describe the service; for that they need nothing compiled.
@@ -130,6 +156,7 @@ docs: $(VENV)/.group-docs ## Build the documentation into site/
 test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
 	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium redis-server=redis-server)
 	$(need_postgresql)
+	$(need_prometheus)
 	# Bytecode is kept whatever the environment says: the tests start the service some hundred times.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal $(PYTEST)
 
@@ -146,7 +173,7 @@ WORKFLOWS := .github/workflows
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
 
 .PHONY: lint
-lint: $(VENV)/.native $(VENV)/.group-lint ## Style, types, stubs, C++ warnings
+lint: $(VENV)/.native $(VENV)/.group-lint lint-rules ## Style, types, stubs, C++ warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH cython-lint --max-line-length 120 sigil_native
@@ -157,6 +184,12 @@ lint: $(VENV)/.native $(VENV)/.group-lint ## Style, types, stubs, C++ warnings
 	for source in sigil_native/csrc/*.cpp; do \
 	  g++ -std=c++17 -O1 -Wall -Wextra -Wconversion -Werror -fsyntax-only $$source; \
 	done
+
+.PHONY: lint-rules
+lint-rules: ## Check Prometheus's rules, and run their tests
+	$(need_prometheus)
+	promtool check config monitoring/prometheus/prometheus.yml >/dev/null
+	promtool test rules monitoring/prometheus/tests/*.yml >/dev/null
 
 .PHONY: package
 package: $(VENV)/.group-build ## Build the sdist, a wheel from it, and use the wheel elsewhere

@@ -9,11 +9,8 @@ import argparse
 import asyncio
 import contextlib
 import itertools
-import os
 import re
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,13 +29,13 @@ from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.dnastore.development import DevelopmentFiles
 from benchmarks.events import varied_events
+from servers.program import Program, app, free_ports
 
 #: Seconds from the beginning: what happens to the DNAStore.
 _EVENTS: Final = ((6.0, "freeze"), (14.0, "thaw"), (22.0, "kill"), (34.0, "start"))
 _END: Final = 46.0
 _WITH: Final = "with spool"
 _WITHOUT: Final = "without"
-_START_SECONDS: Final = 30.0
 #: Seconds between looks at the metrics.
 _LOOK: Final = 0.1
 _PATIENCE: Final = aiohttp.ClientTimeout(total=5)
@@ -80,64 +77,13 @@ class Place(NamedTuple):
     metrics: int
 
 
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in listeners]
-
-
-def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    prefixes = ("SIGIL_", "JWT_", "DNASTORE_", "SPIRAL_EVENT_", "REDIS_URL")
-    return {name: one for name, one in os.environ.items() if not name.startswith(prefixes)} | dict(variables)
-
-
-class Program:
-    """``python -m app COMMAND --development``, and its end."""
-
-    def __init__(self, command: str, port: int, log: Path, variables: Mapping[str, str]) -> None:
-        self._command = [sys.executable, "-m", "app", command, "--development"]
-        self._port = port
-        self._log = log
-        self._environment = _environment(variables)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it, and wait until it listens."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
-        deadline = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
-            except OSError:
-                if time.monotonic() > deadline or self._process.poll() is not None:
-                    raise SystemExit(self._log.read_text(encoding="utf-8")) from None
-                time.sleep(0.02)
-            else:
-                return
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        if self._process is not None:
-            self._process.send_signal(number)
-
-    def kill(self) -> None:
-        """End it without warning."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(20)
-            self._process = None
-
-
 @contextlib.contextmanager
 def _running(place: Place, *, spool: bool) -> Iterator[Program]:
     """Service and DNAStore; the DNAStore."""
     data = place.folder / "dnastore"
     files = DevelopmentFiles(data)
     dnastore = Program(
-        "dnastore",
+        app("dnastore", "--development"),
         place.dnastore,
         place.folder / "dnastore.log",
         {
@@ -148,7 +94,7 @@ def _running(place: Place, *, spool: bool) -> Iterator[Program]:
     )
     certificate, key = files.client
     service = Program(
-        "serve",
+        app("serve", "--development"),
         place.service,
         place.folder / "service.log",
         {
@@ -248,7 +194,7 @@ async def _load(place: Place, dnastore: Program, rate: int) -> Course:
 def measure(rate: int, *, spool: bool) -> Course:
     """The course of one run, at so many encodes a second."""
     with tempfile.TemporaryDirectory() as name:
-        place = Place(Path(name), *_free_ports(3))
+        place = Place(Path(name), *free_ports(3))
         with _running(place, spool=spool) as dnastore:
             return asyncio.run(_load(place, dnastore, rate))
 

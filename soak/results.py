@@ -92,6 +92,8 @@ class Window(msgspec.Struct):
         histogram: HdrHistogram of microseconds from the intended start to the end of the answer, in its own
             base64 form: 1 microsecond to 10 minutes, three digits. Only of calls that were answered as they
             should.
+        calls: all of them, those that failed and those that were refused included.
+        records: how many records these calls have made, as acknowledged; a batch makes many.
         failures: how often, by what was wrong: a status that should not be, ``timeout``, ``connection``.
         refused: refusals that callers must expect: 429, 503 while a fault is on. In no histogram.
         during: the fault that was on, in any part of the window, as ``target/failure``.
@@ -106,6 +108,7 @@ class Window(msgspec.Struct):
     failures: dict[str, int] = {}
     refused: int = 0
     during: str | None = None
+    records: int = 0
 
 
 class Sample(msgspec.Struct):
@@ -114,6 +117,8 @@ class Sample(msgspec.Struct):
     Attributes:
         process: its part and place: ``service/0``, ``dnastore/0``, ``load/0``.
         database_bytes: of the store behind it, its log included; where one process speaks for it.
+        lag_seconds: by how much a pause of a process that makes load was too long, at worst since its last
+            sample: calls begin late then, whatever the service does. None for all others.
     """
 
     at: float
@@ -124,6 +129,7 @@ class Sample(msgspec.Struct):
     threads: int
     cpu_seconds: float
     database_bytes: int | None = None
+    lag_seconds: float | None = None
 
 
 class Fault(msgspec.Struct):
@@ -189,12 +195,18 @@ class Check(msgspec.Struct):
 
 
 class Summary(msgspec.Struct):
-    """The verdict: fail if any check failed, else inconclusive if any could not be judged, else pass."""
+    """The verdict: fail if any check failed, else inconclusive if any could not be judged, else pass.
+
+    Attributes:
+        totals: for each operation, what ``soak.call_checks.totals`` tells.
+        profile: which slopes it was judged by, those of short runs or of long ones.
+    """
 
     verdict: Literal["pass", "fail", "inconclusive"]
     checks: list[Check]
     run: Run
     totals: dict[str, dict[str, float]]
+    profile: Literal["full", "quick"] = "full"
 
 
 def append(folder: Path, name: str, line: msgspec.Struct) -> None:

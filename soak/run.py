@@ -1,0 +1,337 @@
+"""A run, from the start of everything to the check of all records."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from monitoring.prometheus_api import RefusedError
+from servers.program import environment
+from soak import panels, results
+from soak.client import Client
+from soak.faults import Breakable, Faults, Planned, schedule
+from soak.final_check import CheckError, FinalCheck
+from soak.judging import UNEXPECTED, Violations
+from soak.ledger import Ledger, Ledgers
+from soak.plan import LoadPlan, shared_out
+from soak.probing import Probe
+from soak.results import Failure, Run, Target
+from soak.sampling import Sampler
+from soak.stand import Stand, Wishes, running_stand
+from soak.tenants import Tokens
+
+_REPOSITORY: Final = Path(__file__).resolve().parents[1]
+#: For the processes of load to start before the first call is due.
+_LEAD: Final = 4.0
+_SPOOL_PATIENCE: Final = 120.0
+#: Payloads of the probe have numbers that no process of load reaches.
+_PROBE_SERIALS: Final = 1 << 48
+#: The greedy tenant's part of what it asks for that it may have.
+_GREEDY_PART: Final = 0.5
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What is run.
+
+    Attributes:
+        rate: calls a second, of all users together.
+        scenarios: each with its share of the users.
+        faults: those that are made.
+        batch: lines of a batch.
+        processes: of load.
+    """
+
+    folder: Path
+    seconds: float
+    users: int
+    rate: float
+    scenarios: Mapping[str, float]
+    faults: Sequence[tuple[Target, Failure]]
+    workers: int = 2
+    batch: int = 10
+    processes: int = 1
+    history: bool = True
+    keep: bool = False
+    service_command: tuple[str, ...] | None = None
+    planted: str | None = None
+
+    @property
+    def warm_up(self) -> float:
+        """Seconds at the start that are no part of slopes and quantiles."""
+        return min(300.0, self.seconds / 10)
+
+    @property
+    def pace(self) -> float:
+        """Seconds between two calls of one user."""
+        return self.users / self.rate
+
+    @property
+    def token_seconds(self) -> float:
+        """How long tokens are good: they are renewed several times in every run."""
+        return min(300.0, max(20.0, self.seconds / 8))
+
+
+class IncompleteError(Exception):
+    """A run did not come to its end; the message says why. What it has left can be judged."""
+
+
+class Progress(msgspec.Struct):
+    """What is told while a run goes on."""
+
+    stage: str
+    elapsed: float = 0.0
+    fault: str | None = None
+    records: int = 0
+
+
+def run(options: Options, tell: Callable[[Progress], None]) -> Run:
+    """Run, and leave everything in the results folder.
+
+    Raises:
+        IncompleteError: something of it ended early.
+        SystemExit: something does not start; with its log.
+        OSError: the folder cannot be used.
+    """
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if any(options.folder.iterdir()):
+        raise FileExistsError(f"{options.folder} is not empty")
+    tell(Progress("starting"))
+    greedy = max(1, round(10 * _GREEDY_PART / options.pace))
+    wishes = Wishes(workers=options.workers, greedy_limit=greedy, history=options.history)
+    if options.service_command is not None:
+        wishes = wishes._replace(command=options.service_command)
+    with interruptible(), running_stand(options.folder / "stand", wishes) as stand:
+        done = _Course(options, stand, tell).run()
+    if not options.keep and not (options.folder / results.VIOLATIONS).exists():
+        for name in ("service", "dnastore", "prometheus"):
+            shutil.rmtree(options.folder / "stand" / name, ignore_errors=True)
+    return done
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Have SIGTERM end what runs as Ctrl-C does, so that nothing is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Course:
+    """A run over a stand that stands."""
+
+    def __init__(self, options: Options, stand: Stand, tell: Callable[[Progress], None]) -> None:
+        self._options = options
+        self._stand = stand
+        self._tell = tell
+        self._folder = options.folder
+        self._begin = time.time() + _LEAD
+        self._tokens = Tokens(stand.signing_key, options.token_seconds)
+        self._violations = Violations(self._folder)
+        self._run = Run(
+            started_at=self._begin,
+            seconds=options.seconds,
+            warm_up=options.warm_up,
+            users=options.users,
+            processor=_processor(),
+            revision=_revision(),
+            scenarios=dict(options.scenarios),
+            settings=stand.settings,
+            planted=options.planted,
+        )
+        self._write_run()
+
+    def run(self) -> Run:
+        with ExitStack() as stack:
+            ledger = Ledger(self._folder / "ledger-probe.sqlite", first=_PROBE_SERIALS)
+            closed = stack.enter_context(contextlib.closing(ledger))
+            sampler = stack.enter_context(contextlib.closing(Sampler(self._folder, self._stand.watched)))
+            faults = stack.enter_context(contextlib.closing(self._faults(closed, stack)))
+            plans = self._plans(faults.path)
+            processes = [stack.enter_context(_load(self._folder, plan)) for plan in plans]
+            faults.start(self._begin)
+            self._watch(processes, faults)
+            faults.close()
+            sampler.close()
+        codes = [process.returncode for process in processes]
+        if any(codes):
+            raise IncompleteError(f"a process of load ended with {codes}; see load-*.log in {self._folder}")
+        if faults.error is not None:
+            raise IncompleteError(f"a fault could not be made: {faults.error!r}")
+        self._finish([plan.ledger for plan in plans] + [self._folder / "ledger-probe.sqlite"])
+        return self._run
+
+    def _faults(self, ledger: Ledger, stack: ExitStack) -> Faults:
+        options, stand = self._options, self._stand
+        assert stand.redis is not None  # noqa: S101 - the stand stands
+        client = stack.enter_context(Client(stand.url, self._tokens, "probe"))
+        probe = Probe(stand, client, ledger)
+        parts: dict[Target, Breakable] = {
+            "redis": stand.redis,
+            "dnastore": stand.dnastore,
+            "keys": _WithFetches(stand.keys, probe),
+        }
+        plan: Sequence[Planned] = schedule(options.seconds, options.warm_up, options.faults)
+        return Faults(self._folder, plan, parts, probe.is_well)
+
+    def _plans(self, outages: Path) -> list[LoadPlan]:
+        options = self._options
+        # Each process has its part of the users of each scenario.
+        counts = shared_out(options.users, options.scenarios)
+        plans = []
+        for process in range(options.processes):
+            callers = {
+                name: (count + options.processes - 1 - process) // options.processes
+                for name, count in counts.items()
+            }
+            plans.append(
+                LoadPlan(
+                    results=str(self._folder),
+                    url=self._stand.url,
+                    signing_key=str(self._stand.signing_key_file),
+                    outages=str(outages),
+                    begin=self._begin,
+                    seconds=options.seconds,
+                    pace=options.pace,
+                    callers={name: count for name, count in callers.items() if count},
+                    batch=options.batch,
+                    token_seconds=options.token_seconds,
+                    process=process,
+                    processes=options.processes,
+                )
+            )
+        return plans
+
+    def _watch(self, processes: Sequence[subprocess.Popen[bytes]], faults: Faults) -> None:
+        while any(process.poll() is None for process in processes):
+            if any(process.poll() for process in processes):
+                return
+            self._tell(Progress("running", time.time() - self._begin, faults.present))
+            time.sleep(1.0)
+
+    def _finish(self, ledgers: Sequence[Path]) -> None:
+        self._run.ended_at = time.time()
+        self._write_run()
+        self._write_panels()
+        self._wait_for_spool()
+        self._check_greedy()
+        with (
+            contextlib.closing(Ledgers(ledgers)) as opened,
+            Client(self._stand.url, self._tokens, "final") as client,
+        ):
+            check = FinalCheck(client, opened, self._violations)
+            try:
+                self._run.checked_records = check.run(
+                    lambda found: self._tell(Progress("looking for all records", records=found))
+                )
+            except CheckError as error:
+                raise IncompleteError(f"the records cannot be looked at: {error}") from None
+        self._run.complete = True
+        self._write_run()
+
+    def _write_panels(self) -> None:
+        if self._stand.prometheus is None or self._run.ended_at is None:
+            return
+        self._tell(Progress("asking for the dashboard"))
+        try:
+            asked = panels.ask(self._stand.prometheus.api.url, self._begin, self._run.ended_at, 5.0)
+        except (OSError, RefusedError) as error:
+            raise IncompleteError(f"Prometheus: {error}") from None
+        for panel in asked:
+            results.append(self._folder, results.PANELS, panel)
+
+    def _wait_for_spool(self) -> None:
+        self._tell(Progress("waiting for the spool"))
+        deadline = time.monotonic() + _SPOOL_PATIENCE
+        while (spool := self._stand.readiness().get("spool")) != "empty":
+            if time.monotonic() > deadline:
+                raise IncompleteError(f"the spool is {spool} two minutes after the run")
+            time.sleep(0.2)
+
+    def _check_greedy(self) -> None:
+        """A tenant that asks for twice what it may have must have been refused."""
+        windows = [
+            window
+            for window in results.lines(self._folder, results.WINDOWS, results.Window)
+            if window.scenario == "greedy"
+        ]
+        if sum(window.calls for window in windows) > 100 and not any(window.refused for window in windows):
+            self._violations.add(UNEXPECTED, "list", "greedy", "nothing was refused beyond the limit")
+
+    def _write_run(self) -> None:
+        (self._folder / results.RUN).write_bytes(msgspec.json.format(msgspec.json.encode(self._run)))
+
+
+class _WithFetches:
+    """The key server, of which is noted how often it was asked before it is back."""
+
+    def __init__(self, part: Breakable, probe: Probe) -> None:
+        self._part = part
+        self._probe = probe
+        self.kill, self.freeze = part.kill, part.freeze
+
+    def start(self) -> None:
+        self._probe.remember_fetches()
+        self._part.start()
+
+    def thaw(self) -> None:
+        self._probe.remember_fetches()
+        self._part.thaw()
+
+
+@contextmanager
+def _load(folder: Path, plan: LoadPlan) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of load, ended afterwards."""
+    path = folder / f"load-{plan.process}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(plan)))
+    with path.with_suffix(".log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "soak.load", str(path)],
+            cwd=_REPOSITORY,
+            env=environment({}),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            process.kill()
+            process.wait(20)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _revision() -> str:
+    git = ["git", "-C", str(_REPOSITORY), "describe", "--always", "--dirty"]
+    with contextlib.suppress(OSError):
+        done = subprocess.run(git, check=False, capture_output=True, text=True, timeout=10)
+        return done.stdout.strip() or "unknown"
+    return "unknown"

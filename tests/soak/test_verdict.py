@@ -1,0 +1,143 @@
+"""What the verdict makes of runs that are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from soak.cli import main
+from soak.evidence import load_evidence
+from soak.results import SUMMARY, WINDOWS, Fault, Summary, Violation
+from soak.thresholds import DEFAULT, ThresholdsError, load_thresholds
+from soak.verdict import judge
+from tests.soak.folders import BEGAN, RATES, Course, write
+
+#: Calls of two kinds are enough where the others are like them.
+FEW = {"encode": 40.0, "get": 30.0}
+
+
+def _hourly(rate: float) -> Callable[[float], float]:
+    return lambda seconds: rate * seconds / 3600
+
+
+def _judged(folder: Path, course: Course) -> Summary:
+    limits = load_thresholds()
+    called = {name: one for name, one in limits.latency.items() if name in course.rates}
+    return judge(load_evidence(write(folder, course)), msgspec.structs.replace(limits, latency=called))
+
+
+def _amiss(summary: Summary) -> dict[str, str]:
+    return {check.name: check.outcome for check in summary.checks if check.outcome != "pass"}
+
+
+LONG = {"seconds": 4 * 3600.0, "warm_up": 300.0, "window": 900.0, "sample": 120.0, "rates": {"get": 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("course", "amiss"),
+    [
+        (Course(rates=FEW, resident_mib=_hourly(2400)), {"memory service/0"}),
+        (Course(rates=FEW, descriptors=_hourly(6000)), {"descriptors service/0"}),
+        (Course(rates=FEW, threads=_hourly(900)), {"threads service/0"}),
+        (Course(rates=FEW, failures=0.02), {"failures encode", "failures get"}),
+        (Course(rates=FEW, refused=0.3), {"refused encode", "refused get"}),
+        (Course(rates=FEW, bytes_per_record=20000), {"database service/0"}),
+        (Course(rates=FEW, violations=[Violation(BEGAN, "lost", "get", "acme", "")]), {"lost"}),
+        (
+            Course(rates=FEW, violations=[Violation(BEGAN, "foreign_seen", "get", "acme", "")]),
+            {"foreign_seen"},
+        ),
+        (
+            Course(rates=FEW, faults=[Fault("redis", "down", BEGAN + 50, BEGAN + 60, None)]),
+            {"recovery redis/down"},
+        ),
+    ],
+)
+def test_planted(tmp_path: Path, course: Course, amiss: set[str]) -> None:
+    """Each thing that may be wrong fails the check that is about it, and no other."""
+    found = _judged(tmp_path, course)
+    assert found.verdict == "fail"
+    assert {name for name, outcome in _amiss(found).items() if outcome == "fail"} == amiss
+
+
+def test_slow_degradation(tmp_path: Path) -> None:
+    """Latencies that grow fail by their slope, while they are still short enough."""
+    amiss = _amiss(_judged(tmp_path, Course(rates=FEW, latency=lambda seconds: 8 + seconds * 0.4)))
+    assert {"p50 growth encode", "p50 growth get"} <= amiss.keys()
+    assert "p95 get" not in amiss
+
+
+@pytest.mark.parametrize(
+    "course",
+    [
+        Course(rates=FEW),
+        Course(rates=FEW, resident_mib=lambda seconds: 40 if seconds > 60 else 0),
+        Course(rates=FEW, faults=[Fault("redis", "down", BEGAN + 50, BEGAN + 60, BEGAN + 64)]),
+    ],
+)
+def test_sound(tmp_path: Path, course: Course) -> None:
+    """Noise, saw-teeth, one step and a fault that was recovered from pass."""
+    found = _judged(tmp_path, course)
+    assert _amiss(found) == {}
+    assert found.verdict == "pass"
+
+
+@pytest.mark.parametrize(("leak", "amiss"), [(0.0, {}), (4.0, {"memory service/0": "fail"})])
+def test_long_run(tmp_path: Path, leak: float, amiss: dict[str, str]) -> None:
+    """In four hours a leak of 4 MiB an hour is found under saw-teeth, and saw-teeth alone are not."""
+    found = _amiss(_judged(tmp_path, Course(**LONG, resident_mib=_hourly(leak))))  # type: ignore[arg-type]
+    assert {name: outcome for name, outcome in found.items() if name.startswith("memory")} == amiss
+
+
+@pytest.mark.parametrize(
+    ("course", "amiss"),
+    [
+        (Course(rates=FEW, complete=False, checked=0), {"complete", "lost", "changed", "doubled"}),
+        (Course(rates=FEW, lag=2.0), {"generator"}),
+    ],
+)
+def test_inconclusive(tmp_path: Path, course: Course, amiss: set[str]) -> None:
+    """A run that was cut off, or whose load was late, is neither good nor bad."""
+    found = _judged(tmp_path, course)
+    assert found.verdict == "inconclusive"
+    assert _amiss(found) == dict.fromkeys(amiss, "inconclusive")
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    """Pass, fail and inconclusive end with codes of their own, and so do files that cannot be used."""
+    good, bad, cut = (tmp_path / name for name in ("good", "bad", "cut"))
+    write(good, Course(rates=dict.fromkeys(RATES, 12.0)))
+    write(bad, Course(rates=FEW, failures=0.5))
+    write(cut, Course(rates=FEW, complete=False))
+    codes = [CliRunner().invoke(main, ["verdict", str(folder)]).exit_code for folder in (good, bad, cut)]
+    assert codes == [0, 1, 3]
+    assert msgspec.json.decode((good / SUMMARY).read_bytes(), type=Summary).verdict == "pass"
+    (good / WINDOWS).write_text("{}\n")
+    assert CliRunner().invoke(main, ["verdict", str(good)]).exit_code == 65
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("latency = 1\n")
+    assert CliRunner().invoke(main, ["verdict", str(bad), "--thresholds", str(wrong)]).exit_code == 78
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("refused_percent", "refuse_percent", "unknown field `refuse_percent` - at `$.failures`"),
+        ("p95_ms = 600", 'p95_ms = "600"', "Expected `float`, got `str` - at `$.latency"),
+        ("lag_ms = 250", "lag_ms = -1", "at `$.generator.lag_ms`"),
+        ("p95_ms = 600", "p95_ms = 15000", "p95_ms is above p99_ms - at `$.latency.encode`"),
+        ("[latency.encode]", "[latency.encod]", "Invalid enum value 'encod'"),
+        ("[recovery]", "[recovery", "wrong.toml"),
+    ],
+)
+def test_wrong_thresholds(tmp_path: Path, old: str, new: str, said: str) -> None:
+    """What is wrong with a file of thresholds is said with its place."""
+    path = tmp_path / "wrong.toml"
+    path.write_text(DEFAULT.read_text().replace(old, new, 1))
+    with pytest.raises(ThresholdsError) as caught:
+        load_thresholds(path)
+    assert said in str(caught.value)
