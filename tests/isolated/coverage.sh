@@ -22,7 +22,7 @@ PYTHONDONTWRITEBYTECODE='' "$python" -m coverage run -m pytest --numprocesses "$
 # Both reports are wanted, whichever of them fails.
 "$python" -m coverage html --quiet --fail-under 0 --directory "$reports"
 "$python" -m coverage json --quiet --fail-under 0 -o "$reports/coverage.json"
-for sources in '*.py' '*.pyx,*.pxd'; do
+for sources in '*.py' '*.pyx'; do
   "$python" -m coverage report --include "$sources" --format markdown --skip-covered --sort cover \
     --fail-under "$least" || status=$?
 done | tee "$reports/summary.md"
