@@ -144,12 +144,14 @@ DURATION ?= 4h
 USERS ?= 50
 .PHONY: soak
 soak: $(VENV)/.native $(VENV)/.group-soak ## Load everything for hours with faults on purpose, and judge (DURATION, USERS)
-	$(call need,redis-server=redis-server prometheus=prometheus)
+	$(call need,redis-server=redis-server)
+	$(need_prometheus)
 	$(BIN)/python -m soak run --duration $(DURATION) --users $(USERS) $(SOAK)
 
 .PHONY: soak-quick
 soak-quick: $(VENV)/.native $(VENV)/.group-soak ## The same in two minutes
-	$(call need,redis-server=redis-server prometheus=prometheus)
+	$(call need,redis-server=redis-server)
+	$(need_prometheus)
 	$(BIN)/python -m soak run --duration 90s --users 40 --rate 80 $(SOAK)
 
 .PHONY: docs
@@ -167,6 +169,16 @@ test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS
 	# Bytecode is kept whatever the environment says: the tests start the service some hundred times.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal $(PYTEST)
 
+# The suite again, on modules built for tracing, in a copy of the tree. Fails under COVERAGE percent.
+COVERAGE ?= 90
+.PHONY: coverage
+coverage: $(VENV)/.native $(VENV)/.group-test ## Run the test suite and fail where it reaches too little (COVERAGE percent)
+	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium redis-server=redis-server)
+	$(need_postgresql)
+	tests/isolated/coverage.sh $(abspath $(BIN)/python) build/traced $(COVERAGE) $(TESTERS) $(PYTEST)
+
+WORKFLOWS := .github/workflows
+
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
 
 .PHONY: lint
@@ -176,6 +188,8 @@ lint: $(VENV)/.native $(VENV)/.group-lint lint-rules ## Style, types, stubs, C++
 	PATH=$(abspath $(BIN)):$$PATH cython-lint --max-line-length 120 sigil_native
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --allowlist tests/typing/stubtest-allowlist.txt $(STUBBED)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard $(WORKFLOWS)/*.yml)
+	$(BIN)/zizmor --quiet --offline $(WORKFLOWS)
 	for source in sigil_native/csrc/*.cpp; do \
 	  g++ -std=c++17 -O1 -Wall -Wextra -Wconversion -Werror -fsyntax-only $$source; \
 	done

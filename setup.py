@@ -90,7 +90,7 @@ def extensions() -> list[Extension]:
             [f"sigil_native/{name}.pyx", *(f"sigil_native/csrc/{source}" for source in sources)],
             include_dirs=["sigil_native/csrc"],
             depends=sorted(str(header) for header in Path("sigil_native/csrc").glob("*.h")),
-            define_macros=[("CYTHON_TRACE", "1")] if TRACE else [],
+            define_macros=[("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if TRACE else [],
             extra_compile_args=compile_flags,
             extra_link_args=link_flags,
             language="c++",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.backends import BACKENDS, load_backend
+from tests.heavy import HEAVY
 
 # Helpers that assert. Before anything imports them.
 pytest.register_assert_rewrite("tests.service.store.contract", "tests.service.store.contract_of_writes")
@@ -24,9 +27,10 @@ settings.register_profile(
     stateful_step_count=100,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE", "heavy" if os.environ.get("RUN_HEAVY_TESTS") == "1" else "default")
-)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "heavy" if HEAVY else "default"))
+
+
+_DESELECTED: Final = pytest.StashKey[Counter[str]]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,6 +43,25 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
         gc.collect()
         gc.freeze()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the heavy tests, unless they are asked for: here, and nowhere else."""
+    if HEAVY:
+        return
+    heavy = [item for item in items if item.get_closest_marker("heavy")]
+    if heavy:
+        items[:] = [item for item in items if not item.get_closest_marker("heavy")]
+        config.hook.pytest_deselected(items=heavy)
+        config.stash[_DESELECTED] = Counter(item.nodeid.partition("::")[0] for item in heavy)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Which heavy tests were left out, by file."""
+    return [
+        f"deselected without RUN_HEAVY_TESTS=1: {count:3} in {path}"
+        for path, count in sorted(config.stash.get(_DESELECTED, Counter()).items())
+    ]
 
 
 @pytest.fixture(params=BACKENDS, scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import random
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +13,9 @@ import pytest
 
 from sigil_native.errors import IntegerRangeError
 from tests.conformance.node_process import run_node
+from tests.heavy import HEAVY
 
-COUNT = 20_000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 400
+COUNT = 20_000 if HEAVY else 400
 SECRET = "a secret that Node and Python share, ß"
 
 NAMES = [

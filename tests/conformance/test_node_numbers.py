@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import random
 import struct
 from collections.abc import Iterator
@@ -13,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.node_process import run_node
+from tests.heavy import HEAVY
 
-COUNT = 1_000_000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 30_000
+COUNT = 1_000_000 if HEAVY else 30_000
 
 
 def _any_pattern(source: random.Random) -> float:

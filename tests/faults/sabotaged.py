@@ -15,8 +15,8 @@ from core.store.interface import Store
 from tests.faults.dnastore_stand import Observed, Stand
 from tests.faults.saboteur import Saboteur
 from tests.faults.store_traffic import Traffic
+from tests.heavy import HEAVY
 
-HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 #: Seconds of a fault, at most.
 _LONGEST: Final = 0.8 if HEAVY else 0.2
 #: Of the server, which takes a while to start again.

@@ -11,9 +11,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from core.audit.file import AuditFile
+from tests.heavy import HEAVY
 from tests.service.audit.audits import SECRET, faults, lines
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 ACCIDENTS = 400 if HEAVY else 20
 WRITERS = 3
 _forks = multiprocessing.get_context("forkserver")

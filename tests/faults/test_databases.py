@@ -25,11 +25,11 @@ from core.store.sql_schema import create_or_check
 from core.store.sql_store import SqlStore
 from core.store.store_url import parse_store_url
 from servers.postgresql import PostgresServer, running_postgres
+from tests.heavy import HEAVY
 from tests.service.store.contract import claim
 from tests.service.store.store_records import entry, record, record_id, records_of
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
-heavily = pytest.mark.skipif(not HEAVY, reason="kills servers for a while: RUN_HEAVY_TESTS=1")
+heavily = pytest.mark.heavy("kills servers for a while")
 ROUNDS = 15 if HEAVY else 1
 #: A put is of so many records.
 TOGETHER = 3

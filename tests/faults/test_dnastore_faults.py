@@ -14,7 +14,6 @@ from core.store.interface import Store
 from core.store.verifying import VerifyingStore
 from tests.faults.dnastore_stand import Observed, running_stand
 from tests.faults.sabotaged import (
-    HEAVY,
     MARGIN,
     PAUSE,
     ROUNDS,
@@ -28,7 +27,7 @@ from tests.faults.sabotaged import (
 )
 from tests.faults.store_traffic import Expectations, Traffic, check_history, seals, stored_in
 
-heavy = pytest.mark.skipif(not HEAVY, reason="one of each kind is enough: RUN_HEAVY_TESTS=1")
+heavy = pytest.mark.heavy("one of each kind is enough")
 
 
 @pytest.mark.parametrize(

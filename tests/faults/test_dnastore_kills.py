@@ -23,9 +23,7 @@ from tests.faults.sabotaged import chosen_seed
 from tests.faults.store_traffic import stored_in
 from tests.service.running import SIGILS, Service
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("RUN_HEAVY_TESTS") != "1", reason="kills for half a minute: RUN_HEAVY_TESTS=1"
-)
+pytestmark = pytest.mark.heavy("kills for half a minute")
 ROUNDS = 12
 CLIENTS = 8
 #: Records that each client has sealed before something is killed.

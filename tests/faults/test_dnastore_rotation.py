@@ -17,7 +17,6 @@ from tests.service.dnastore.running import CLIENT, DnaStore
 from tests.service.running import SIGILS, Program, Service
 from tests.service.server.tls_files import Authority, client
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 CALLERS = 4
 #: Calls that each caller makes between two changes.
 BETWEEN = 100
@@ -137,9 +136,7 @@ class Rotation:
         taken_up(self.dnastore, "certificate changed")
 
 
-@pytest.mark.skipif(
-    not HEAVY, reason="starts two programs and changes six files under load: RUN_HEAVY_TESTS=1"
-)
+@pytest.mark.heavy("starts two programs and changes six files under load")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_another_authority(tmp_path: Path, workers: int) -> None:
     """From one authority to another, on both sides, without a failed request; the old is void then."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import random
 import socket
 import sqlite3
@@ -15,9 +14,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from tests.heavy import HEAVY
 from tests.service.running import SIGILS, Service
 
-ROUNDS = 20 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 2
+ROUNDS = 20 if HEAVY else 2
 CLIENTS = 8
 
 

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from sigil_native import KeyRing, SigilCodec
+from tests.heavy import HEAVY
 from tests.service.audit.audits import faults, lines
 from tests.service.running import SIGILS, Service
 
 SECRET = "a secret that survives every crash of all"
-ROUNDS = 20 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 3
+ROUNDS = 20 if HEAVY else 3
 CLIENTS = 8
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -22,7 +21,6 @@ from core.limits.redis_function import hash_tag
 from core.limits.redis_limiter import RedisLimiter
 from servers.redis import NODE_TIMEOUT, RedisClusterServers, RedisServer, running_server
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 #: Seconds of the timeout, and what a loaded machine may add to it.
 TIMEOUT = 0.05
 MARGIN = 0.5
@@ -213,21 +211,21 @@ async def until_async(reached: Callable[[], Awaitable[bool]], seconds: float = 6
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.skipif(not HEAVY, reason="starts a cluster of six and waits for fail-overs: RUN_HEAVY_TESTS=1")
+@pytest.mark.heavy("starts a cluster of six and waits for fail-overs")
 async def test_a_master_is_killed(cluster: RedisClusterServers) -> None:
     """A master that is killed takes only its own groups away, until its replica takes over."""
     print()
     await fail_over(cluster, "master killed", RedisServer.kill, RedisServer.start)
 
 
-@pytest.mark.skipif(not HEAVY, reason="starts a cluster of six and waits for fail-overs: RUN_HEAVY_TESTS=1")
+@pytest.mark.heavy("starts a cluster of six and waits for fail-overs")
 async def test_a_master_is_frozen(cluster: RedisClusterServers) -> None:
     """A master that is frozen slows no request down on the others, and is replaced."""
     print()
     await fail_over(cluster, "master frozen", RedisServer.freeze, RedisServer.thaw)
 
 
-@pytest.mark.skipif(not HEAVY, reason="starts a cluster of six and waits for fail-overs: RUN_HEAVY_TESTS=1")
+@pytest.mark.heavy("starts a cluster of six and waits for fail-overs")
 async def test_slots_move(cluster: RedisClusterServers) -> None:
     """While a slot moves to another master, and after it, its limits go on being kept exactly."""
     limits = [Limit("user", "ann", Quota(100, 3600, 100)), Limit("tenant", "acme", Quota(100, 3600, 100))]

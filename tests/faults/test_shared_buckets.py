@@ -15,8 +15,8 @@ from typing import Final
 import pytest
 
 from sigil_native._bucket import TokenBucket
+from tests.heavy import HEAVY
 
-HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 KILLS: Final = 500 if HEAVY else 12
 PROCESSES: Final = 8 if HEAVY else 4
 #: So few that all of them meet, and that new keys fight for the places of old ones.

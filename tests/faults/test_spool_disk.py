@@ -21,10 +21,7 @@ from tests.service.spool.switch import Switch, spooled, sql_store, until, until_
 from tests.service.store.store_records import record, record_id
 
 PAYLOADS: Final = (b'"' + b"x" * 300 + b'"', b'"' + b"x" * 30_000 + b'"')
-on_small_disks = pytest.mark.skipif(
-    os.environ.get("RUN_HEAVY_TESTS") != "1" or os.geteuid() != 0,
-    reason="makes file systems, which only root can: RUN_HEAVY_TESTS=1",
-)
+on_small_disks = pytest.mark.skipif(os.geteuid() != 0, reason="makes file systems, which only root can")
 
 
 def fill_with_another(file: Path) -> None:
@@ -83,6 +80,7 @@ async def empties(switch: Switch, store: SpooledStore, kept: list[int]) -> None:
     await switch.store.close()
 
 
+@pytest.mark.heavy("makes file systems")
 @on_small_disks
 @pytest.mark.parametrize("payload", PAYLOADS, ids=["small", "large"])
 @pytest.mark.parametrize("others", [False, True], ids=["alone", "among others"])
@@ -113,6 +111,7 @@ async def test_filled(tmp_path: Path, payload: bytes, *, others: bool) -> None:
         await empties(switch, store, kept)
 
 
+@pytest.mark.heavy("makes file systems")
 @on_small_disks
 @pytest.mark.parametrize("payload", PAYLOADS, ids=["small", "large"])
 @pytest.mark.parametrize("moved", [False, True], ids=["in place", "without its index"])

@@ -19,11 +19,11 @@ import pytest
 from core.errors import StoreUnavailableError
 from core.idempotency import Claim
 from core.spool.spooled_store import SpooledStore
+from tests.heavy import HEAVY
 from tests.service.running import forks
 from tests.service.spool.switch import Mode, Switch, spooled, sql_store, until_empty
 from tests.service.store.store_records import record, record_id
 
-HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 #: Numbers that one life of a worker has.
 LIFE: Final = 100_000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,6 @@ from core.spool.writes import Bounds
 from tests.service.spool.switch import LARGE, Switch, Watcher, spooled, sql_store, until_empty
 from tests.service.store.store_records import record, record_id
 
-HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 #: Seconds of the outage, and writes in each of them.
 OUTAGE: Final = 3600
 RATE: Final = 20
@@ -84,7 +82,7 @@ class Outage:
         await self.switch.store.close()
 
 
-@pytest.mark.skipif(not HEAVY, reason="writes for a minute: RUN_HEAVY_TESTS=1")
+@pytest.mark.heavy("writes for a minute")
 @pytest.mark.timeout(900)
 async def test_an_hour(tmp_path: Path) -> None:
     """No encode is refused, and afterwards everything is forwarded in order."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import pytest
 from hypothesis import settings
@@ -11,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from core.breaker import Breaker, BreakerOpenError, State
-
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
+from tests.heavy import HEAVY
 
 
 class BreakerMachine(RuleBasedStateMachine):

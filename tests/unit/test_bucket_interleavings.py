@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.heavy import HEAVY
+
 SOURCES = Path(__file__).resolve().parents[2] / "sigil_native" / "csrc"
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
-ROUNDS = 3_000_000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 4_000
+ROUNDS = 3_000_000 if HEAVY else 4_000
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")

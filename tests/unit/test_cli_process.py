@@ -16,10 +16,10 @@ import pytest
 
 import sigil_native
 from sigil_native import AuditChain, KeyRing, SigilCodec
+from tests.heavy import HEAVY
 
 SECRET = "correct horse battery staple, and 7 more words"
 COMMAND = [sys.executable, "-m", "sigil_native.cli"]
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 ENCODE = ["encode", "--tenant", "acme", "--ndjson"]
 
 

@@ -11,8 +11,9 @@ from itertools import pairwise
 import pytest
 
 from sigil_native._identifiers import _uuid7_batch, _uuid7_from_clock, uuid7
+from tests.heavy import HEAVY
 
-MANY = 4_000_000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 100_000
+MANY = 4_000_000 if HEAVY else 100_000
 NOON = 1_790_000_000_000
 COUNTER_LIMIT = 2**26
 

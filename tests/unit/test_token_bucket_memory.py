@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -10,9 +9,10 @@ from typing import Final
 
 import pytest
 
+from tests.heavy import HEAVY
 from tests.token_bucket_model import TokenBucketModel
 
-KEYS: Final = 50_000_000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 600_000
+KEYS: Final = 50_000_000 if HEAVY else 600_000
 
 _FLOOD: Final = """
 import os, sys, time

@@ -18,12 +18,12 @@ from app.api.examples import ANSWERS, REQUESTS, SIGIL, TENANT
 from app.api.openapi import document
 from app.http.problem_catalogue import KINDS
 from sigil_native import KeyRing, SigilCodec
+from tests.heavy import HEAVY
 from tests.service.running import REPOSITORY, SIGILS, Service
 
 if TYPE_CHECKING:
     import schemathesis
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 EXAMPLES = 300 if HEAVY else 4
 
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -122,7 +122,7 @@ def test_whole_api(service: Service, tmp_path: Path) -> None:
     assert not service.logged("request failed")
 
 
-@pytest.mark.skipif(not HEAVY, reason="tests the tests, in a fresh interpreter: RUN_HEAVY_TESTS=1")
+@pytest.mark.heavy("tests the tests, in a fresh interpreter")
 def test_lies_are_found(service: Service, tmp_path: Path) -> None:
     """Schemathesis sees it when an operation does without the token that it is said to need."""
     lying = document()

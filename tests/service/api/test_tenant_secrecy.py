@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import time
 from collections.abc import AsyncIterator, Callable
@@ -246,7 +245,7 @@ def durations(call: Callable[[Request], object], pair: Pair, rounds: int) -> tup
     return taken
 
 
-@pytest.mark.skipif(os.environ.get("RUN_HEAVY_TESTS") != "1", reason="measures for a while")
+@pytest.mark.heavy("measures for a while")
 def test_durations(service: Service, tenant: str) -> None:
     """Prints how long both take, and their ratio; for people to look at, so there is no threshold."""
     me, them = service.token(tenant), service.token(f"other than {tenant}")

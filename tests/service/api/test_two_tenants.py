@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.heavy import HEAVY
 from tests.service.running import SIGILS, Answer, Service
 
 _turns = itertools.count()
@@ -169,7 +169,7 @@ def connection(service: Service) -> Iterator[HTTPConnection]:
 
 
 @settings(
-    max_examples=300 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 15,
+    max_examples=300 if HEAVY else 15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

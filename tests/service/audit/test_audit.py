@@ -262,9 +262,7 @@ def test_where_the_log_is_not_required(new_service: NewService) -> None:
     assert faults([log_of(service)], secret_of(service)) == []
 
 
-@pytest.mark.skipif(
-    os.environ.get("RUN_HEAVY_TESTS") != "1", reason="takes the log's patience, several times"
-)
+@pytest.mark.heavy("takes the log's patience, several times")
 def test_frozen_disk(new_service: NewService) -> None:
     """A disk that hangs costs callers five seconds once; others are answered, and the process can end."""
     service = new_service().start()

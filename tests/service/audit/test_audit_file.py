@@ -19,6 +19,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from core.audit.file import AuditFile
 from core.audit.position import Position
 from core.errors import AuditUnavailableError
+from tests.heavy import HEAVY
 from tests.service.audit.audits import SECRET, faults, lines
 
 
@@ -389,7 +390,7 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=1000 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 20,
+    max_examples=1000 if HEAVY else 20,
     stateful_step_count=25,
     deadline=None,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import ssl
 import threading
@@ -18,6 +17,7 @@ from core.dnastore.connection_test import trouble_with
 from core.dnastore.failures import Trouble
 from core.errors import StoreUnavailableError
 from core.tls import ClientFiles, Identity, client_context
+from tests.heavy import HEAVY
 from tests.service.dnastore.running import CLIENT, DnaStore
 from tests.service.dnastore.scripted import client_of, files_of, scripted
 from tests.service.running import Service
@@ -26,7 +26,6 @@ from tests.service.store.store_records import record
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 Setup = Callable[[Authority, Path], tuple[ssl.SSLContext | None, ssl.SSLContext]]
 
@@ -310,7 +309,7 @@ def test_the_start_fails_where_only_settings_help(
     ]
 
 
-@pytest.mark.skipif(not HEAVY, reason="starts one more service")
+@pytest.mark.heavy("starts one more service")
 def test_verification_off_is_loud(dnastore: DnaStore, new_service: Callable[..., Service]) -> None:
     """Each start without verification says so."""
     variables = {**dnastore.client_variables, "DNASTORE_REJECT_UNAUTHORIZED": "false"}

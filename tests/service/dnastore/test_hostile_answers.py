@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -16,11 +15,10 @@ from core.dnastore.client import DnaStoreClient
 from core.dnastore.wire import Line, WireRecord, WriteReply, WriteResult
 from core.errors import DomainError, RecordCorruptError, StoreUnavailableError
 from core.records import Entry, Place, Record, id_of
+from tests.heavy import HEAVY
 from tests.service.dnastore.scripted import Request, Scripted, answer, client_of, files_of, lines, problem
 from tests.service.server.tls_files import Authority
 from tests.service.store.store_records import record, record_id
-
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 BARE = msgspec.structs.replace(record(5), payload=None)
 ENTRY = Entry("acme", "c" * 32, 7, "sealed", record_id(5), 1, "", "sgl1_x")

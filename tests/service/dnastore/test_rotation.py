@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import threading
 import time
@@ -16,8 +15,7 @@ import pytest
 from tests.service.dnastore.running import DnaStore
 from tests.service.running import SIGILS, Program, Service
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
-pytestmark = pytest.mark.skipif(not HEAVY, reason="takes seconds")
+pytestmark = pytest.mark.heavy("takes seconds")
 ROUNDS = 5
 CALLERS = 8
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from app.dnastore.examples import ANSWERS, REQUESTS
 from app.dnastore.openapi import document
 from app.http.problem_catalogue import KINDS
+from tests.heavy import HEAVY
 from tests.service.dnastore.running import DnaStore
 
 if TYPE_CHECKING:
     import schemathesis
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 EXAMPLES = 50 if HEAVY else 2
 
 #: What JSON Schema cannot say: ids that nobody has, places that are half named, names of too many bytes.

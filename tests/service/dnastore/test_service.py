@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,7 +11,7 @@ from tests.service.dnastore.running import DnaStore
 from tests.service.metrics.test_metrics import metrics_port, value
 from tests.service.running import SIGILS, Service
 
-heavy = pytest.mark.skipif(os.environ.get("RUN_HEAVY_TESTS") != "1", reason="takes seconds")
+heavy = pytest.mark.heavy("takes seconds")
 
 
 @pytest.fixture(scope="module")

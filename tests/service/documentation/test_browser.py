@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -17,9 +16,7 @@ from app.http.problem_catalogue import KINDS, problem_type
 from tests.service.running import SIGILS, Service
 
 OPERATIONS = [operation for methods in document()["paths"].values() for operation in methods.values()]
-heavy = pytest.mark.skipif(
-    os.environ.get("RUN_HEAVY_TESTS") != "1", reason="one page is enough: RUN_HEAVY_TESTS=1"
-)
+heavy = pytest.mark.heavy("one page is enough")
 ENCODE = "#operations-Sigils-encode"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
 import subprocess
@@ -18,7 +17,6 @@ from sigil_native._keyfile import KeyEntry, write_key_ring_file
 from tests.service.running import REPOSITORY, Service, clean_environment
 from tests.sigils import key_id_of
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -78,7 +76,7 @@ def test_api(run: Callable[[str], str], tmp_path: Path) -> None:
     assert "Send each name once" in (folder / "duplicate_name.html").read_text()
 
 
-@pytest.mark.skipif(not HEAVY, reason="starts a dozen fresh interpreters: RUN_HEAVY_TESTS=1")
+@pytest.mark.heavy("starts a dozen fresh interpreters")
 def test_runbook(run: Callable[[str], str], tmp_path: Path) -> None:
     """The backup is whole and private, store and audit log are valid, the new key alone after the drill."""
     printed = run("runbook.md").splitlines()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
+from tests.heavy import HEAVY
 from tests.service.keys.key_rotation import Load, Operator, wait_until, ways_to_spoil
 from tests.service.running import SIGILS, Service
 from tests.sigils import base64url, key_id_of
@@ -21,7 +22,7 @@ from tests.sigils import base64url, key_id_of
 WORKERS = 2
 FIRST = b"1" * 32
 #: Of each client, at least, between two steps.
-TURNS = 500 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 10
+TURNS = 500 if HEAVY else 10
 
 
 def write(path: Path, *entries: KeyEntry) -> None:

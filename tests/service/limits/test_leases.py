@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import random
 import time
 from collections.abc import Sequence
@@ -17,10 +16,11 @@ from core.limits.quota import Quota
 from core.limits.redis_limiter import RedisLimiter
 from servers.redis import RedisServer
 from sigil_native import Decision
+from tests.heavy import HEAVY
 
 PATIENT = 5.0
 #: Seconds for which the bound is tried.
-SPAN = 5.0 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 0.4
+SPAN = 5.0 if HEAVY else 0.4
 SLOW = Quota(limit=200, window=3600, burst=200)
 
 _groups = (f"lease {number}" for number in itertools.count())

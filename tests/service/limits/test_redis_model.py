@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 from fractions import Fraction
 
 import pytest
@@ -17,9 +16,9 @@ from core.limits.quota import Quota
 from core.limits.redis_limiter import RedisLimiter
 from servers.redis import RedisServer
 from sigil_native import Decision
+from tests.heavy import HEAVY
 from tests.token_bucket_model import TokenBucketModel
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 #: One tick of the clock: a microsecond.
 TICK = Fraction(1, 1_000_000)
 START = 1_700_000_000_000_000

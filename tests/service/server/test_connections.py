@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.heavy import HEAVY
 from tests.service.running import SIGILS, Service
 from tests.service.server.tls_files import Authority, client, variables
 from tests.service.server.wire import (
@@ -31,7 +32,6 @@ from tests.service.server.wire import (
     statuses,
 )
 
-HEAVY = os.environ.get("RUN_HEAVY_TESTS") == "1"
 MANY = 10_000 if HEAVY else 1_500
 WAVES = 3 if HEAVY else 1
 #: What allocators may keep of the first wave, and what may be added by those after it.

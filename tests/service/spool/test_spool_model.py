@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import Coroutine
@@ -19,6 +18,7 @@ from core.errors import IdempotencyKeyReusedError, StorePartlyUnavailableError, 
 from core.idempotency import Claim
 from core.records import Record, Status
 from core.spool.spooled_store import SpooledStore
+from tests.heavy import HEAVY
 from tests.service.spool.switch import Mode, Switch, spooled, sql_store, until_empty
 from tests.service.store.store_records import record, records_of
 
@@ -272,8 +272,8 @@ class SpoolMachine(RuleBasedStateMachine):
 
 TestSpoolModel = SpoolMachine.TestCase
 TestSpoolModel.settings = settings(
-    max_examples=300 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 4,
-    stateful_step_count=50 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 25,
+    max_examples=300 if HEAVY else 4,
+    stateful_step_count=50 if HEAVY else 25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

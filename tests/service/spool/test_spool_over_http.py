@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from app.cli import main
 from tests.service.dnastore.running import DnaStore
 from tests.service.running import SIGILS, Service, clean_environment
 
-heavy = pytest.mark.skipif(os.environ.get("RUN_HEAVY_TESTS") != "1", reason="waits for a while")
+heavy = pytest.mark.heavy("waits for a while")
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -20,6 +19,7 @@ from core.store.interface import Store
 from core.store.observation import NoStoreObserver
 from core.store.sql_store import SqlStore
 from core.tls import ClientFiles, Identity, client_context
+from tests.heavy import HEAVY
 from tests.service.dnastore.running import DnaStore
 from tests.service.store.histories import seals
 
@@ -149,6 +149,6 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
     "chained": chained,
     "dnastore": dnastore,
 }
-if os.environ.get("RUN_HEAVY_TESTS") == "1":
+if HEAVY:
     IMPLEMENTATIONS["dnastore-postgresql"] = dnastore_on_postgresql
     IMPLEMENTATIONS["spooled"] = spooled

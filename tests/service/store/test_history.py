@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import pytest
@@ -21,6 +19,7 @@ from core.idempotency import Claim
 from core.records import Entry, Record
 from core.store.chained import ChainedStore
 from core.store.sql_store import SqlStore
+from tests.heavy import HEAVY
 from tests.service.store.histories import (
     KEYS,
     TroubledStore,
@@ -33,8 +32,6 @@ from tests.service.store.histories import (
     stored,
     written,
 )
-
-HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -34,8 +33,6 @@ from tests.service.store.histories import (
     written,
 )
 from tests.service.store.tampering import TAMPERING
-
-HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 
 @pytest.fixture
@@ -156,9 +153,7 @@ async def test_a_users_sigil_is_no_entry(path: Path) -> None:
             assert "entry_corrupt" in await kinds(path)
 
 
-@pytest.mark.parametrize(
-    "count", [30, pytest.param(11_000, marks=pytest.mark.skipif(not HEAVY, reason="slow: RUN_HEAVY_TESTS=1"))]
-)
+@pytest.mark.parametrize("count", [30, pytest.param(11_000, marks=pytest.mark.heavy("slow"))])
 async def test_much_happens_beside(path: Path, count: int) -> None:
     """However many records are purged, sealed or revoked beside a check, it finds nothing; else it does."""
     writing = SqlStore.open(f"sqlite:///{path}")

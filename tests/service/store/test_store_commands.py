@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -23,7 +23,6 @@ from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
 from tests.service.store.histories import database
 
 Command = Callable[..., Result]
-HEAVY: Final = os.environ.get("RUN_HEAVY_TESTS") == "1"
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +208,7 @@ def test_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert "".join(cells[3].strip() for cells in columns) == record
 
 
-@pytest.mark.skipif(not HEAVY, reason="starts a fresh interpreter: RUN_HEAVY_TESTS=1")
+@pytest.mark.heavy("starts a fresh interpreter")
 def test_interrupted(data_dir: Path) -> None:
     """Ctrl-C ends a check with one line, and a status of its own."""
     command = [sys.executable, "-m", "app", "store", "verify", "--audit", "/dev/stdin"]

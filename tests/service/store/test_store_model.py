@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import Coroutine
@@ -19,6 +18,7 @@ from core.errors import DuplicateRecordError, IdempotencyKeyReusedError
 from core.idempotency import Claimant, KeyLimits, claim_of
 from core.records import CanonicalJson, Record, Status
 from core.store.sql_store import SqlStore
+from tests.heavy import HEAVY
 from tests.service.store.store_records import record_id, records_of
 
 _T = TypeVar("_T")
@@ -172,7 +172,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStoreModel = StoreMachine.TestCase
 TestStoreModel.settings = settings(
-    max_examples=300 if os.environ.get("RUN_HEAVY_TESTS") == "1" else 10,
+    max_examples=300 if HEAVY else 10,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
