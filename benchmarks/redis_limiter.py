@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import os
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
@@ -22,6 +25,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.sides import Side, Sides
 from core.limits.interface import Limit
 from core.limits.quota import Quota
 from core.limits.redis_address import RedisAddress
@@ -29,9 +33,11 @@ from core.limits.redis_client import make_pool
 from core.limits.redis_function import NAME, SOURCE, hash_tag, keys_of
 from core.limits.redis_limiter import RedisLimiter
 from core.limits.terms import arguments_of
+from servers.redis import running_server
 
 #: What exact mode may take of a bare call's time.
 GOAL = 1.15
+_CALLERS = 32
 BARE = "bare FCALL by redis-py"
 QUOTA = Quota(limit=1_000_000, window=1, burst=1_000_000)
 LIMITS = [Limit("user", "auth0|5f7c8ec7c33c6c004bbafe82", QUOTA), Limit("tenant", "acme", QUOTA)]
@@ -66,6 +72,38 @@ async def _round(call: Call, callers: int, calls: int) -> float:
     start = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(callers)))
     return (time.perf_counter() - start) / (callers * calls)
+
+
+@contextlib.contextmanager
+def exact_beside_bare() -> Iterator[Sides]:
+    """Exact mode and bare calls, 32 callers; the server has a core of its own, as a server has."""
+    cpus = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder)) as server:
+        os.sched_setaffinity(server.pid, {cpus[0]})
+        os.sched_setaffinity(0, {cpus[-1]})
+        loop = asyncio.new_event_loop()
+        bare = Redis.from_pool(make_pool(RedisAddress(server.url).nodes[0], connections=_CALLERS))
+        exact = RedisLimiter.from_url(server.url, timeout=5.0, connections=_CALLERS)
+        try:
+            loop.run_until_complete(bare.execute_command("FUNCTION", "LOAD", "REPLACE", SOURCE))
+            calls: list[Call] = [lambda: exact.take("exact", LIMITS, 1), _bare_call(bare)]
+            ours, peer = (
+                Side(lambda call=call: loop.run_until_complete(_round(call, _CALLERS, 5)), _CALLERS * 5)  # type: ignore[misc]
+                for call in calls
+            )
+            yield Sides(ours, peer)
+        finally:
+            loop.run_until_complete(exact.close())
+            loop.run_until_complete(bare.aclose())
+            loop.close()
+            os.sched_setaffinity(0, cpus)
+
+
+def _bare_call(client: Redis) -> Call:
+    keys = keys_of(hash_tag("bare"), LIMITS)
+    arguments = [b"", *(part for limit in LIMITS for part in arguments_of(limit.quota, 1))]
+    execute: Callable[..., Awaitable[Any]] = client.execute_command
+    return lambda: execute("FCALL", NAME, len(keys), *keys, *arguments)
 
 
 async def measure(url: str, *, callers: int, calls: int, rounds: int) -> dict[str, list[float]]:

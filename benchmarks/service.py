@@ -27,13 +27,16 @@ from app.api.sigils import BASE
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from benchmarks.events import varied_events
+from benchmarks.sides import Side, Sides
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
 _CONNECTIONS: Final = 32
 _START_SECONDS: Final = 30.0
+#: The shortest after which wrk's figures hold still.
+_SLICE_SECONDS: Final = 2
 
 
-class Side(NamedTuple):
+class Loaded(NamedTuple):
     """A server that is loaded.
 
     Attributes:
@@ -45,10 +48,27 @@ class Side(NamedTuple):
 
 
 _SIDES: Final = (
-    Side("echo", None),
-    Side("without-store", 2.0),
-    Side("with-store-and-audit", 1.0),
+    Loaded("echo", None),
+    Loaded("without-store", 2.0),
+    Loaded("with-store-and-audit", 1.0),
 )
+
+
+class Requests(NamedTuple):
+    """What is sent.
+
+    Attributes:
+        path: below the sigils.
+        lines: events of a request.
+    """
+
+    path: str = ""
+    media_type: str = "application/json"
+    lines: int = 1
+
+
+SINGLE: Final = Requests()
+BATCHES: Final = Requests("/batch", "application/x-ndjson", 100)
 
 
 class Measured(NamedTuple):
@@ -82,16 +102,21 @@ def _address() -> tuple[socket.socket, int]:
     return listener, listener.getsockname()[1]
 
 
+def environment_of(folder: Path, port: int) -> dict[str, str]:
+    """The environment of a server: nothing of the caller's settings, and limits out of reach."""
+    # Bytecode is kept, as it is wherever the service is installed.
+    dropped = ("SIGIL_", "JWT_", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    # Limits are kept, as they are by default.
+    settings = {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port), "SIGIL_RATE_LIMIT": "100000000"}
+    return environment | settings
+
+
 @contextlib.contextmanager
-def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
+def _serving(side: Loaded, folder: Path, cpu: int) -> Iterator[Server]:
     """Run a side's server on a core of its own."""
     listener, port = _address()
     command = ["-m", "benchmarks.applications", side.name, str(listener.fileno())]
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("SIGIL_", "JWT_"))
-    }
-    # Limits are kept, as they are by default, but out of reach.
-    environment |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port), "SIGIL_RATE_LIMIT": "100000000"}
     if side.name == "with-store-and-audit":
         # The service as it is, which opens its own socket.
         listener.close()
@@ -100,13 +125,13 @@ def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
     with (folder / f"{side.name}.log").open("wb") as log, listener:
         server = subprocess.Popen(
             ["taskset", "-c", str(cpu), sys.executable, *command],
-            env=environment,
+            env=environment_of(folder, port),
             pass_fds=descriptors,
             stdout=log,
             stderr=log,
         )
     try:
-        _wait_for(port)
+        wait_for(port)
         yield Server(f"http://127.0.0.1:{port}{BASE}", server.pid)
     finally:
         server.terminate()
@@ -114,7 +139,8 @@ def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
             sys.stderr.write((folder / f"{side.name}.log").read_text())
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Wait until connections to a port are accepted."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
@@ -122,14 +148,17 @@ def _wait_for(port: int) -> None:
         except OSError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.05)
+            time.sleep(0.01)
         else:
             return
 
 
-def _load(server: Server, bodies: Path, token: str, *, seconds: int, cpu: int) -> Measured:
+def _load(
+    server: Server, bodies: Path, token: str, requests: Requests = SINGLE, *, seconds: int, cpu: int
+) -> Measured:
     command = ["taskset", "-c", str(cpu), "wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s"]
-    command += ["-s", str(_SCRIPT), server.url, "--", str(bodies), token]
+    command += ["-s", str(_SCRIPT), server.url + requests.path, "--", str(bodies), token]
+    command += [requests.media_type, str(requests.lines)]
     before = server.processor_seconds()
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     processor = server.processor_seconds() - before
@@ -140,15 +169,43 @@ def _load(server: Server, bodies: Path, token: str, *, seconds: int, cpu: int) -
     return Measured(count / found["microseconds"] * 1e6, processor / count * 1e6, found["p50"], found["p99"])
 
 
+def _write_bodies(folder: Path) -> Path:
+    bodies = folder / "bodies"
+    bodies.write_bytes(b"".join(b'{"data":%s}\n' % event for event in varied_events()))
+    return bodies
+
+
+@contextlib.contextmanager
+def beside_echo(name: str, requests: Requests) -> Iterator[Sides]:
+    """The server ``name`` and the echo on one core, loaded from another; seconds an event of wrk's counting.
+
+    The echo is sent single events, whatever the server is sent.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as stack:
+        folder = Path(temporary)
+        token = DevelopmentIssuer(folder).token("acme", "load", ROLES, lifetime=86400)
+        bodies = _write_bodies(folder)
+        sides = {side.name: side for side in _SIDES}
+        servers = {each: stack.enter_context(_serving(sides[each], folder, cpus[0])) for each in (name, "echo")}
+
+        def seconds_an_event(server: str, sent: Requests) -> float:
+            measured = _load(servers[server], bodies, token, sent, seconds=_SLICE_SECONDS, cpu=cpus[-1])
+            return 1 / (measured.rate * sent.lines)
+
+        yield Sides(
+            Side(lambda: seconds_an_event(name, requests), returns_figure=True),
+            Side(lambda: seconds_an_event("echo", SINGLE), returns_figure=True),
+        )
+
+
 def measure(rounds: int, seconds: int, cpus: Sequence[int], console: Console) -> dict[str, Measured]:
     """The best slice of each side, taken in turn."""
     best: dict[str, Measured] = {}
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         token = DevelopmentIssuer(folder).token("acme", "load", ROLES, lifetime=86400)
-        events = varied_events()
-        bodies = folder / "bodies"
-        bodies.write_bytes(b"".join(b'{"data":%s}\n' % event for event in events))
+        bodies = _write_bodies(folder)
         servers = {side.name: stack.enter_context(_serving(side, folder, cpus[0])) for side in _SIDES}
         slices = [name for _ in range(rounds) for name in servers]
         for side in track(
