@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,17 +37,18 @@ def import_time() -> Opened:
 
 
 def wheel_size() -> Opened:
-    """Megabytes of the wheel, built anew; its objects are compiled with every processor."""
+    """Megabytes of a wheel with the modules that are compiled in place."""
 
     def call() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "setup.py", "--quiet", "build_ext", "--parallel", str(os.cpu_count() or 1)]
-            command += ["--build-temp", f"{folder}/objects", "--build-lib", f"{folder}/library"]
-            command += ["build", "--build-base", f"{folder}/base", "--build-lib", f"{folder}/library"]
+            library = Path(folder, "library")
+            (library / "sigil_native").mkdir(parents=True)
+            for module in (_ROOT / "sigil_native").glob("*.so"):
+                shutil.copy(module, library / "sigil_native")  # newer than its sources: not compiled again
+            command = [sys.executable, "setup.py", "--quiet", "egg_info", "--egg-base", folder]
+            command += ["build", "--build-base", f"{folder}/base", "--build-lib", str(library)]
             command += ["bdist_wheel", "--bdist-dir", f"{folder}/wheel", "--dist-dir", folder]
-            subprocess.run(
-                command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
-            )
+            subprocess.run(command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
             return next(Path(folder).glob("*.whl")).stat().st_size / 1e6
 
     return nullcontext(Sides(Side(call, returns_figure=True)))
@@ -55,7 +56,7 @@ def wheel_size() -> Opened:
 
 @contextlib.contextmanager
 def service_start() -> Iterator[Sides]:
-    """Seconds until the service accepts connections, each time in a new process on the same folder."""
+    """Seconds until the service answers, each time in a new process on the same folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 

@@ -29,7 +29,7 @@ class Row:
         goal: a ratio, or in ``unit``.
         at_most: the goal is the largest figure that is good; of two times it is ours in terms of the peer's.
         unit: of absolute goals; ``x`` is a ratio.
-        slices: how many are taken: ``many`` of some milliseconds, ``few`` of seconds, ``one`` of a minute.
+        slices: how many are taken: ``many`` of some milliseconds, ``few`` of seconds, ``one`` where chance has no part.
         both_cores: the library's rows run on one core.
     """
 
@@ -203,14 +203,14 @@ def _package() -> list[Row]:
             unit="ms",
         ),
         Row(
-            *("package", "service start", "until it accepts connections", 1.5, package.service_start),
+            *("package", "service start", "until it answers", 1.5, package.service_start),
             at_most=True,
             unit="s",
             slices="few",
             both_cores=True,
         ),
         Row(
-            *("package", "wheel", "built anew", 2, package.wheel_size),
+            *("package", "wheel", "modules as compiled", 2, package.wheel_size),
             at_most=True,
             unit="MB",
             slices="one",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -140,17 +141,21 @@ def _serving(side: Loaded, folder: Path, cpu: int) -> Iterator[Server]:
 
 
 def wait_for(port: int) -> None:
-    """Wait until connections to a port are accepted."""
+    """Wait until a server answers, whatever it says: connections are accepted before anyone reads them."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_SECONDS)
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            connection.request("GET", "/healthz")
+            connection.getresponse()
         except OSError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
             return
+        finally:
+            connection.close()
 
 
 def _load(
@@ -165,7 +170,8 @@ def _load(
     found = json.loads(output.splitlines()[-1])
     if found["refused"] or found["broken"]:
         raise RuntimeError(f"{server.url}: {found['refused']} refused, {found['broken']} broken")
-    count = found["requests"]
+    if not (count := found["requests"]):
+        raise RuntimeError(f"{server.url} answered nothing in {seconds} seconds")
     return Measured(count / found["microseconds"] * 1e6, processor / count * 1e6, found["p50"], found["p99"])
 
 
