@@ -30,9 +30,9 @@ def main() -> int:
     options = parser.parse_args()
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.unlink(missing_ok=True)  # a run that fails must not show the one before
-    command = [sys.executable, "-m", "pytest", str(_SUITES), "--rows", options.only]
-    command += ["--rounds", str(_QUICK if options.quick else options.rounds)]
-    command += ["--benchmark-json", str(options.json.absolute()), "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", str(_SUITES), "-c", str(_SUITES / "pytest.ini")]
+    command += [f"--rows={options.only}", f"--rounds={_QUICK if options.quick else options.rounds}"]
+    command += [f"--benchmark-json={options.json.absolute()}", "-p", "no:cacheprovider"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     ran = subprocess.run(command, env=environment, check=False).returncode
     if not options.json.exists():

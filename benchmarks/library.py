@@ -83,8 +83,8 @@ def mixed_sizes() -> list[int]:
 def many_digests(sizes: list[int]) -> Opened:
     """HMACs of many messages in one call.
 
-    Python cannot call OpenSSL's stream without paying for the call; so the peer hashes one long message, and as
-    many of its blocks count as these messages have.
+    Python cannot call OpenSSL's stream without paying for the call; so the peer hashes one long message, and
+    as many of its blocks count as these messages have.
     """
     messages = [os.urandom(size) for size in sizes]
     key = sigil_native.HmacKey(peers.SECRET)

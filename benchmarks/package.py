@@ -48,7 +48,9 @@ def wheel_size() -> Opened:
             command = [sys.executable, "setup.py", "--quiet", "egg_info", "--egg-base", folder]
             command += ["build", "--build-base", f"{folder}/base", "--build-lib", str(library)]
             command += ["bdist_wheel", "--bdist-dir", f"{folder}/wheel", "--dist-dir", folder]
-            subprocess.run(command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+            subprocess.run(
+                command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
+            )
             return next(Path(folder).glob("*.whl")).stat().st_size / 1e6
 
     return nullcontext(Sides(Side(call, returns_figure=True)))

@@ -88,7 +88,7 @@ def stdlib_sha256(message: bytes) -> bytes:
 def stream_blocks(sizes: Sequence[int]) -> int:
     """Blocks that one stream of SHA-256 with midstates hashes for HMACs of messages of these sizes.
 
-    Those of each message and one more for the outer hash. Nothing counts for copying midstates, which flatters
-    the peer.
+    Those of each message and one more for the outer hash. Nothing counts for copying midstates, which
+    flatters the peer.
     """
     return sum((size + 9 + 63) // 64 + 1 for size in sizes)

@@ -10,9 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
@@ -43,23 +40,6 @@ QUOTA = Quota(limit=1_000_000, window=1, burst=1_000_000)
 LIMITS = [Limit("user", "auth0|5f7c8ec7c33c6c004bbafe82", QUOTA), Limit("tenant", "acme", QUOTA)]
 
 Call = Callable[[], Awaitable[object]]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-async def _answers(client: Redis) -> None:
-    for _ in range(200):
-        try:
-            await client.ping()
-            return
-        except (RedisError, OSError):
-            await asyncio.sleep(0.05)
-    raise SystemExit("redis-server does not answer")
 
 
 async def _round(call: Call, callers: int, calls: int) -> float:
@@ -85,8 +65,10 @@ def exact_beside_bare() -> Iterator[Sides]:
         bare = Redis.from_pool(make_pool(RedisAddress(server.url).nodes[0], connections=_CALLERS))
         exact = RedisLimiter.from_url(server.url, timeout=5.0, connections=_CALLERS)
         try:
-            loop.run_until_complete(bare.execute_command("FUNCTION", "LOAD", "REPLACE", SOURCE))
-            calls: list[Call] = [lambda: exact.take("exact", LIMITS, 1), _bare_call(bare)]
+            execute: Callable[..., Any] = bare.execute_command
+            loop.run_until_complete(execute("FUNCTION", "LOAD", "REPLACE", SOURCE))
+            command = _bare()
+            calls: list[Call] = [lambda: exact.take("exact", LIMITS, 1), lambda: execute(*command)]
             ours, peer = (
                 Side(lambda call=call: loop.run_until_complete(_round(call, _CALLERS, 5)), _CALLERS * 5)  # type: ignore[misc]
                 for call in calls
@@ -99,27 +81,30 @@ def exact_beside_bare() -> Iterator[Sides]:
             os.sched_setaffinity(0, cpus)
 
 
-def _bare_call(client: Redis) -> Call:
+def _bare() -> tuple[Any, ...]:
     keys = keys_of(hash_tag("bare"), LIMITS)
-    arguments = [b"", *(part for limit in LIMITS for part in arguments_of(limit.quota, 1))]
-    execute: Callable[..., Awaitable[Any]] = client.execute_command
-    return lambda: execute("FCALL", NAME, len(keys), *keys, *arguments)
+    return (
+        "FCALL",
+        NAME,
+        len(keys),
+        *keys,
+        b"",
+        *(part for limit in LIMITS for part in arguments_of(limit.quota, 1)),
+    )
 
 
 async def measure(url: str, *, callers: int, calls: int, rounds: int) -> dict[str, list[float]]:
     """Seconds a call in each round: of the bare function, in exact mode, and leased."""
     bare = Redis.from_pool(make_pool(RedisAddress(url).nodes[0], connections=callers))
     thin = make_pool(RedisAddress(url).nodes[0], connections=callers)
-    await _answers(bare)
     execute: Callable[..., Awaitable[Any]] = bare.execute_command
     await execute("FUNCTION", "LOAD", "REPLACE", SOURCE)
-    keys = keys_of(hash_tag("bare"), LIMITS)
-    arguments = [b"", *(part for limit in LIMITS for part in arguments_of(limit.quota, 1))]
     exact = RedisLimiter.from_url(url, timeout=5.0, connections=callers)
     leased = RedisLimiter.from_url(url, timeout=5.0, connections=callers, lease=100)
+    command = _bare()
     ways: dict[str, Call] = {
-        BARE: lambda: execute("FCALL", NAME, len(keys), *keys, *arguments),
-        "the same without redis-py's client": lambda: thin.run(("FCALL", NAME, len(keys), *keys, *arguments)),
+        BARE: lambda: execute(*command),
+        "the same without redis-py's client": lambda: thin.run(command),
         "exact": lambda: exact.take("exact", LIMITS, 1),
         "leased, 100 tokens": lambda: leased.take("leased", LIMITS, 1),
     }
@@ -143,24 +128,10 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=50, help="of each caller in a round")
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        port = _free_port()
-        server = subprocess.Popen(
-            ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder],
-            stdout=subprocess.DEVNULL,
+    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder)) as server:
+        times = asyncio.run(
+            measure(server.url, callers=options.callers, calls=options.calls, rounds=options.rounds)
         )
-        try:
-            times = asyncio.run(
-                measure(
-                    f"redis://127.0.0.1:{port}",
-                    callers=options.callers,
-                    calls=options.calls,
-                    rounds=options.rounds,
-                )
-            )
-        finally:
-            server.kill()
-            server.wait(20)
     table = Table(
         title=f"Redis limiter, two limits a call, {options.callers} callers, {options.rounds} rounds"
     )

@@ -14,9 +14,7 @@ from benchmarks import audit, buckets, library, package, peers, redis_limiter, s
 from benchmarks.sides import Opened
 from sigil_native._hashing import kernels
 
-Suite = Literal[
-    "canonical", "hashing", "sealing", "batches", "buckets", "audit", "http", "redis", "package"
-]
+Suite = Literal["canonical", "hashing", "sealing", "batches", "buckets", "audit", "http", "redis", "package"]
 #: Processors without AVX-512 have goals of their own, those of SHA-NI.
 WIDE: Final = "avx-512" in kernels()
 
@@ -29,7 +27,7 @@ class Row:
         goal: a ratio, or in ``unit``.
         at_most: the goal is the largest figure that is good; of two times it is ours in terms of the peer's.
         unit: of absolute goals; ``x`` is a ratio.
-        slices: how many are taken: ``many`` of some milliseconds, ``few`` of seconds, ``one`` where chance has no part.
+        slices: ``many`` of some milliseconds, ``few`` of seconds, ``one`` where chance has no part.
         both_cores: the library's rows run on one core.
     """
 
@@ -73,14 +71,15 @@ _ECHO: Final = "an empty Starlette's echo"
 
 
 def _canonical() -> list[Row]:
+    goals: tuple[tuple[library.Kind, float], ...] = (
+        ("event, fixed", 4.5),
+        ("events, varied", 4.5),
+        ("webhook, compact", 3.5),
+        ("webhook, pretty", 2.8),
+    )
     rows = [
         Row("canonical", f"canonicalize_json: {kind}", _PARSED, goal, partial(library.canonical_text, kind))
-        for kind, goal in (
-            ("event, fixed", 4.5),
-            ("events, varied", 4.5),
-            ("webhook, compact", 3.5),
-            ("webhook, pretty", 2.8),
-        )
+        for kind, goal in goals
     ]
     for kind in library.EVENTS:
         for against, goal, peer in (
@@ -108,12 +107,13 @@ def _hashing() -> list[Row]:
 
 def _sealing() -> list[Row]:
     """Tokens carry the payload, as those of itsdangerous and PyJWT do."""
+    forms: tuple[tuple[library.Form, str, library.Function, library.Function], ...] = (
+        ("text", "", peers.value_to_text, peers.json_to_text),
+        ("token", " as token", peers.value_to_token, peers.json_to_token),
+    )
     rows = []
     for kind in library.EVENTS:
-        for form, title, value_peer, text_peer in (
-            ("text", "", peers.value_to_text, peers.json_to_text),
-            ("token", " as token", peers.value_to_token, peers.json_to_token),
-        ):
+        for form, title, value_peer, text_peer in forms:
             for against, goal, peer in (
                 (_ASSEMBLED, 5, value_peer),
                 ("itsdangerous", 30, peers.itsdangerous_value),
@@ -130,7 +130,9 @@ def _sealing() -> list[Row]:
 
 def _batches() -> list[Row]:
     return [
-        Row("batches", "encode_ndjson: varied", _LOOP, 10, partial(library.batch, "text", peers.json_to_text)),
+        Row(
+            "batches", "encode_ndjson: varied", _LOOP, 10, partial(library.batch, "text", peers.json_to_text)
+        ),
         Row(
             *("batches", "encode_ndjson as token: varied", _LOOP, 10),
             partial(library.batch, "token", peers.json_to_token),

@@ -193,7 +193,9 @@ def beside_echo(name: str, requests: Requests) -> Iterator[Sides]:
         token = DevelopmentIssuer(folder).token("acme", "load", ROLES, lifetime=86400)
         bodies = _write_bodies(folder)
         sides = {side.name: side for side in _SIDES}
-        servers = {each: stack.enter_context(_serving(sides[each], folder, cpus[0])) for each in (name, "echo")}
+        servers = {
+            each: stack.enter_context(_serving(sides[each], folder, cpus[0])) for each in (name, "echo")
+        }
 
         def seconds_an_event(server: str, sent: Requests) -> float:
             measured = _load(servers[server], bodies, token, sent, seconds=_SLICE_SECONDS, cpu=cpus[-1])
