@@ -100,8 +100,13 @@ dnastore: $(VENV)/.native $(VENV)/.group-service ## Start a DNAStore on loopback
 	$(BIN)/python -m app dnastore --development
 
 .PHONY: bench
-bench: $(VENV)/.native $(VENV)/.group-bench ## Time the library against its peers
+bench: $(VENV)/.native $(VENV)/.group-bench ## Time every row of the goals beside its peer (BENCH=--quick)
+	$(call need,wrk=wrk taskset=util-linux redis-server=redis-server)
 	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)
+
+.PHONY: bench-page
+bench-page: $(VENV)/.native $(VENV)/.group-bench ## Put the last make bench into docs/benchmarks.md
+	$(BIN)/python -m benchmarks.page reports/bench.json
 
 .PHONY: bench-buckets
 bench-buckets: $(VENV)/.native $(VENV)/.group-bench ## Draw what token buckets cost, from one key to ten million

@@ -1,90 +1,48 @@
-"""Time the library against its peers and print a table of ratios."""
+"""Time every row beside its peer, and print one table; see docs/benchmarks.md."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import platform
+import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-import sigil_native
-from benchmarks.audit import audit_rows
-from benchmarks.buckets import bucket_rows
-from benchmarks.rows import Row, all_rows
+from benchmarks.picture import draw
+from benchmarks.summary import Summary
+from benchmarks.table import terminal_table
 
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
-
-
-def _duration(seconds: float) -> str:
-    nanoseconds = seconds * 1e9
-    return f"{nanoseconds:,.0f} ns" if nanoseconds < 10_000 else f"{nanoseconds / 1000:,.1f} µs"
-
-
-def _report(row: Row, ours: float, peer: float) -> dict[str, object]:
-    ratio = row.ratio(ours, peer)
-    return {
-        "row": row.name,
-        "against": row.against,
-        "ours_ns": round(ours * 1e9, 1),
-        "peer_ns": round(peer * 1e9, 1),
-        "ratio": round(ratio, 3),
-        "goal": row.goal,
-        "goal_is_a_maximum": row.at_most,
-        "reached": row.reached(ratio),
-    }
+_SUITES: Final = Path(__file__).parent
+_QUICK: Final = 8
 
 
 def main() -> int:
-    """Run the rows that match and print them; 0 whatever the verdicts are."""
+    """Run the rows that match and show them; 0 whatever the verdicts are, unless a row could not be timed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains TEXT")
-    parser.add_argument("--rounds", type=int, default=40, help="slices of 10 ms for each side of a row")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
-    parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="the core to run on")
+    parser.add_argument("--rounds", type=int, default=40, help="rounds of 10 ms for each side of a row")
+    parser.add_argument("--quick", action="store_true", help=f"--rounds {_QUICK}: whether it works, no more")
+    parser.add_argument("--json", type=Path, default=Path("reports/bench.json"), metavar="FILE")
     options = parser.parse_args()
-    os.sched_setaffinity(0, {options.cpu})
-
-    console = Console(width=None if sys.stdout.isatty() else 132)
-    table = Table(
-        title=f"Sigil {sigil_native.backend} backend on {_processor()}, best of {options.rounds}, one core"
-    )
-    for heading in ("What", "Against"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("Ours", "Peer", "Ratio", "Goal"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Verdict", no_wrap=True)
-    reports = []
-    rows = [row for row in [*all_rows(), *audit_rows(), *bucket_rows()] if options.only in row.name]
-    progress = Console(stderr=True)
-    for row in track(rows, "Timing", console=progress, transient=True, disable=not progress.is_terminal):
-        report = _report(row, *row.measure(options.rounds))
-        reports.append(report)
-        sign = "≤" if row.at_most else "≥"
-        verdict = "[green]reached[/]" if report["reached"] else "[red]missed[/]"
-        ours, peer = (_duration(float(str(report[side])) / 1e9) for side in ("ours_ns", "peer_ns"))
-        table.add_row(
-            row.name, row.against, ours, peer, f"{report['ratio']:.2f}x", f"{sign} {row.goal:g}x", verdict
-        )
-    console.print(table)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        document = {"processor": _processor(), "python": platform.python_version(), "rows": reports}
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return 0
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.unlink(missing_ok=True)  # a run that fails must not show the one before
+    command = [sys.executable, "-m", "pytest", str(_SUITES), "-c", str(_SUITES / "pytest.ini")]
+    command += [f"--rows={options.only}", f"--rounds={_QUICK if options.quick else options.rounds}"]
+    command += [f"--benchmark-json={options.json.absolute()}", "-p", "no:cacheprovider"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ran = subprocess.run(command, env=environment, check=False).returncode
+    if not options.json.exists():
+        return ran or 1
+    summary: Summary = json.loads(options.json.read_text(encoding="utf-8"))["sigil"]
+    Console(width=None if sys.stdout.isatty() else 150).print(terminal_table(summary))
+    pictures = [options.json.with_suffix(suffix) for suffix in (".svg", ".png")]
+    draw(summary, pictures)
+    print(*(path for path in (options.json, *pictures)))
+    return ran
 
 
 if __name__ == "__main__":

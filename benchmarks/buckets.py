@@ -10,8 +10,9 @@ import gc
 import json
 import os
 import random
+import subprocess
 import sys
-from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -22,11 +23,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.rows import Row, each, pair
+from benchmarks.sides import Opened, Side, Sides, each, over, pair
 from benchmarks.timing import interleaved
 from sigil_native import TokenBucket
 
-_MILLION: Final = 1_000_000
+MILLION: Final = 1_000_000
 _SAMPLE: Final = 200_000
 #: Keys that are put in at once, so that their texts need not all be held.
 _CHUNK: Final = 100_000
@@ -51,32 +52,46 @@ def sampled(count: int) -> list[str]:
     return [key_text(chance.randrange(count)) for _ in range(_SAMPLE)]
 
 
-def bucket_rows() -> Iterator[Row]:
-    """The rows of the goals."""
+def hot_key() -> Opened:
+    """One key again and again."""
     bucket = TokenBucket(1e6, 10**9)
-    item = RateLimitItemPerSecond(_MILLION, 3600)
+    item = RateLimitItemPerSecond(MILLION, 3600)
     windows = FixedWindowRateLimiter(MemoryStorage())
-    hot = [key_text(17)] * 1000
-    peer = each(lambda key: windows.hit(item, key), hot)
-    yield Row(
-        "TokenBucket.acquire: hot key",
-        "limits, fixed window",
-        30,
-        pair(each(bucket.acquire, hot), peer, 1000),
-    )
+    return over(bucket.acquire, lambda key: windows.hit(item, key), [key_text(17)] * 1000)
 
-    def many(rounds: int) -> tuple[float, float]:
-        full, keys = filled(_MILLION), sampled(_MILLION)
-        again = [keys[0]] * len(keys)
-        return pair(each(full.acquire, keys), each(full.acquire, again), len(keys))(rounds)
 
-    yield Row("TokenBucket.acquire: 1,000,000 keys", "the hot key's", 4, many, at_most=True)
+def random_keys() -> Opened:
+    """A million keys at random, beside one of them again and again."""
+    full, keys = filled(MILLION), sampled(MILLION)
+    return pair(each(full.acquire, keys), each(full.acquire, [keys[0]] * len(keys)), len(keys))
 
-    def grouped(rounds: int) -> tuple[float, float]:
-        full, keys = filled(_MILLION), sampled(_MILLION)
-        return pair(lambda: full.acquire_many(keys), each(full.acquire, keys), len(keys))(rounds)
 
-    yield Row("TokenBucket.acquire_many: 1,000,000 keys", "acquire, one by one", 1.5, grouped)
+def random_keys_in_one_call() -> Opened:
+    """A million keys at random in one call, beside a call for each."""
+    full, keys = filled(MILLION), sampled(MILLION)
+    return pair(lambda: full.acquire_many(keys), each(full.acquire, keys), len(keys))
+
+
+def bytes_a_key(count: int) -> float:
+    """Resident bytes that each of so many keys takes."""
+    filled(min(count, _CHUNK))  # the texts of a chunk leave memory behind, which is used again
+    gc.collect()
+    before = _resident()
+    bucket = filled(count)
+    grown = _resident() - before
+    del bucket
+    return grown / count
+
+
+def memory() -> Opened:
+    """Bytes a key of a million, each time in a process of its own: what others left is not used again."""
+    program = f"from benchmarks.buckets import bytes_a_key; print(bytes_a_key({MILLION}))"
+
+    def call() -> float:
+        done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+        return float(done.stdout)
+
+    return nullcontext(Sides(Side(call, returns_figure=True)))
 
 
 def _resident() -> int:
@@ -87,11 +102,8 @@ def _resident() -> int:
 def measure(count: int, rounds: int) -> dict[str, float]:
     """Nanoseconds a call with so many keys, and bytes a key."""
     keys = sampled(count)
-    filled(min(count, _CHUNK))  # the texts of a chunk leave memory behind, which is used again
-    gc.collect()
-    before = _resident()
+    size = bytes_a_key(count)
     bucket = filled(count)
-    grown = _resident() - before
     calls = {
         "acquire": each(bucket.acquire, keys),
         "acquire_many": lambda: bucket.acquire_many(keys),
@@ -99,7 +111,7 @@ def measure(count: int, rounds: int) -> dict[str, float]:
     }
     best = interleaved(calls, rounds=rounds)
     per_call = {name: best[name] / len(keys) * 1e9 for name in calls}
-    return {"keys": count, **per_call, "bytes_a_key": grown / count, "refused": bucket.full}
+    return {"keys": count, **per_call, "bytes_a_key": size, "refused": bucket.full}
 
 
 def draw(figures: list[dict[str, float]], path: Path) -> None:
@@ -133,7 +145,7 @@ def main() -> int:
     """Measure from one key to ten million, and draw."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.buckets", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="passes over 200,000 keys")
-    parser.add_argument("--most", type=int, default=10 * _MILLION, help="keys of the last point")
+    parser.add_argument("--most", type=int, default=10 * MILLION, help="keys of the last point")
     parser.add_argument("--plot", type=Path, default=Path("reports/token-bucket-keys.svg"), metavar="FILE")
     parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="the core to run on")
     options = parser.parse_args()

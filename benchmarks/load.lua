@@ -1,11 +1,17 @@
--- Sends the bodies of a file, one a line, in turn; prints what was measured as one line of JSON.
+-- Sends the bodies of a file, LINES lines each, in turn; prints what was measured as one line of JSON.
+-- Arguments: the file, a token, the bodies' media type, LINES.
 local requests = {}
 local at = 0
 
 function init(arguments)
-  local headers = { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. arguments[2] }
-  for body in io.lines(arguments[1]) do
-    requests[#requests + 1] = wrk.format("POST", nil, headers, body)
+  local headers = { ["Content-Type"] = arguments[3], ["Authorization"] = "Bearer " .. arguments[2] }
+  local lines = {}
+  for line in io.lines(arguments[1]) do
+    lines[#lines + 1] = line
+    if #lines == tonumber(arguments[4]) then
+      requests[#requests + 1] = wrk.format("POST", nil, headers, table.concat(lines, "\n"))
+      lines = {}
+    end
   end
 end
 

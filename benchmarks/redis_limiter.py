@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
+import contextlib
+import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.sides import Side, Sides
 from core.limits.interface import Limit
 from core.limits.quota import Quota
 from core.limits.redis_address import RedisAddress
@@ -29,31 +30,16 @@ from core.limits.redis_client import make_pool
 from core.limits.redis_function import NAME, SOURCE, hash_tag, keys_of
 from core.limits.redis_limiter import RedisLimiter
 from core.limits.terms import arguments_of
+from servers.redis import running_server
 
 #: What exact mode may take of a bare call's time.
 GOAL = 1.15
+_CALLERS = 32
 BARE = "bare FCALL by redis-py"
 QUOTA = Quota(limit=1_000_000, window=1, burst=1_000_000)
 LIMITS = [Limit("user", "auth0|5f7c8ec7c33c6c004bbafe82", QUOTA), Limit("tenant", "acme", QUOTA)]
 
 Call = Callable[[], Awaitable[object]]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-async def _answers(client: Redis) -> None:
-    for _ in range(200):
-        try:
-            await client.ping()
-            return
-        except (RedisError, OSError):
-            await asyncio.sleep(0.05)
-    raise SystemExit("redis-server does not answer")
 
 
 async def _round(call: Call, callers: int, calls: int) -> float:
@@ -68,20 +54,57 @@ async def _round(call: Call, callers: int, calls: int) -> float:
     return (time.perf_counter() - start) / (callers * calls)
 
 
+@contextlib.contextmanager
+def exact_beside_bare() -> Iterator[Sides]:
+    """Exact mode and bare calls, 32 callers; the server has a core of its own, as a server has."""
+    cpus = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder)) as server:
+        os.sched_setaffinity(server.pid, {cpus[0]})
+        os.sched_setaffinity(0, {cpus[-1]})
+        loop = asyncio.new_event_loop()
+        bare = Redis.from_pool(make_pool(RedisAddress(server.url).nodes[0], connections=_CALLERS))
+        exact = RedisLimiter.from_url(server.url, timeout=5.0, connections=_CALLERS)
+        try:
+            execute: Callable[..., Any] = bare.execute_command
+            loop.run_until_complete(execute("FUNCTION", "LOAD", "REPLACE", SOURCE))
+            command = _bare()
+            calls: list[Call] = [lambda: exact.take("exact", LIMITS, 1), lambda: execute(*command)]
+            ours, peer = (
+                Side(lambda call=call: loop.run_until_complete(_round(call, _CALLERS, 5)), _CALLERS * 5)  # type: ignore[misc]
+                for call in calls
+            )
+            yield Sides(ours, peer)
+        finally:
+            loop.run_until_complete(exact.close())
+            loop.run_until_complete(bare.aclose())
+            loop.close()
+            os.sched_setaffinity(0, cpus)
+
+
+def _bare() -> tuple[Any, ...]:
+    keys = keys_of(hash_tag("bare"), LIMITS)
+    return (
+        "FCALL",
+        NAME,
+        len(keys),
+        *keys,
+        b"",
+        *(part for limit in LIMITS for part in arguments_of(limit.quota, 1)),
+    )
+
+
 async def measure(url: str, *, callers: int, calls: int, rounds: int) -> dict[str, list[float]]:
     """Seconds a call in each round: of the bare function, in exact mode, and leased."""
     bare = Redis.from_pool(make_pool(RedisAddress(url).nodes[0], connections=callers))
     thin = make_pool(RedisAddress(url).nodes[0], connections=callers)
-    await _answers(bare)
     execute: Callable[..., Awaitable[Any]] = bare.execute_command
     await execute("FUNCTION", "LOAD", "REPLACE", SOURCE)
-    keys = keys_of(hash_tag("bare"), LIMITS)
-    arguments = [b"", *(part for limit in LIMITS for part in arguments_of(limit.quota, 1))]
     exact = RedisLimiter.from_url(url, timeout=5.0, connections=callers)
     leased = RedisLimiter.from_url(url, timeout=5.0, connections=callers, lease=100)
+    command = _bare()
     ways: dict[str, Call] = {
-        BARE: lambda: execute("FCALL", NAME, len(keys), *keys, *arguments),
-        "the same without redis-py's client": lambda: thin.run(("FCALL", NAME, len(keys), *keys, *arguments)),
+        BARE: lambda: execute(*command),
+        "the same without redis-py's client": lambda: thin.run(command),
         "exact": lambda: exact.take("exact", LIMITS, 1),
         "leased, 100 tokens": lambda: leased.take("leased", LIMITS, 1),
     }
@@ -105,24 +128,10 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=50, help="of each caller in a round")
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        port = _free_port()
-        server = subprocess.Popen(
-            ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder],
-            stdout=subprocess.DEVNULL,
+    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder)) as server:
+        times = asyncio.run(
+            measure(server.url, callers=options.callers, calls=options.calls, rounds=options.rounds)
         )
-        try:
-            times = asyncio.run(
-                measure(
-                    f"redis://127.0.0.1:{port}",
-                    callers=options.callers,
-                    calls=options.calls,
-                    rounds=options.rounds,
-                )
-            )
-        finally:
-            server.kill()
-            server.wait(20)
     table = Table(
         title=f"Redis limiter, two limits a call, {options.callers} callers, {options.rounds} rounds"
     )

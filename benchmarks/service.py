@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -27,13 +28,16 @@ from app.api.sigils import BASE
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from benchmarks.events import varied_events
+from benchmarks.sides import Side, Sides
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
 _CONNECTIONS: Final = 32
 _START_SECONDS: Final = 30.0
+#: The shortest after which wrk's figures hold still.
+_SLICE_SECONDS: Final = 2
 
 
-class Side(NamedTuple):
+class Loaded(NamedTuple):
     """A server that is loaded.
 
     Attributes:
@@ -45,10 +49,27 @@ class Side(NamedTuple):
 
 
 _SIDES: Final = (
-    Side("echo", None),
-    Side("without-store", 2.0),
-    Side("with-store-and-audit", 1.0),
+    Loaded("echo", None),
+    Loaded("without-store", 2.0),
+    Loaded("with-store-and-audit", 1.0),
 )
+
+
+class Requests(NamedTuple):
+    """What is sent.
+
+    Attributes:
+        path: below the sigils.
+        lines: events of a request.
+    """
+
+    path: str = ""
+    media_type: str = "application/json"
+    lines: int = 1
+
+
+SINGLE: Final = Requests()
+BATCHES: Final = Requests("/batch", "application/x-ndjson", 100)
 
 
 class Measured(NamedTuple):
@@ -82,76 +103,121 @@ def _address() -> tuple[socket.socket, int]:
     return listener, listener.getsockname()[1]
 
 
+def environment_of(folder: Path, port: int, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a server: nothing of the caller's settings, and limits out of reach."""
+    # Bytecode is kept, as it is wherever the service is installed.
+    dropped = ("SIGIL_", "JWT_", "DNASTORE_", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in given.items() if not name.startswith(dropped)}
+    # Limits are kept, as they are by default.
+    settings = {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port), "SIGIL_RATE_LIMIT": "100000000"}
+    return environment | settings
+
+
 @contextlib.contextmanager
-def serving(side: Side, folder: Path, cpu: int, environment: Mapping[str, str]) -> Iterator[Server]:
-    """Run a side's server on a core of its own, with its files in a folder.
+def serving(
+    name: str, folder: Path, cpu: int, environment: Mapping[str, str] = os.environ
+) -> Iterator[Server]:
+    """Run a server on a core of its own, with its files in a folder.
 
     Raises:
-        OSError: it does not accept connections.
+        OSError: it does not answer.
     """
     listener, port = _address()
-    command = ["-m", "benchmarks.applications", side.name, str(listener.fileno())]
-    cleaned = {name: value for name, value in environment.items() if not name.startswith(("SIGIL_", "JWT_"))}
-    # Limits are kept, as they are by default, but out of reach.
-    cleaned |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port), "SIGIL_RATE_LIMIT": "100000000"}
-    if side.name == "with-store-and-audit":
+    command = ["-m", "benchmarks.applications", name, str(listener.fileno())]
+    if name == "with-store-and-audit":
         # The service as it is, which opens its own socket.
         listener.close()
         command = ["-m", "app", "serve", "--development"]
     descriptors = () if listener.fileno() < 0 else (listener.fileno(),)
-    with (folder / f"{side.name}.log").open("wb") as log, listener:
+    with (folder / f"{name}.log").open("wb") as log, listener:
         server = subprocess.Popen(
             ["taskset", "-c", str(cpu), sys.executable, *command],
-            env=cleaned,
+            env=environment_of(folder, port, environment),
             pass_fds=descriptors,
             stdout=log,
             stderr=log,
         )
     try:
-        _wait_for(port, server)
+        wait_for(port, server)
         yield Server(f"http://127.0.0.1:{port}{BASE}", server.pid)
     finally:
         server.terminate()
         if server.wait(30) not in {0, -signal.SIGTERM}:
-            sys.stderr.write((folder / f"{side.name}.log").read_text())
+            sys.stderr.write((folder / f"{name}.log").read_text())
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait until a server answers, whatever it says: connections are accepted before anyone reads them.
+
+    Raises:
+        OSError: it does not, or has ended.
+    """
     deadline = time.monotonic() + _START_SECONDS
     while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_SECONDS)
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            connection.request("GET", "/healthz")
+            connection.getresponse()
         except OSError:
             if time.monotonic() > deadline or server.poll() is not None:
                 raise
-            time.sleep(0.05)
+            time.sleep(0.01)
         else:
             return
+        finally:
+            connection.close()
 
 
-def load(server: Server, bodies: Path, token: str, *, seconds: int, cpu: int) -> Measured:
-    """Send encodes for a slice; ``bodies`` has one a line.
+def load(
+    server: Server, bodies: Path, token: str, requests: Requests = SINGLE, *, seconds: int, cpu: int
+) -> Measured:
+    """Send requests for a slice; ``bodies`` has an event a line.
 
     Raises:
         RuntimeError: some were not answered, or refused.
     """
     command = ["taskset", "-c", str(cpu), "wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s"]
-    command += ["-s", str(_SCRIPT), server.url, "--", str(bodies), token]
+    command += ["-s", str(_SCRIPT), server.url + requests.path, "--", str(bodies), token]
+    command += [requests.media_type, str(requests.lines)]
     before = server.processor_seconds()
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     processor = server.processor_seconds() - before
     found = json.loads(output.splitlines()[-1])
     if found["refused"] or found["broken"]:
         raise RuntimeError(f"{server.url}: {found['refused']} refused, {found['broken']} broken")
-    count = found["requests"]
+    if not (count := found["requests"]):
+        raise RuntimeError(f"{server.url} answered nothing in {seconds} seconds")
     return Measured(count / found["microseconds"] * 1e6, processor / count * 1e6, found["p50"], found["p99"])
 
 
 def write_bodies(folder: Path) -> Path:
-    """Write the requests' bodies, one a line."""
+    """Write the requests' events, one a line."""
     bodies = folder / "bodies"
     bodies.write_bytes(b"".join(b'{"data":%s}\n' % event for event in varied_events()))
     return bodies
+
+
+@contextlib.contextmanager
+def beside_echo(name: str, requests: Requests) -> Iterator[Sides]:
+    """The server ``name`` and the echo on one core, loaded from another; seconds an event of wrk's counting.
+
+    The echo is sent single events, whatever the server is sent.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as stack:
+        folder = Path(temporary)
+        token = DevelopmentIssuer(folder).token("acme", "load", ROLES, lifetime=86400)
+        bodies = write_bodies(folder)
+        servers = {each: stack.enter_context(serving(each, folder, cpus[0])) for each in (name, "echo")}
+
+        def seconds_an_event(server: str, sent: Requests) -> float:
+            measured = load(servers[server], bodies, token, sent, seconds=_SLICE_SECONDS, cpu=cpus[-1])
+            return 1 / (measured.rate * sent.lines)
+
+        yield Sides(
+            Side(lambda: seconds_an_event(name, requests), returns_figure=True),
+            Side(lambda: seconds_an_event("echo", SINGLE), returns_figure=True),
+        )
 
 
 def measure(rounds: int, seconds: int, cpus: Sequence[int], console: Console) -> dict[str, Measured]:
@@ -161,9 +227,7 @@ def measure(rounds: int, seconds: int, cpus: Sequence[int], console: Console) ->
         folder = Path(name)
         token = DevelopmentIssuer(folder).token("acme", "load", ROLES, lifetime=86400)
         bodies = write_bodies(folder)
-        servers = {
-            side.name: stack.enter_context(serving(side, folder, cpus[0], os.environ)) for side in _SIDES
-        }
+        servers = {side.name: stack.enter_context(serving(side.name, folder, cpus[0])) for side in _SIDES}
         slices = [name for _ in range(rounds) for name in servers]
         for side in track(
             slices, "Loading", console=console, transient=True, disable=not console.is_terminal

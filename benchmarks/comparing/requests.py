@@ -35,7 +35,7 @@ def _loaded(
     token = DevelopmentIssuer(folder).token("acme", "load", ROLES, lifetime=86400)
     bodies = service.write_bodies(folder)
     environment = environment_of(side, shared, hash_seed=hash_seed)
-    with service.serving(service.Side(kind, None), folder, cpus[0], environment) as server:
+    with service.serving(kind, folder, cpus[0], environment) as server:
 
         def load() -> float:
             measured = service.load(server, bodies, token, seconds=_SECONDS, cpu=cpus[1])

@@ -6,26 +6,15 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import sigil_native
 from benchmarks import events
+from benchmarks.sides import Side, each
 
 #: Enough that the processor does not learn them; few enough that all stay in its caches.
 _EVENTS = 500
 _SECRET = b"0123456789abcdef0123456789abcdef"
-
-
-class Workload(NamedTuple):
-    """What a row does.
-
-    Attributes:
-        call: does it to all items.
-        items: how many they are.
-    """
-
-    call: Callable[[], object]
-    items: int
 
 
 @cache
@@ -38,12 +27,8 @@ def _values() -> list[Any]:
     return [json.loads(text) for text in _texts()]
 
 
-def _over(function: Callable[[Any], object], items: list[Any]) -> Workload:
-    def call() -> None:
-        for item in items:
-            function(item)
-
-    return Workload(call, len(items))
+def _over(function: Callable[[Any], object], items: list[Any]) -> Side:
+    return Side(each(function, items), len(items))
 
 
 def _ring() -> sigil_native.KeyRing:
@@ -57,44 +42,44 @@ def _codec() -> sigil_native.SigilCodec:
     return sigil_native.SigilCodec(_ring())
 
 
-def _webhooks() -> Workload:
+def _webhooks() -> Side:
     texts = [events.compact(events.webhook(seed, 1 + seed % 4)) for seed in range(40)]
     return _over(sigil_native.canonicalize_json, texts)
 
 
-def _digest_many() -> Workload:
+def _digest_many() -> Side:
     key = sigil_native.HmacKey(_SECRET)
-    return Workload(lambda: key.digest_many(_texts()), _EVENTS)
+    return Side(lambda: key.digest_many(_texts()), _EVENTS)
 
 
-def _encode(form: str) -> Workload:
+def _encode(form: str) -> Side:
     codec = _codec()
     return _over(lambda value: codec.encode(value, tenant="acme", form=form), _values())
 
 
-def _encode_json() -> Workload:
+def _encode_json() -> Side:
     codec = _codec()
     return _over(lambda text: codec.encode_json(text, tenant="acme"), _texts())
 
 
-def _encode_ndjson() -> Workload:
+def _encode_ndjson() -> Side:
     codec, lines = _codec(), b"\n".join(_texts())
-    return Workload(lambda: codec.encode_ndjson(lines, tenant="acme"), _EVENTS)
+    return Side(lambda: codec.encode_ndjson(lines, tenant="acme"), _EVENTS)
 
 
-def _verify() -> Workload:
+def _verify() -> Side:
     codec = _codec()
     sealed = [(codec.encode(value, tenant="acme"), value) for value in _values()]
     return _over(lambda pair: codec.verify(pair[0], pair[1], tenant="acme"), sealed)
 
 
-def _verify_json() -> Workload:
+def _verify_json() -> Side:
     codec = _codec()
     sealed = [(codec.encode_json(text, tenant="acme"), text) for text in _texts()]
     return _over(lambda pair: codec.verify_json(pair[0], pair[1], tenant="acme"), sealed)
 
 
-def _sign() -> Workload:
+def _sign() -> Side:
     key = sigil_native.HmacKey(_SECRET)
     return _over(lambda value: sigil_native.sign_event(value, key), _values())
 
@@ -103,13 +88,13 @@ def _records() -> list[dict[str, Any]]:
     return [{"event": "sigil.encoded", "tenant": "acme", "detail": value} for value in _values()]
 
 
-def _audit_append() -> Workload:
+def _audit_append() -> Side:
     chain = sigil_native.AuditChain(_SECRET)
     chain.begin({})
     return _over(chain.append, _records())
 
 
-def _audit_verify() -> Workload:
+def _audit_verify() -> Side:
     chain = sigil_native.AuditChain(_SECRET)
     text = chain.begin({}) + chain.append_many(_records())
 
@@ -118,10 +103,10 @@ def _audit_verify() -> Workload:
         if verifier.feed(text) or verifier.finish():
             raise ValueError("a fault")
 
-    return Workload(call, _EVENTS)
+    return Side(call, _EVENTS)
 
 
-def _bucket() -> Workload:
+def _bucket() -> Side:
     bucket = sigil_native.TokenBucket(rate=1e6, burst=10**6)
     return _over(bucket.acquire, [hashlib.sha256(text).hexdigest() for text in _texts()])
 
@@ -133,7 +118,7 @@ class _Nowhere:
         """See Store.put."""
 
 
-def _engine() -> Workload:
+def _engine() -> Side:
     from core.engine import Engine  # noqa: PLC0415 - a base may be older than the engine
     from core.records import CanonicalJson  # noqa: PLC0415
     from core.seals import Seals  # noqa: PLC0415
@@ -151,7 +136,7 @@ def _engine() -> Workload:
     return _over(encode, [CanonicalJson(sigil_native.canonicalize_json(text)) for text in _texts()])
 
 
-def library_rows() -> Mapping[str, Callable[[], Workload]]:
+def library_rows() -> Mapping[str, Callable[[], Side]]:
     """How each row is built, by its name."""
     return {
         "canonicalize": lambda: _over(sigil_native.canonicalize, _values()),

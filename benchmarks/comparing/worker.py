@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.comparing.rows import Workload
+from benchmarks.sides import Side
 
-Rows = Mapping[str, Callable[[], Workload]]
+Rows = Mapping[str, Callable[[], Side]]
 
 
 def load_rows(where: str) -> Rows:
@@ -30,7 +30,7 @@ def load_rows(where: str) -> Rows:
     return rows
 
 
-def _timed(workload: Workload, calls: int) -> float:
+def _timed(workload: Side, calls: int) -> float:
     call = workload.call
     repetitions = range(calls)
     gc.disable()
@@ -43,7 +43,7 @@ def _timed(workload: Workload, calls: int) -> float:
     return spent / 1e9
 
 
-def _prepared(rows: Rows, name: str) -> tuple[Workload, float]:
+def _prepared(rows: Rows, name: str) -> tuple[Side, float]:
     workload = rows[name]()
     workload.call()
     gc.collect()
@@ -61,7 +61,7 @@ def main() -> None:
     if not Path(library).is_relative_to(folder):
         sys.exit(f"measures {library} instead of {folder}")
     rows = load_rows(where)
-    workload: Workload | None = None
+    workload: Side | None = None
     for line in sys.stdin:
         request = json.loads(line)
         answer: dict[str, object]

@@ -1,0 +1,10 @@
+"""Limits kept in Redis."""
+
+from __future__ import annotations
+
+from benchmarks.slices import TimeSlice
+
+
+def test_redis(time_slice: TimeSlice) -> None:
+    """A slice of a row of this suite."""
+    time_slice()
