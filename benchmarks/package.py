@@ -73,7 +73,7 @@ def service_start() -> Iterator[Sides]:
                 stderr=subprocess.DEVNULL,
             )
             try:
-                wait_for(port)
+                wait_for(port, server)
                 return time.perf_counter() - start
             finally:
                 server.terminate()

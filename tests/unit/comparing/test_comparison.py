@@ -15,14 +15,14 @@ from benchmarks.comparing.sides import SidesError, base_side, head_side, resolve
 _ROOT = Path(__file__).resolve().parents[3]
 _LIBRARY = "def work():\n    return sum(range({}))\n"
 _ROWS = """
-from benchmarks.comparing.rows import Workload
+from benchmarks.sides import Side
 import sigil_native
 
 def rows():
-    return {"work": lambda: Workload(sigil_native.work, 1)}
+    return {"work": lambda: Side(sigil_native.work, 1)}
 
 def newer():
-    return {"fresh": lambda: Workload(sigil_native.fresh, 1)}
+    return {"fresh": lambda: Side(sigil_native.fresh, 1)}
 """
 
 
