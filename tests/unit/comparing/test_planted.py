@@ -1,4 +1,4 @@
-"""A tenth planted in the way of an encode, in a clone with modules of its own, and words that change nothing."""
+"""A tenth planted in the way of an encode, in a clone with modules of its own, and a change of words."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _verdicts(clone: Path) -> dict[str, Any]:
 
 
 def test_a_tenth_is_caught(clone: Path) -> None:
-    """An encode that takes a tenth more ends with 1 and names the row; rows that it does not touch are the same."""
+    """An encode that takes a tenth more ends with 1 and names the row, and no row that it does not touch."""
     plain = _plant(clone, 0)
     slow = _plant(clone, _MANY_TURNS)
     tenth = round(_MANY_TURNS * 0.1 * plain / (slow - plain))
