@@ -105,7 +105,8 @@ class RequestMetrics:
         #: Set when the application is put together.
         self.route_of: Callable[[str], str] = str
         self.class_of: Callable[[str], str] = _no_class
-        self._children: dict[tuple[str, str, int], BufferedHistogram] = {}
+        #: By route; it is also the path where that has no parts that vary.
+        self._children: dict[tuple[str, str, int], tuple[BufferedHistogram, _Verb | None]] = {}
         self._classes: dict[tuple[str, str], tuple[BufferedHistogram, Mapping[str, BufferedCounter]]] = {}
         for verb in _OUTCOMES:
             self._of_class(verb, DEFAULT_CLASS)
@@ -113,21 +114,28 @@ class RequestMetrics:
     def ended(self, context: Context, seconds: float) -> None:
         """See RequestObserver."""
         path, method, status = context.scope["path"], context.scope["method"], context.status
-        if path in _PROBES:
-            return
+        found = self._children.get((method, path, status))
+        if found is None:
+            if path in _PROBES:
+                return
+            found = self._child(method, path, status)
+        duration, verb = found
+        duration.observe(seconds)
         if context.problem:
             self._note_problem(context)
-        route = self.route_of(path)
-        child = self._children.get((method, route, status))
-        if child is None:
-            named = method if method in _METHODS else "other"
-            child = self._requests.labels(named, route, str(status))
-            if named == method:
-                self._children[method, route, status] = child
-        child.observe(seconds)
-        verb = _VERBS.get(route)
-        if verb is not None and method == "POST":
+        if verb is not None:
             self._note_verb(context, verb, seconds)
+
+    def _child(self, method: str, path: str, status: int) -> tuple[BufferedHistogram, _Verb | None]:
+        route = self.route_of(path)
+        found = self._children.get((method, route, status))
+        if found is None:
+            named = method if method in _METHODS else "other"
+            verb = _VERBS.get(route) if method == "POST" else None
+            found = self._requests.labels(named, route, str(status)), verb
+            if named == method:  # few, whatever is asked for
+                self._children[method, route, status] = found
+        return found
 
     def _note_problem(self, context: Context) -> None:
         self._errors.labels(context.problem).inc()
