@@ -2,8 +2,8 @@
 
     python -m benchmarks.metrics [--rounds N] [--requests N]
 
-Without a server and without a store, so that what counting takes is not lost in what they take. The applications
-take turns. Of several workers it is one: it counts in the files through which they come together.
+Without a server and without a store, so that what counting takes is not lost in what they take. The
+applications take turns. Of several workers it is one, which counts in files for all of them.
 """
 
 from __future__ import annotations

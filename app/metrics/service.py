@@ -133,9 +133,11 @@ def watch_tokens(sampling: Sampling, authenticator: Authenticator) -> None:
     for outcome, read in (("hit", lambda: authenticator.recalled), ("miss", lambda: authenticator.unknown)):
         sampling.counter("sigil_cache_requests", text, read, {"cache": "tokens", "outcome": outcome})
     # One for the process, whoever keeps count.
-    for outcome, at in (("hit", 0), ("miss", 1)):
-        labels = {"cache": "bucket_keys", "outcome": outcome}
-        sampling.counter("sigil_cache_requests", text, lambda at=at: bucket_key.cache_info()[at], labels)  # type: ignore[misc]
+    for outcome, read in (
+        ("hit", lambda: bucket_key.cache_info().hits),
+        ("miss", lambda: bucket_key.cache_info().misses),
+    ):
+        sampling.counter("sigil_cache_requests", text, read, {"cache": "bucket_keys", "outcome": outcome})
     for issuer, keys in authenticator.key_sources.items():
         if isinstance(keys, RemoteKeys):
             _watch_key_set(sampling, issuer, keys)
