@@ -29,6 +29,7 @@ from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
 from app.metrics.observers import Observers
 from app.metrics.service import (
     watch_audit,
+    watch_authorities,
     watch_certificates,
     watch_keys,
     watch_limits,
@@ -265,6 +266,8 @@ def service_from(
                 watch_tokens(observers.sampling, authenticator)
                 with_files = [one for one in (*ours, *reloadables) if isinstance(one, Certificates)]
                 watch_certificates(observers.sampling, with_files)
+                if settings.jwt_ca_cert is not None and settings.issuers:
+                    watch_authorities(observers.sampling, "jwt_ca", settings.jwt_ca_cert)
                 if connections is not None:
                     watch_overload(observers.sampling, observers.requests, connections)
             yield app

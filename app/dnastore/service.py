@@ -155,7 +155,9 @@ def server_from(
                 lambda: app.in_progress,
             )
             with_files = [one for one in reloadables if isinstance(one, Certificates)]
-            watch_certificates(sampling, with_files, "dnastore_server_certificate")
+            watch_certificates(
+                sampling, with_files, "dnastore_server_certificate_not_after_timestamp_seconds"
+            )
         yield app
     finally:
         asyncio.run(store.close())  # does nothing after an orderly shutdown

@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
+
+from app.metrics.buffered import BufferedCounter
 
 _PAGE: Final = resource.getpagesize()
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -33,7 +35,7 @@ class ProcessMetrics:
         self._most_files = gauge("max_fds", "Files that may be open.")
         self._threads = gauge("threads", "Threads.")
         self._start = gauge("start_time_seconds", "When it started, in seconds since the Unix epoch.")
-        self._cpu = Counter(
+        self._cpu = BufferedCounter(
             "sigil_process_cpu_seconds",
             "Processor time, of all that have filled this place.",
             ["worker"],

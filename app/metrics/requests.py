@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 
 from app.http.context import Context
+from app.metrics.buffered import BufferedCounter, BufferedHistogram
 from core.tenant_classes import DEFAULT_CLASS
 
 #: Seconds. In the process a verify takes some 60 µs and an encode, with its commit, from half a millisecond;
@@ -45,7 +46,7 @@ class RequestMetrics:
     """Counts what a ``RequestObserver`` is told. Looks each child up once: it takes as long as counting."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Histogram(
+        self._requests = BufferedHistogram(
             "sigil_http_request_duration_seconds",
             "Time from a request's head to the end of its answer; status 0 where nobody stayed to get one.",
             ["method", "route", "status"],
@@ -53,7 +54,7 @@ class RequestMetrics:
             registry=registry,
         )
         self._durations = {
-            verb: Histogram(
+            verb: BufferedHistogram(
                 f"sigil_{verb}_duration_seconds",
                 f"Time from the head of a single {verb} to the end of its answer.",
                 ["tenant_class"],
@@ -63,7 +64,7 @@ class RequestMetrics:
             for verb in _OUTCOMES
         }
         self._items = {
-            verb: Counter(
+            verb: BufferedCounter(
                 f"sigil_{verb}",
                 f"Items to {verb}, single or of a batch, by what became of them.",
                 ["tenant_class", "outcome"],
@@ -71,32 +72,32 @@ class RequestMetrics:
             )
             for verb in _OUTCOMES
         }
-        self._invalid = Counter(
+        self._invalid = BufferedCounter(
             "sigil_verify_invalid",
             "Sigils that are invalid, by the verdict's reason.",
             ["reason"],
             registry=registry,
         )
-        self._batches = Histogram(
+        self._batches = BufferedHistogram(
             "sigil_batch_duration_seconds",
             "Time from a batch's head to the end of its answer.",
             ["verb"],
             buckets=REQUEST_BUCKETS,
             registry=registry,
         )
-        self._batch_items = Histogram(
+        self._batch_items = BufferedHistogram(
             "sigil_batch_items", "Items of batches.", ["verb"], buckets=_ITEM_BUCKETS, registry=registry
         )
-        self._errors = Counter(
+        self._errors = BufferedCounter(
             "sigil_error", "Answers with a problem, by its code.", ["code"], registry=registry
         )
-        self._refusals = Counter(
+        self._refusals = BufferedCounter(
             "sigil_auth_failures",
             "Requests whose token, tenant or role did not let them in, by reason.",
             ["reason"],
             registry=registry,
         )
-        self.overload = Counter(
+        self.overload = BufferedCounter(
             "sigil_overload", "What was refused or cut off for want of room.", ["reason"], registry=registry
         )
         for reason in ("requests", "connections", "answers"):
@@ -104,29 +105,37 @@ class RequestMetrics:
         #: Set when the application is put together.
         self.route_of: Callable[[str], str] = str
         self.class_of: Callable[[str], str] = _no_class
-        self._children: dict[tuple[str, str, int], Histogram] = {}
-        self._classes: dict[tuple[str, str], tuple[Histogram, Mapping[str, Counter]]] = {}
+        #: By route; it is also the path where that has no parts that vary.
+        self._children: dict[tuple[str, str, int], tuple[BufferedHistogram, _Verb | None]] = {}
+        self._classes: dict[tuple[str, str], tuple[BufferedHistogram, Mapping[str, BufferedCounter]]] = {}
         for verb in _OUTCOMES:
             self._of_class(verb, DEFAULT_CLASS)
 
     def ended(self, context: Context, seconds: float) -> None:
         """See RequestObserver."""
         path, method, status = context.scope["path"], context.scope["method"], context.status
-        if path in _PROBES:
-            return
+        found = self._children.get((method, path, status))
+        if found is None:
+            if path in _PROBES:
+                return
+            found = self._child(method, path, status)
+        duration, verb = found
+        duration.observe(seconds)
         if context.problem:
             self._note_problem(context)
-        route = self.route_of(path)
-        child = self._children.get((method, route, status))
-        if child is None:
-            named = method if method in _METHODS else "other"
-            child = self._requests.labels(named, route, str(status))
-            if named == method:
-                self._children[method, route, status] = child
-        child.observe(seconds)
-        verb = _VERBS.get(route)
-        if verb is not None and method == "POST":
+        if verb is not None:
             self._note_verb(context, verb, seconds)
+
+    def _child(self, method: str, path: str, status: int) -> tuple[BufferedHistogram, _Verb | None]:
+        route = self.route_of(path)
+        found = self._children.get((method, route, status))
+        if found is None:
+            named = method if method in _METHODS else "other"
+            verb = _VERBS.get(route) if method == "POST" else None
+            found = self._requests.labels(named, route, str(status)), verb
+            if named == method:  # few, whatever is asked for
+                self._children[method, route, status] = found
+        return found
 
     def _note_problem(self, context: Context) -> None:
         self._errors.labels(context.problem).inc()
@@ -154,7 +163,7 @@ class RequestMetrics:
         for reason, items in context.reasons.items():
             self._invalid.labels(reason).inc(items)
 
-    def _of_class(self, verb: str, name: str) -> tuple[Histogram, Mapping[str, Counter]]:
+    def _of_class(self, verb: str, name: str) -> tuple[BufferedHistogram, Mapping[str, BufferedCounter]]:
         found = self._classes.get((verb, name))
         if found is None:
             # All of them, so that what has not happened yet is 0 and not missing.

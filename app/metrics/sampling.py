@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
+
+from app.metrics.buffered import BufferedCounter, BufferedHistogram
 
 _LAG_SECONDS: Final = 0.1
 #: Looks at the loop's lag between two readings, and readings between two of those that take a moment.
@@ -28,14 +30,14 @@ class Sampling:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._lag = Histogram(
+        self._lag = BufferedHistogram(
             "sigil_event_loop_lag_seconds",
             "How much later than it should the event loop came to something, looked at ten times a second.",
             buckets=_LAGS,
             registry=registry,
         )
         self._gauges: dict[str, Gauge] = {}
-        self._counters: dict[str, Counter] = {}
+        self._counters: dict[str, BufferedCounter] = {}
         self._quick: list[Callable[[], None]] = []
         self._slow: list[Callable[[], None]] = []
 
@@ -75,18 +77,20 @@ class Sampling:
         """Read once a second what somebody counts from 0 on, in this process."""
         self.follow(self.made_counter(name, text, labels), read)
 
-    def made_counter(self, name: str, text: str, labels: Mapping[str, str] | None = None) -> Counter:
+    def made_counter(self, name: str, text: str, labels: Mapping[str, str] | None = None) -> BufferedCounter:
         """A counter, or the same again, with these labels."""
         made = self._counters.get(name)
         if made is None:
-            made = self._counters[name] = Counter(name, text, list(labels or ()), registry=self._registry)
+            made = self._counters[name] = BufferedCounter(
+                name, text, list(labels or ()), registry=self._registry
+            )
         return made.labels(**labels) if labels else made
 
-    def histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+    def histogram(self, name: str, text: str, buckets: Sequence[float]) -> BufferedHistogram:
         """A histogram, which others fill."""
-        return Histogram(name, text, buckets=buckets, registry=self._registry)
+        return BufferedHistogram(name, text, buckets=buckets, registry=self._registry)
 
-    def follow(self, counter: Counter, read: Callable[[], int]) -> None:
+    def follow(self, counter: BufferedCounter, read: Callable[[], int]) -> None:
         """Add to a counter, once a second, what has been counted since."""
         before = 0
 

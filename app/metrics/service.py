@@ -13,11 +13,12 @@ from app.http.guard import Guard
 from app.limits.limits import RateLimits
 from app.metrics.requests import RequestMetrics
 from app.metrics.sampling import Sampling
-from app.server.certificates import Certificates
+from app.server.certificates import Certificates, end_of_authorities
 from app.server.connections import Connections
 from core.audit.interface import Audit
 from core.audit.log import AuditLog
 from core.dnastore.interface import Waiting
+from core.limits.local import bucket_key
 from core.seals import Seals
 from core.spool.spooled_store import SpooledStore
 from core.store.interface import Store
@@ -25,6 +26,12 @@ from core.store.sql_store import SqlStore
 
 _KEY_STATES: Final = ("active", "verify-only", "revoked")
 _AUDIT_BUCKETS: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+
+
+_NOT_AFTER: Final = (
+    "sigil_certificate_not_after_timestamp_seconds",
+    "Until when a certificate is valid, in seconds since 1970; of authorities the last.",
+)
 
 
 def watch_store(sampling: Sampling, store: Store, committed: Callable[[int], None]) -> None:
@@ -125,6 +132,12 @@ def watch_tokens(sampling: Sampling, authenticator: Authenticator) -> None:
     text = "What was found in a memory of the process, or had to be worked out."
     for outcome, read in (("hit", lambda: authenticator.recalled), ("miss", lambda: authenticator.unknown)):
         sampling.counter("sigil_cache_requests", text, read, {"cache": "tokens", "outcome": outcome})
+    # One for the process, whoever keeps count.
+    for outcome, read in (
+        ("hit", lambda: bucket_key.cache_info().hits),
+        ("miss", lambda: bucket_key.cache_info().misses),
+    ):
+        sampling.counter("sigil_cache_requests", text, read, {"cache": "bucket_keys", "outcome": outcome})
     for issuer, keys in authenticator.key_sources.items():
         if isinstance(keys, RemoteKeys):
             _watch_key_set(sampling, issuer, keys)
@@ -168,15 +181,21 @@ def watch_limits(sampling: Sampling, limits: RateLimits) -> None:
         sampling.seldom(read)
 
 
+def watch_authorities(sampling: Sampling, label: str, path: Path) -> None:
+    """Until when authorities are valid that are read once, at the start."""
+    end = end_of_authorities(path)
+    sampling.gauge(*_NOT_AFTER, lambda: end, mode="livemin", labels={"certificate": label})
+
+
 def watch_certificates(
-    sampling: Sampling, certificates: Sequence[Certificates], name: str = "sigil_certificate"
+    sampling: Sampling, certificates: Sequence[Certificates], name: str = _NOT_AFTER[0]
 ) -> None:
     """Until when certificates are valid."""
     for one in certificates:
         for label in one.not_after:
             sampling.gauge(
-                f"{name}_not_after_timestamp_seconds",
-                "Until when a certificate is valid, in seconds since 1970; of authorities the last.",
+                name,
+                _NOT_AFTER[1],
                 lambda one=one, label=label: one.not_after.get(label),  # type: ignore[misc]
                 mode="livemin",
                 labels={"certificate": label},

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
+
+from app.metrics.buffered import BufferedCounter, BufferedHistogram
 
 #: Seconds. A read takes from a tenth of a millisecond, a group commit from the disk's fraction of one; a
 #: DNAStore may take as long as its timeout.
@@ -19,21 +21,21 @@ class StorageMetrics:
     """Counts what a ``StorageObserver`` is told. Looks each child up once: it takes as long as counting."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        reads = Histogram(
+        reads = BufferedHistogram(
             "sigil_storage_read_seconds",
             "How long calls took that read from the store, as the service waits for them.",
             ["operation"],
             buckets=_BUCKETS,
             registry=registry,
         )
-        writes = Histogram(
+        writes = BufferedHistogram(
             "sigil_storage_write_seconds",
             "How long calls took that write to the store, as the service waits for them.",
             ["operation"],
             buckets=_BUCKETS,
             registry=registry,
         )
-        self._failures = Counter(
+        self._failures = BufferedCounter(
             "sigil_storage_failures",
             "Calls that the store could not do, by reason.",
             ["reason"],
@@ -45,7 +47,7 @@ class StorageMetrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
-        self._commits = Histogram(
+        self._commits = BufferedHistogram(
             "sigil_storage_commit_writes",
             "Writes that a group commit made durable together.",
             buckets=_COMMITS,

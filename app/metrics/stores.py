@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 
+from app.metrics.buffered import BufferedCounter, BufferedHistogram
 from core.breaker import State
 from core.store.observation import Forwarded
 
@@ -21,7 +22,7 @@ class StoreMetrics:
     """Counts what a ``StoreObserver`` is told. Looks each child up once: it takes as long as counting."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Histogram(
+        self._requests = BufferedHistogram(
             "dnastore_request_duration_seconds",
             "How long requests to the DNAStore took, by HTTP method and status: none where no answer came.",
             ["method", "status_code"],
@@ -53,14 +54,14 @@ class StoreMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        forwarded = Counter(
+        forwarded = BufferedCounter(
             "dnastore_spool_forwarded",
             "Writes that have been sent on to the DNAStore, by what became of them.",
             ["outcome"],
             registry=registry,
         )
         self._forwarded = {outcome: forwarded.labels(outcome) for outcome in _OUTCOMES}
-        self._children: dict[tuple[str, int | None], Histogram] = {}
+        self._children: dict[tuple[str, int | None], BufferedHistogram] = {}
 
     def requested(self, method: str, status: int | None, seconds: float) -> None:
         """A request to the DNAStore has ended."""

@@ -16,8 +16,8 @@ class TenantClasses:
     """The class of each tenant, as the file has it; a Reloadable."""
 
     name = "tenant classes"
-    changed_event: AuditEvent = "limits.changed"
-    refused_event: AuditEvent = "limits.refused"
+    changed_event: AuditEvent = "tenant_classes.changed"
+    refused_event: AuditEvent = "tenant_classes.refused"
 
     def __init__(self, path: Path) -> None:
         """Read the file.

@@ -24,6 +24,17 @@ from core.tls import (
 )
 
 
+def end_of_authorities(path: Path) -> float:
+    """Until when the last of some authorities is valid, in seconds since the Unix epoch.
+
+    Connections work as long as any of them is.
+
+    Raises:
+        TlsFileError: the file cannot be used.
+    """
+    return max(one.not_valid_after_utc.timestamp() for one in read_authorities(path))
+
+
 class Certificates:
     """TLS as the files describe it; a Reloadable.
 
@@ -79,9 +90,7 @@ class Certificates:
     def _ends(self) -> Mapping[str, float]:
         ends = {self._labels[0]: read_certificate(self._certificate).not_valid_after_utc.timestamp()}
         if self._authorities is not None:
-            found = [one.not_valid_after_utc.timestamp() for one in read_authorities(self._authorities)]
-            # The last one: connections work as long as any of them does.
-            ends[self._labels[1]] = max(found)
+            ends[self._labels[1]] = end_of_authorities(self._authorities)
         return ends
 
     @classmethod
