@@ -137,7 +137,7 @@ class _Walk:
                 sent = payload(record.serial)
                 self._check_listed(record, sent, said)
                 present.append((record, b'{"sigil":"%s","data":%s}' % (record.sigil.encode(), sent)))
-        for batch in _batches(present):
+        for batch in batches_of(present):
             self._verify(tenant, batch)
         self._ledgers.see([record.id for record, _ in present])
         return len(known)
@@ -186,7 +186,7 @@ class _Walk:
             self._violations.add(UNEXPECTED, "list", tenant, f"nobody has sealed record {id_}")
 
 
-def _batches(
+def batches_of(
     lines: Sequence[tuple[Acknowledged, bytes]],
 ) -> Iterator[Sequence[tuple[Acknowledged, bytes]]]:
     """Cut so that each is within what one body may have."""

@@ -33,7 +33,7 @@ from soak.tenants import Tokens
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 #: For the processes of load to start before the first call is due.
-_LEAD: Final = 4.0
+LEAD: Final = 4.0
 _SPOOL_PATIENCE: Final = 120.0
 #: Payloads of the probe have numbers that no process of load reaches.
 _PROBE_SERIALS: Final = 1 << 48
@@ -135,7 +135,7 @@ class _Course:
         self._stand = stand
         self._tell = tell
         self._folder = options.folder
-        self._begin = time.time() + _LEAD
+        self._begin = time.time() + LEAD
         self._tokens = Tokens(stand.signing_key, options.token_seconds)
         self._violations = Violations(self._folder)
         self._run = Run(
