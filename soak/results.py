@@ -67,6 +67,7 @@ class Run(msgspec.Struct, kw_only=True):
         ended_at: None while it goes on, or where it was killed.
         complete: whether it came to its end, with the check of all records done.
         checked_records: how many acknowledged records were looked for at the end.
+        faults: how many of each kind, as ``target/failure``, the run was to make.
         settings: variables that the service was started with; no secrets.
         planted: the defect that was built in on purpose, if any.
     """
@@ -82,6 +83,7 @@ class Run(msgspec.Struct, kw_only=True):
     ended_at: float | None = None
     complete: bool = False
     checked_records: int = 0
+    faults: dict[str, int] = {}
     planted: str | None = None
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from monitoring.prometheus_api import RefusedError
 from servers.program import environment
 from soak import panels, results
 from soak.client import Client
-from soak.faults import Breakable, Faults, Planned, schedule
+from soak.faults import Breakable, Faults, schedule
 from soak.final_check import CheckError, FinalCheck
 from soak.judging import UNEXPECTED, Violations
 from soak.ledger import Ledger, Ledgers
@@ -144,6 +145,7 @@ class _Course:
         self._begin = time.time() + _LEAD
         self._tokens = Tokens(stand.signing_key, options.token_seconds)
         self._violations = Violations(self._folder)
+        self._planned = schedule(options.seconds, options.warm_up, options.faults)
         self._run = Run(
             started_at=self._begin,
             seconds=options.seconds,
@@ -154,6 +156,7 @@ class _Course:
             scenarios=dict(options.scenarios),
             settings=stand.settings,
             planted=options.planted,
+            faults=Counter(f"{one.target}/{one.failure}" for one in self._planned),
         )
         self._write_run()
 
@@ -178,7 +181,7 @@ class _Course:
         return self._run
 
     def _faults(self, ledger: Ledger, stack: ExitStack) -> Faults:
-        options, stand = self._options, self._stand
+        stand = self._stand
         assert stand.redis is not None  # noqa: S101 - the stand stands
         client = stack.enter_context(Client(stand.url, self._tokens, "probe"))
         probe = Probe(stand, client, ledger)
@@ -187,8 +190,7 @@ class _Course:
             "dnastore": stand.dnastore,
             "keys": _WithFetches(stand.keys, probe),
         }
-        plan: Sequence[Planned] = schedule(options.seconds, options.warm_up, options.faults)
-        return Faults(self._folder, plan, parts, probe.is_well)
+        return Faults(self._folder, self._planned, parts, probe.is_well)
 
     def _plans(self, outages: Path) -> list[LoadPlan]:
         options = self._options

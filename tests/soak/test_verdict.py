@@ -98,10 +98,12 @@ def test_long_run(tmp_path: Path, leak: float, amiss: dict[str, str]) -> None:
     [
         (Course(rates=FEW, complete=False, checked=0), {"complete", "lost", "changed", "doubled"}),
         (Course(rates=FEW, lag=2.0), {"generator"}),
+        (Course(rates=FEW, unmade=["redis/down"]), {"faults"}),
+        (Course(rates=FEW, panels=False), {"panels"}),
     ],
 )
 def test_inconclusive(tmp_path: Path, course: Course, amiss: set[str]) -> None:
-    """A run that was cut off, or whose load was late, is neither good nor bad."""
+    """Cut off, with late load, with faults left out or without its panels, a run is neither good nor bad."""
     found = _judged(tmp_path, course)
     assert found.verdict == "inconclusive"
     assert _amiss(found) == dict.fromkeys(amiss, "inconclusive")
