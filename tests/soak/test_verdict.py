@@ -17,7 +17,7 @@ from soak.verdict import judge
 from tests.soak.folders import BEGAN, RATES, Course, write
 
 #: Calls of two kinds are enough where the others are like them.
-FEW: dict[Operation, float] = {"encode": 40.0, "get": 30.0}
+FEW: dict[Operation, float] = {"encode": 15.0, "get": 14.0}
 
 
 def _hourly(rate: float) -> Callable[[float], float]:
