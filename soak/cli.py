@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from soak import notify, thresholds, verdict
+from soak.capacity_command import capacity_command
 from soak.evidence import Evidence, ResultsError, load_evidence
 from soak.histograms import HistogramError
 from soak.results import REPORT, Summary
@@ -39,6 +40,7 @@ _PROFILE = click.option(
 
 
 main.add_command(run_command)
+main.add_command(capacity_command)
 
 
 def conclude(folder: Path, state: Path, *, with_report: bool) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -41,7 +40,6 @@ class Course(msgspec.Struct):
         failures: which share of calls fails.
         bytes_per_record: what a record takes on disk.
         lag: seconds that the load is late.
-        unmade: faults that were planned, and not made.
         panels: whether the dashboard was asked for.
     """
 
@@ -58,7 +56,7 @@ class Course(msgspec.Struct):
     lag: float = 0.01
     rates: dict[Operation, float] = msgspec.field(default_factory=lambda: dict(RATES))
     faults: list[Fault] = []
-    unmade: list[str] = []
+    faults_not_made: list[str] = []
     panels: bool = True
     violations: list[Violation] = []
     complete: bool = True
@@ -82,7 +80,7 @@ def write(folder: Path, course: Course) -> Path:
         ended_at=BEGAN + course.seconds,
         complete=course.complete,
         checked_records=course.checked,
-        faults=Counter([*(f"{one.target}/{one.failure}" for one in course.faults), *course.unmade]),
+        faults_not_made=course.faults_not_made,
     )
     (folder / results.RUN).write_bytes(msgspec.json.encode(run))
     chance, numbers = random.Random(course.seed), np.random.default_rng(course.seed)

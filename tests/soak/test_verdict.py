@@ -98,7 +98,7 @@ def test_long_run(tmp_path: Path, leak: float, amiss: dict[str, str]) -> None:
     [
         (Course(rates=FEW, complete=False, checked=0), {"complete", "lost", "changed", "doubled"}),
         (Course(rates=FEW, lag=2.0), {"generator"}),
-        (Course(rates=FEW, unmade=["redis/down"]), {"faults"}),
+        (Course(rates=FEW, faults_not_made=["redis/down"]), {"faults"}),
         (Course(rates=FEW, panels=False), {"panels"}),
     ],
 )
