@@ -43,16 +43,18 @@ main.add_command(run_command)
 main.add_command(capacity_command)
 
 
-def conclude(folder: Path) -> int:
+def conclude(folder: Path, state: Path, *, with_report: bool) -> int:
     """Judge a run that is over by what holds without options, report it, and tell; the exit code."""
-    from soak.report import write_report  # noqa: PLC0415 - slow: it draws
-
     evidence, summary = _judged(folder, thresholds.DEFAULT, None)
     verdict.write_summary(folder, summary)
-    write_report(folder, summary, evidence)
+    if with_report:
+        from soak.report import write_report  # noqa: PLC0415 - slow: it draws
+
+        write_report(folder, summary, evidence)
     show(summary)
-    click.echo(folder / REPORT)
-    tell(summary, None)
+    if with_report:
+        click.echo(folder / REPORT)
+    tell(summary, state)
     return verdict.EXIT_CODES[summary.verdict]
 
 
