@@ -145,7 +145,7 @@ soak-quick: $(VENV)/.native $(VENV)/.group-soak ## The same in two minutes
 	$(call need,redis-server=redis-server prometheus=prometheus)
 	# More of what is called seldom than in a long run: every operation must be called often enough to be judged.
 	$(BIN)/python -m soak run --duration 90s --users 40 --rate 60 \
-		--scenarios encode=6,verify=6,mixed=18,batch=4,errors=4,greedy=2 $(SOAK)
+		--scenarios encode=6,verify=5,mixed=17,batch=4,errors=6,greedy=2 $(SOAK)
 
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
