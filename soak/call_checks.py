@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -12,8 +13,8 @@ from soak.results import Check, Window
 from soak.slopes import Slope, slope_of
 from soak.thresholds import Enough, Failures, Latency, Profile, Thresholds
 
-#: A point of a line through quantiles stands for so many calls at least.
-CALLS_A_POINT: Final = 100
+#: A point of a line through a quantile stands for so many calls at least: few move a median, many a tail.
+CALLS_A_POINT: Final = {50.0: 30, 95.0: 60, 99.0: 100}
 _QUANTILES: Final = {"p95": 95.0, "p99": 99.0}
 
 
@@ -57,32 +58,31 @@ class Drift(NamedTuple):
     slope: Slope | None
 
 
-def drifts(calm: Sequence[Window], percents: Sequence[float]) -> list[Drift]:
-    """Quantiles over time, each of pieces that have calls enough for it."""
+def drift(calm: Sequence[Window], percent: float) -> Drift:
+    """A quantile over time, of pieces that have calls enough for it: one of ``CALLS_A_POINT``."""
     times: list[float] = []
-    values: list[list[float]] = [[] for _ in percents]
+    values: list[float] = []
     piece: list[Window] = []
-    for window in calm:
-        piece.append(window)
+    # Windows of several scenarios begin at one time, and no two points may stand there.
+    for _, together in itertools.groupby(calm, lambda window: window.begin):
+        piece.extend(together)
         answered = sum(one.calls - one.refused - sum(one.failures.values()) for one in piece)
-        if answered >= CALLS_A_POINT:
-            times.append((piece[0].begin + window.begin + window.seconds) / 2)
-            latencies = merged(piece)
-            for percent, of in zip(percents, values, strict=True):
-                of.append(quantile_ms(latencies, percent))
+        if answered >= CALLS_A_POINT[percent]:
+            times.append((piece[0].begin + piece[-1].begin + piece[-1].seconds) / 2)
+            values.append(quantile_ms(merged(piece), percent))
             piece = []
-    return [Drift(times, of, slope_of([(times, of)])) for of in values]
+    return Drift(times, values, slope_of([(times, values)]))
 
 
 def _drift(
     operation: str, calm: Sequence[Window], thresholds: Thresholds, profile: Profile
 ) -> Iterator[Check]:
     growth = thresholds.growth_of(profile)
-    limits = {"p50": growth.p50_ms, "p99": growth.p99_ms}
-    for (quantile, limit), drift in zip(limits.items(), drifts(calm, (50.0, 99.0)), strict=True):
+    for percent, limit in ((50.0, growth.p50_ms), (99.0, growth.p99_ms)):
+        slope = drift(calm, percent).slope
         # A few rare calls tell nothing of a minute; a long run has to have enough of each.
-        if drift.slope is not None or profile == "full":
-            yield growth_check(f"{quantile} growth {operation}", drift.slope, limit, growth.minutes, "ms")
+        if slope is not None or profile == "full":
+            yield growth_check(f"p{percent:.0f} growth {operation}", slope, limit, growth.minutes, "ms")
 
 
 def _failures(operation: str, calm: Sequence[Window], limits: Failures) -> Iterator[Check]:

@@ -92,7 +92,7 @@ class Caller(FastHttpUser):
         shared, plan = self.shared, self.shared.plan
         number = len(shared.callers)
         self.number = number * plan.processes + plan.process
-        self.chance = random.Random(f"soak {self.number}")
+        self.chance = random.Random(f"soak {plan.first_serial} {self.number}")
         self.appetite = Appetite(number, len(shared.firsts), self.chance)
         first = shared.firsts[number % len(shared.firsts)]
         self.pacing = Pacing(first, plan.pace, plan.begin + plan.seconds)

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from soak import notify, thresholds, verdict
+from soak.capacity_command import capacity_command
 from soak.evidence import Evidence, ResultsError, load_evidence
 from soak.histograms import HistogramError
 from soak.results import REPORT, Summary
@@ -39,18 +40,21 @@ _PROFILE = click.option(
 
 
 main.add_command(run_command)
+main.add_command(capacity_command)
 
 
-def conclude(folder: Path) -> int:
+def conclude(folder: Path, state: Path, *, with_report: bool) -> int:
     """Judge a run that is over by what holds without options, report it, and tell; the exit code."""
-    from soak.report import write_report  # noqa: PLC0415 - slow: it draws
-
     evidence, summary = _judged(folder, thresholds.DEFAULT, None)
     verdict.write_summary(folder, summary)
-    write_report(folder, summary, evidence)
+    if with_report:
+        from soak.report import write_report  # noqa: PLC0415 - slow: it draws
+
+        write_report(folder, summary, evidence)
     show(summary)
-    click.echo(folder / REPORT)
-    tell(summary, None)
+    if with_report:
+        click.echo(folder / REPORT)
+    tell(summary, state)
     return verdict.EXIT_CODES[summary.verdict]
 
 

@@ -58,13 +58,22 @@ class Client:
         """This client's name in a tenant."""
         return f"{tenant}/{self._name}"
 
-    def ask(self, tenant: str, path: str = "", body: bytes | None = None, *, lines: bool = False) -> Reply:
-        """One request."""
+    def ask(
+        self,
+        tenant: str,
+        path: str = "",
+        body: bytes | None = None,
+        *,
+        lines: bool = False,
+        token: str | None = None,
+    ) -> Reply:
+        """One request, with a good token unless another is given."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection(
                 self._address.hostname or "", self._address.port, timeout=_PATIENCE
             )
-        headers = {"Authorization": f"Bearer {self._tokens.of(tenant, self.subject(tenant))}"}
+        bearer = token or self._tokens.of(tenant, self.subject(tenant))
+        headers = {"Authorization": f"Bearer {bearer}"}
         if body is not None:
             headers["Content-Type"] = "application/x-ndjson" if lines else "application/json"
         try:

@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
+from monitoring import dashboard
 from soak.evidence import Evidence
 from soak.results import Check, Fault, Wrong
 from soak.thresholds import Thresholds
@@ -25,6 +26,8 @@ def course_checks(evidence: Evidence, thresholds: Thresholds) -> Iterator[Check]
     yield _complete(evidence)
     yield from _violations(evidence, thresholds.enough.checked_records)
     yield from _recoveries(evidence, thresholds)
+    yield _faults(evidence)
+    yield _panels(evidence)
     yield _restarts(evidence)
     yield _lag(evidence, thresholds.generator.lag_ms)
 
@@ -67,6 +70,26 @@ def _recoveries(evidence: Evidence, thresholds: Thresholds) -> Iterator[Check]:
         worst = max(taken)
         says = f"{worst:.3g} s at worst, of {len(faults)}"
         yield Check(name, "pass" if worst <= limit else "fail", worst, limit, "s", says)
+
+
+def _faults(evidence: Evidence) -> Check:
+    """Of a fault that was not made nobody knows how it would have been recovered from."""
+    made, left = len(evidence.faults), evidence.run.faults_not_made
+    if left:
+        says = f"{made} were made, and {len(left)} that were planned were not: {', '.join(left)}"
+        return Check("faults", "inconclusive", len(left), 0, "", says)
+    return Check("faults", "pass", 0, 0, "", f"{made} were made, all that were planned")
+
+
+def _panels(evidence: Evidence) -> Check:
+    """What the dashboard showed belongs to a run: somebody will want to look at it."""
+    expected = {(panel.section, panel.title) for panel in dashboard.panels()}
+    missing = expected - {(panel.section, panel.title) for panel in evidence.panels}
+    if missing:
+        one = " / ".join(min(missing))
+        says = f"{len(missing)} of {len(expected)} panels of the dashboard are missing, {one} for one"
+        return Check("panels", "inconclusive", len(missing), 0, "", says)
+    return Check("panels", "pass", 0, 0, "", f"all {len(expected)} panels of the dashboard are there")
 
 
 def _restarts(evidence: Evidence) -> Check:

@@ -12,14 +12,15 @@ from typing import Final, NamedTuple, Protocol
 from soak.outages import Outage, tell
 from soak.results import FAULTS, Failure, Fault, Target, append
 
-#: In the order in which they come.
+#: In the order in which they come. The one that takes longest is last: a program has to start, which in a
+#: short run would take the others' time.
 ALL: Final[Sequence[tuple[Target, Failure]]] = (
     ("redis", "down"),
     ("dnastore", "frozen"),
     ("keys", "down"),
     ("redis", "frozen"),
-    ("dnastore", "down"),
     ("keys", "frozen"),
+    ("dnastore", "down"),
 )
 _SHORTEST: Final = 2.0
 #: Of the time, for a fault and the calm around it: whole windows of ten seconds lie in that.
@@ -63,6 +64,10 @@ def schedule(seconds: float, warm_up: float, kinds: Sequence[tuple[Target, Failu
 class Breakable(Protocol):
     """What can be stopped, frozen, and brought back."""
 
+    @property
+    def pid(self) -> int | None:
+        """Its process."""
+
     def kill(self) -> None:
         """End it without warning."""
 
@@ -99,6 +104,8 @@ class Faults:
         self.path = folder / "outages.json"
         #: What went wrong with the faults themselves.
         self.error: BaseException | None = None
+        #: What should have failed, and never did before the end.
+        self.not_made: list[Planned] = []
         tell(self.path, self.outages)
 
     @property
@@ -120,12 +127,15 @@ class Faults:
 
     def _run(self) -> None:
         try:
-            for planned in self._plan:
+            for number, planned in enumerate(self._plan):
+                self.not_made = list(self._plan[number:])
                 if self._ending.wait(max(0.0, self._begin + planned.at - time.time())):
                     return
+                # Where recoveries were slow, the time is over before all have been made.
                 if time.time() >= self._end:
                     return
                 self._make(planned)
+            self.not_made = []
         except BaseException as error:  # told by whoever ends this
             self.error = error
 
@@ -135,11 +145,14 @@ class Faults:
         self.outages.append(outage)
         tell(self.path, self.outages)
         down = planned.failure == "down"
+        before = part.pid
         (part.kill if down else part.freeze)()
         try:
             self._ending.wait(planned.seconds)
         finally:
             (part.start if down else part.thaw)()
+        if (part.pid != before) is not down:
+            raise RuntimeError(f"{outage.name}: process {before} became {part.pid}")
         ended = time.time()
         recovered = self._recovery(planned, ended)
         outage.over_at = time.time() if recovered is None else recovered

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any, Final
 
 from soak.client import Client, Reply
 from soak.judging import UNEXPECTED, Violations
 from soak.ledger import Acknowledged, Ledgers
-from soak.payloads import digest, payload
+from soak.payloads import payload
+from soak.plan import LARGEST_BODY
 
 _PAGE: Final = 200
-_BATCH: Final = 40
+#: Lines and bytes of a batch: what the service takes at once.
+_LINES: Final = 1000
+_BODY: Final = LARGEST_BODY - 2000
 _TRIES: Final = 5
+#: Of those that are missing, so many are named.
+_NAMED: Final = 1000
+#: Tenants at a time. More of them wait for each other.
+_WALKS: Final = 4
 
 
 class CheckError(Exception):
@@ -23,10 +33,12 @@ class CheckError(Exception):
 class FinalCheck:
     """Walks through every tenant's listing, and has every record verified with its payload."""
 
-    def __init__(self, client: Client, ledgers: Ledgers, violations: Violations) -> None:
-        self._client = client
+    def __init__(self, new_client: Callable[[], Client], ledgers: Ledgers, violations: Violations) -> None:
+        self._new_client = new_client
         self._ledgers = ledgers
         self._violations = violations
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
         #: Records that were found.
         self.found = 0
         #: Records that nobody acknowledged, but may be there.
@@ -38,23 +50,71 @@ class FinalCheck:
         Raises:
             CheckError: the service does not answer.
         """
-        for tenant in self._ledgers.tenants():
-            for page in self._pages(tenant):
-                self._check_page(tenant, page)
-                tell(self.found)
-        missing = self._ledgers.unseen_count()
-        for record in self._ledgers.unseen(1000):
-            got = self._client.ask(record.tenant, f"/{record.id}")
-            detail = f"record {record.id} is in no listing, and a get answers {got.status}"
-            self._violations.add("lost", "list", record.tenant, detail)
-        if missing > 1000:
-            self._violations.add("lost", "list", "", f"{missing} acknowledged records are missing in all")
+        with ThreadPoolExecutor(_WALKS) as pool:
+            walks = [pool.submit(self._walk, tenant) for tenant in self._ledgers.tenants()]
+            try:
+                left = True
+                while left:
+                    done, waiting = wait(walks, 0.5, FIRST_EXCEPTION)
+                    for walk in done:
+                        walk.result()
+                    left = bool(waiting)
+                    tell(self.found)
+            finally:
+                self._ending.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+        self._name_missing()
         return self._ledgers.count()
 
-    def _pages(self, tenant: str) -> Iterator[list[dict[str, Any]]]:
+    def _name_missing(self) -> None:
+        missing = self._ledgers.unseen_count()
+        with self._new_client() as client:
+            for record in self._ledgers.unseen(_NAMED):
+                got = client.ask(record.tenant, f"/{record.id}")
+                detail = f"record {record.id} is in no listing, and a get answers {got.status}"
+                self._violations.add("lost", "list", record.tenant, detail)
+        if missing > _NAMED:
+            self._violations.add("lost", "list", "", f"{missing} acknowledged records are missing in all")
+
+    def _walk(self, tenant: str) -> None:
+        with self._new_client() as lister, self._new_client() as client, ThreadPoolExecutor(1) as checker:
+            walk = _Walk(lister, client, tenant, self._ledgers, self._violations)
+            checked = None
+            for page in walk.pages():
+                # A page is checked while the next one is asked for.
+                if checked is not None:
+                    checked.result()
+                if self._ending.is_set():
+                    return
+                checked = checker.submit(self._count_page, walk, page)
+            if checked is not None:
+                checked.result()
+
+    def _count_page(self, walk: _Walk, page: Sequence[dict[str, Any]]) -> None:
+        known = walk.check_page(page)
+        with self._lock:
+            self.found += known
+            self.surplus += len(page) - known
+
+
+class _Walk:
+    """One tenant's records."""
+
+    def __init__(
+        self, lister: Client, client: Client, tenant: str, ledgers: Ledgers, violations: Violations
+    ) -> None:
+        self._lister = lister
+        self._client = client
+        self._tenant = tenant
+        self._ledgers = ledgers
+        self._violations = violations
+
+    def pages(self) -> Iterator[list[dict[str, Any]]]:
+        """Its listing."""
+        tenant = self._tenant
         cursor = ""
         while True:
-            page = self._asked(tenant, f"?limit={_PAGE}{cursor}").value
+            page = self._asked(self._lister, f"?limit={_PAGE}{cursor}").value
             for withheld in page.get("withheld", ()):
                 self._violations.add("changed", "list", tenant, f"record {withheld} is withheld")
             yield page["sigils"]
@@ -62,36 +122,39 @@ class FinalCheck:
                 return
             cursor = f"&cursor={page['next_cursor']}"
 
-    def _asked(self, tenant: str, path: str, body: bytes | None = None) -> Reply:
+    def _asked(self, client: Client, path: str, body: bytes | None = None) -> Reply:
+        tenant = self._tenant
         for _ in range(_TRIES):
-            reply = self._client.ask(tenant, path, body, lines=body is not None)
+            reply = client.ask(tenant, path, body, lines=body is not None)
             if reply.status == 200:
                 return reply
         raise CheckError(f"{path.partition('&')[0]} for {tenant}: {reply.status} {reply.value.get('code')}")
 
-    def _check_page(self, tenant: str, page: Sequence[dict[str, Any]]) -> None:
+    def check_page(self, page: Sequence[dict[str, Any]]) -> int:
+        """Check one page; how many records of it are known."""
         if not page:
-            return
+            return 0
+        tenant = self._tenant
         ids = [str(said["id"]) for said in page]
         known = self._ledgers.find(ids)
-        present = []
+        present: list[tuple[Acknowledged, bytes]] = []
         for said in page:
             record = known.get(str(said["id"]))
             if record is None:
-                self._check_surplus(tenant, str(said["id"]))
+                self._check_surplus(str(said["id"]))
             elif record.tenant != tenant:
                 self._violations.add("foreign_seen", "list", tenant, f"{record.id} is of {record.tenant}")
             else:
-                self._check_listed(record, said)
-                present.append(record)
-        # Of the largest payloads so many are within the largest body.
-        for at in range(0, len(present), _BATCH):
-            self._verify(tenant, present[at : at + _BATCH])
-        self._ledgers.see([record.id for record in present])
-        self.found += len(present)
+                sent = payload(record.serial)
+                self._check_listed(record, sent, said)
+                present.append((record, b'{"sigil":"%s","data":%s}' % (record.sigil.encode(), sent)))
+        for batch in batches_of(present):
+            self._verify(batch)
+        self._ledgers.see([record.id for record, _ in present])
+        return len(known)
 
-    def _check_listed(self, record: Acknowledged, said: dict[str, Any]) -> None:
-        if said["canonical_sha256"] != digest(record.serial) or said["sigil"] != record.sigil:
+    def _check_listed(self, record: Acknowledged, sent: bytes, said: dict[str, Any]) -> None:
+        if said["canonical_sha256"] != hashlib.sha256(sent).hexdigest() or said["sigil"] != record.sigil:
             self._violations.add("changed", "list", record.tenant, f"record {record.id} is another")
         if record.revoked == "yes" and said["status"] != "revoked":
             detail = f"record {record.id} was revoked and is {said['status']}"
@@ -100,15 +163,14 @@ class FinalCheck:
             detail = f"record {record.id} was never revoked and is {said['status']}"
             self._violations.add("changed", "list", record.tenant, detail)
 
-    def _verify(self, tenant: str, records: Sequence[Acknowledged]) -> None:
+    def _verify(self, batch: Sequence[tuple[Acknowledged, bytes]]) -> None:
         """Have the sigils that were acknowledged verified with the payloads that were sent."""
-        if not records:
-            return
-        body = b"\n".join(
-            b'{"sigil":"%s","data":%s}' % (one.sigil.encode(), payload(one.serial)) for one in records
-        )
-        answered = self._asked(tenant, "/verify/batch", body).body.splitlines()
-        for record, line in zip(records, answered, strict=True):
+        tenant = self._tenant
+        body = b"\n".join(line for _, line in batch)
+        answered = self._asked(self._client, "/verify/batch", body).body.splitlines()
+        if len(answered) != len(batch):
+            raise CheckError(f"{len(answered)} answers for {len(batch)} lines of {tenant}")
+        for (record, _), line in zip(batch, answered, strict=True):
             said = json.loads(line)
             outcome = f"valid {said.get('valid')}, reason {said.get('reason')}"
             if record.revoked == "yes" and said.get("reason") != "revoked":
@@ -116,9 +178,9 @@ class FinalCheck:
             if record.revoked == "no" and said.get("valid") is not True:
                 self._violations.add("valid_refused", "verify_batch", tenant, f"{record.id}: {outcome}")
 
-    def _check_surplus(self, tenant: str, id_: str) -> None:
+    def _check_surplus(self, id_: str) -> None:
         """Judge a record that nobody has acknowledged: where an answer was lost, there may be one."""
-        self.surplus += 1
+        tenant = self._tenant
         got = self._client.ask(tenant, f"/{id_}").value
         serial = (got.get("data") or {}).get("serial")
         if not isinstance(serial, int):
@@ -135,3 +197,19 @@ class FinalCheck:
             self._violations.add("doubled", "list", tenant, detail)
         else:
             self._violations.add(UNEXPECTED, "list", tenant, f"nobody has sealed record {id_}")
+
+
+def batches_of(
+    lines: Sequence[tuple[Acknowledged, bytes]],
+) -> Iterator[Sequence[tuple[Acknowledged, bytes]]]:
+    """Cut so that each is within what one body may have."""
+    batch: list[tuple[Acknowledged, bytes]] = []
+    size = 0
+    for line in lines:
+        if len(batch) == _LINES or (batch and size + len(line[1]) + 1 > _BODY):
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line[1]) + 1
+    if batch:
+        yield batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,12 +27,15 @@ class Violations:
     def __init__(self, folder: Path, most: int = 1000) -> None:
         self._folder = folder
         self._most = most
+        self._lock = threading.Lock()
         self.count = 0
 
     def add(self, wrong: Wrong, operation: str, tenant: str, detail: str) -> None:
         """Record that the service was wrong. No payload, no token, no secret in the detail."""
-        self.count += 1
-        if self.count <= self._most:
+        with self._lock:
+            self.count += 1
+            if self.count > self._most:
+                return
             append(self._folder, VIOLATIONS, Violation(time.time(), wrong, operation, tenant, detail))
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -156,10 +157,11 @@ class Acknowledged(NamedTuple):
 
 
 class Ledgers:
-    """The ledgers of all processes of load, when they have ended, to look for what is in them."""
+    """The ledgers of all processes of load that have ended, to look for what is in them. For any thread."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._connections = [sqlite3.connect(path) for path in paths]
+        self._connections = [sqlite3.connect(path, check_same_thread=False) for path in paths]
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """End."""
@@ -186,8 +188,9 @@ class Ledgers:
 
     def see(self, ids: Sequence[str]) -> None:
         """Note that these have been found."""
-        for connection in self._connections:
-            connection.executemany("UPDATE records SET seen = 1 WHERE id = ?", [(one,) for one in ids])
+        with self._lock:
+            for connection in self._connections:
+                connection.executemany("UPDATE records SET seen = 1 WHERE id = ?", [(one,) for one in ids])
 
     def unseen(self, limit: int) -> list[Acknowledged]:
         """Some of those that have not been found."""
@@ -210,6 +213,6 @@ class Ledgers:
             None,
         )
 
-    def _each(self, query: str, values: Sequence[object] = ()) -> Iterable[tuple]:  # type: ignore[type-arg]
-        for connection in self._connections:
-            yield from connection.execute(query, values)
+    def _each(self, query: str, values: Sequence[object] = ()) -> Sequence[tuple]:  # type: ignore[type-arg]
+        with self._lock:
+            return [row for connection in self._connections for row in connection.execute(query, values)]

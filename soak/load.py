@@ -52,7 +52,7 @@ class Load:
         offset = plan.pace * plan.process / (callers * plan.processes)
         self._shared = Shared(
             plan=plan,
-            ledger=Ledger(plan.ledger, first=plan.process, step=plan.processes),
+            ledger=Ledger(plan.ledger, first=plan.first_serial + plan.process, step=plan.processes),
             windows=Windows(plan.begin, outages.during),
             outages=outages,
             violations=Violations(self._folder),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from soak.call_checks import drifts
+from soak.call_checks import drift
 from soak.evidence import Evidence
 from soak.growth_checks import RESOURCES, database_points, resource_slope
 from soak.histograms import merged
@@ -26,9 +26,10 @@ def call_pictures(evidence: Evidence) -> Iterator[str]:
     for operation in operations:
         windows = _thinned(evidence.of(operation))
         canvas = Canvas(evidence, f"Latency of {operation}", "ms", small=True)
-        for percent, drift in zip(_PERCENTS, drifts(windows, _PERCENTS), strict=True):
-            if drift.times:
-                canvas.line(drift.times, drift.values, f"p{percent:g}")
+        for percent in _PERCENTS:
+            times, values, _ = drift(windows, percent)
+            if times:
+                canvas.line(times, values, f"p{percent:g}")
         canvas.logarithmic()
         canvas.bands()
         yield canvas.svg()

@@ -20,6 +20,8 @@ SCENARIOS: Final[Mapping[str, float]] = {
 }
 ISSUER: Final = "https://soak.example"
 AUDIENCE: Final = "sigil"
+#: Bytes that the service takes at once.
+LARGEST_BODY: Final = 100_000
 
 
 class LoadPlan(msgspec.Struct, kw_only=True):
@@ -35,6 +37,7 @@ class LoadPlan(msgspec.Struct, kw_only=True):
         callers: how many there are in each scenario.
         batch: lines of a batch.
         token_seconds: how long a token is good.
+        first_serial: the number of the first payload; those from there on were never used.
         process: which of the processes of load this is, from 0 on, of ``processes``.
     """
 
@@ -48,6 +51,7 @@ class LoadPlan(msgspec.Struct, kw_only=True):
     callers: dict[str, int]
     batch: int
     token_seconds: float
+    first_serial: int = 0
     process: int = 0
     processes: int = 1
 

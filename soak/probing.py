@@ -7,7 +7,7 @@ from soak.faults import Planned
 from soak.ledger import Entry, Ledger
 from soak.payloads import payload
 from soak.stand import Stand
-from soak.tenants import PROBE
+from soak.tenants import PROBE, SigningKey
 
 
 class Probe:
@@ -17,22 +17,31 @@ class Probe:
         self._stand = stand
         self._client = client
         self._ledger = ledger
-        self._fetches = 0
+        self._other_key = SigningKey.new()
+        self._fetches = 0.0
 
     def is_well(self, planned: Planned, ended: float) -> bool:
         """Whether all operations succeed, with nothing stale, and what had failed is used again."""
         del ended
+        # Each time another worker may answer: a connection stays with one.
+        self._client.close()
         if not self._all_succeed():
             return False
         if planned.target == "redis":
             return self._stand.readiness().get("limits") == "ok"
         if planned.target == "keys":
-            return self._stand.key_fetches() > self._fetches
+            return self._is_refused() and self._stand.key_fetches() > self._fetches
         return True
 
     def remember_fetches(self) -> None:
         """Note how often the key set was fetched before a fault is over."""
         self._fetches = self._stand.key_fetches()
+
+    def _is_refused(self) -> bool:
+        """Whether a token of an unknown key is judged again, which takes a key set that can be asked for."""
+        token = self._other_key.token(PROBE, self._client.subject(PROBE), lifetime=60)
+        answer = self._client.ask(PROBE, "?limit=1", token=token)
+        return answer.status == 401 and answer.value.get("code") == "unauthenticated"
 
     def _all_succeed(self) -> bool:
         entry = self._encoded()

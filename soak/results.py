@@ -41,7 +41,8 @@ Operation = Literal[
 
 #: How the service can be wrong: altered_accepted, an altered payload verified; revoked_accepted, a revoked
 #: sigil was not called revoked; valid_refused, a sigil was refused that should verify; foreign_seen,
-#: something of another tenant; lost, an acknowledged record is not found; changed, it is another; doubled,
+#: something of another tenant; lost, an acknowledged record is not found; changed, it is another, or the
+#: service's own check of its store or its audit log finds something; doubled,
 #: one idempotency key has two records; unexpected, an answer that no caller should ever get.
 Wrong = Literal[
     "altered_accepted",
@@ -69,6 +70,7 @@ class Run(msgspec.Struct, kw_only=True):
         checked_records: how many acknowledged records were looked for at the end.
         settings: variables that the service was started with; no secrets.
         planted: the defect that was built in on purpose, if any.
+        faults_not_made: those that were planned, as ``target/failure``, for which the time did not last.
     """
 
     started_at: float
@@ -83,6 +85,7 @@ class Run(msgspec.Struct, kw_only=True):
     complete: bool = False
     checked_records: int = 0
     planted: str | None = None
+    faults_not_made: list[str] = []
 
 
 class Window(msgspec.Struct):

@@ -7,7 +7,6 @@ import platform
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,14 +17,14 @@ from typing import Final
 import msgspec
 
 from monitoring.prometheus_api import RefusedError
-from servers.program import environment
 from soak import panels, results
 from soak.client import Client
+from soak.driving import Traffic, load_plans, load_process
 from soak.faults import Breakable, Faults, Planned, schedule
 from soak.final_check import CheckError, FinalCheck
 from soak.judging import UNEXPECTED, Violations
 from soak.ledger import Ledger, Ledgers
-from soak.plan import LoadPlan, shared_out
+from soak.own_checks import OwnCheckError, own_checks
 from soak.probing import Probe
 from soak.results import Failure, Run, Target
 from soak.sampling import Sampler
@@ -34,7 +33,7 @@ from soak.tenants import Tokens
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 #: For the processes of load to start before the first call is due.
-_LEAD: Final = 4.0
+LEAD: Final = 4.0
 _SPOOL_PATIENCE: Final = 120.0
 #: Payloads of the probe have numbers that no process of load reaches.
 _PROBE_SERIALS: Final = 1 << 48
@@ -73,11 +72,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return min(300.0, self.seconds / 10)
 
     @property
-    def pace(self) -> float:
-        """Seconds between two calls of one user."""
-        return self.users / self.rate
-
-    @property
     def token_seconds(self) -> float:
         """How long tokens are good: they are renewed several times in every run."""
         return min(300.0, max(20.0, self.seconds / 8))
@@ -108,7 +102,7 @@ def run(options: Options, tell: Callable[[Progress], None]) -> Run:
     if any(options.folder.iterdir()):
         raise FileExistsError(f"{options.folder} is not empty")
     tell(Progress("starting"))
-    greedy = max(1, round(10 * _GREEDY_PART / options.pace))
+    greedy = max(1, round(10 * _GREEDY_PART * options.rate / options.users))
     wishes = Wishes(workers=options.workers, greedy_limit=greedy, history=options.history)
     if options.service_command is not None:
         wishes = wishes._replace(command=options.service_command)
@@ -141,7 +135,7 @@ class _Course:
         self._stand = stand
         self._tell = tell
         self._folder = options.folder
-        self._begin = time.time() + _LEAD
+        self._begin = time.time() + LEAD
         self._tokens = Tokens(stand.signing_key, options.token_seconds)
         self._violations = Violations(self._folder)
         self._run = Run(
@@ -163,12 +157,13 @@ class _Course:
             closed = stack.enter_context(contextlib.closing(ledger))
             sampler = stack.enter_context(contextlib.closing(Sampler(self._folder, self._stand.watched)))
             faults = stack.enter_context(contextlib.closing(self._faults(closed, stack)))
-            plans = self._plans(faults.path)
-            processes = [stack.enter_context(_load(self._folder, plan)) for plan in plans]
+            plans = load_plans(self._traffic(), self._stand, self._folder, self._begin, faults.path)
+            processes = [stack.enter_context(load_process(plan)) for plan in plans]
             faults.start(self._begin, self._begin + self._options.seconds)
             self._watch(processes, faults)
             faults.close()
             sampler.close()
+        self._run.faults_not_made = [f"{one.target}/{one.failure}" for one in faults.not_made]
         codes = [process.returncode for process in processes]
         if any(codes):
             raise IncompleteError(f"a process of load ended with {codes}; see load-*.log in {self._folder}")
@@ -176,6 +171,18 @@ class _Course:
             raise IncompleteError(f"a fault could not be made: {faults.error!r}")
         self._finish([plan.ledger for plan in plans] + [self._folder / "ledger-probe.sqlite"])
         return self._run
+
+    def _traffic(self) -> Traffic:
+        options = self._options
+        return Traffic(
+            seconds=options.seconds,
+            users=options.users,
+            rate=options.rate,
+            scenarios=options.scenarios,
+            batch=options.batch,
+            processes=options.processes,
+            token_seconds=options.token_seconds,
+        )
 
     def _faults(self, ledger: Ledger, stack: ExitStack) -> Faults:
         options, stand = self._options, self._stand
@@ -190,34 +197,6 @@ class _Course:
         plan: Sequence[Planned] = schedule(options.seconds, options.warm_up, options.faults)
         return Faults(self._folder, plan, parts, probe.is_well)
 
-    def _plans(self, outages: Path) -> list[LoadPlan]:
-        options = self._options
-        # Each process has its part of the users of each scenario.
-        counts = shared_out(options.users, options.scenarios)
-        plans = []
-        for process in range(options.processes):
-            callers = {
-                name: (count + options.processes - 1 - process) // options.processes
-                for name, count in counts.items()
-            }
-            plans.append(
-                LoadPlan(
-                    results=str(self._folder),
-                    url=self._stand.url,
-                    signing_key=str(self._stand.signing_key_file),
-                    outages=str(outages),
-                    begin=self._begin,
-                    seconds=options.seconds,
-                    pace=options.pace,
-                    callers={name: count for name, count in callers.items() if count},
-                    batch=options.batch,
-                    token_seconds=options.token_seconds,
-                    process=process,
-                    processes=options.processes,
-                )
-            )
-        return plans
-
     def _watch(self, processes: Sequence[subprocess.Popen[bytes]], faults: Faults) -> None:
         while any(process.poll() is None for process in processes):
             if any(process.poll() for process in processes):
@@ -231,19 +210,27 @@ class _Course:
         self._write_panels()
         self._wait_for_spool()
         self._check_greedy()
-        with (
-            contextlib.closing(Ledgers(ledgers)) as opened,
-            Client(self._stand.url, self._tokens, "final") as client,
-        ):
-            check = FinalCheck(client, opened, self._violations)
+        self._look_for_all(ledgers)
+        self._tell(Progress("checking the store and the audit log"))
+        self._stand.service.stop()
+        try:
+            own_checks(self._stand, self._folder, self._violations, self._run.checked_records)
+        except OwnCheckError as error:
+            raise IncompleteError(str(error)) from None
+        self._run.complete = True
+        self._write_run()
+
+    def _look_for_all(self, ledgers: Sequence[Path]) -> None:
+        with contextlib.closing(Ledgers(ledgers)) as opened:
+            check = FinalCheck(
+                lambda: Client(self._stand.url, self._tokens, "final"), opened, self._violations
+            )
             try:
                 self._run.checked_records = check.run(
                     lambda found: self._tell(Progress("looking for all records", records=found))
                 )
             except CheckError as error:
                 raise IncompleteError(f"the records cannot be looked at: {error}") from None
-        self._run.complete = True
-        self._write_run()
 
     def _write_panels(self) -> None:
         if self._stand.prometheus is None or self._run.ended_at is None:
@@ -286,6 +273,10 @@ class _WithFetches:
         self._probe = probe
         self.kill, self.freeze = part.kill, part.freeze
 
+    @property
+    def pid(self) -> int | None:
+        return self._part.pid
+
     def start(self) -> None:
         self._probe.remember_fetches()
         self._part.start()
@@ -293,32 +284,6 @@ class _WithFetches:
     def thaw(self) -> None:
         self._probe.remember_fetches()
         self._part.thaw()
-
-
-@contextmanager
-def _load(folder: Path, plan: LoadPlan) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of load, ended afterwards."""
-    path = folder / f"load-{plan.process}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(plan)))
-    with path.with_suffix(".log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "soak.load", str(path)],
-            cwd=_REPOSITORY,
-            env=environment({}),
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            process_group=0,
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-            process.kill()
-            process.wait(20)
 
 
 def _processor() -> str:

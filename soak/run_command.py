@@ -22,6 +22,8 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 #: Calls a second of one user, unless a rate is given.
 _USERS_RATE: Final = 1.0
 _SHORTEST: Final = 10.0
+#: Where the last verdict is kept: the webhook hears of changes alone.
+STATE: Final = "soak-last-verdict.json"
 
 
 class Duration(click.ParamType[float]):
@@ -102,6 +104,12 @@ class FaultKinds(click.ParamType[Sequence[tuple[Target, Failure]]]):
 @click.option("--batch", type=click.IntRange(1, 900), default=10, show_default=True, help="Lines of a batch.")
 @click.option("--history/--no-history", default=True, show_default=True, help="Chain what is written.")
 @click.option("--keep", is_flag=True, help="Keep the databases, even if nothing was wrong.")
+@click.option("--report/--no-report", "with_report", default=True, show_default=True, help="Draw it.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"A file with the last verdict, for the webhook; {STATE} beside the results folder by default.",
+)
 @click.option("--service-command", help="What is started as the service; serve --development is added.")
 @click.option("--planted", help="Names a defect that this command has on purpose.")
 def run_command(
@@ -110,11 +118,14 @@ def run_command(
     rate: float | None,
     folder: Path | None,
     service_command: str | None,
+    with_report: bool,
+    state: Path | None,
     **rest: Any,
 ) -> None:
     """Put a service, and all that it needs, under load; then judge it.
 
-    Ends as the verdict does: with 0: pass, 1: fail, 3: inconclusive; with 70 where the run ended early.
+    Ends as the verdict does, with 0: pass, 1: fail, 3: inconclusive. A run that ends early is judged as far
+    as it got.
     """
     from soak import run  # noqa: PLC0415 - slow, and not for --help
     from soak.progress import Display  # noqa: PLC0415
@@ -142,4 +153,4 @@ def run_command(
         click.echo("interrupted", err=True)
     from soak.cli import conclude  # noqa: PLC0415 - it has this command
 
-    sys.exit(conclude(options.folder))
+    sys.exit(conclude(options.folder, state or options.folder.with_name(STATE), with_report=with_report))

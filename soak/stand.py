@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.dnastore.development import DevelopmentFiles
 from servers.program import Program, app, free_ports
 from servers.prometheus import PrometheusServer, running_prometheus
 from servers.redis import RedisServer
-from soak.plan import AUDIENCE, ISSUER
+from soak.plan import AUDIENCE, ISSUER, LARGEST_BODY
 from soak.sampling import Watched
 from soak.tenants import GREEDY, SigningKey
 
@@ -28,7 +29,6 @@ _READY_SECONDS: Final = 30.0
 #: Of requests in ten seconds; nobody but the greedy tenant shall reach a limit.
 _GENEROUS: Final = 10_000_000
 _WINDOW: Final = 10
-_LARGEST_BODY: Final = 100_000
 _KEY_SET: Final = "jwks.json"
 SCRAPE_SECONDS: Final = 5.0
 _MONITORING: Final = Path(__file__).resolve().parents[1] / "monitoring" / "prometheus"
@@ -105,7 +105,7 @@ class Stand:
             "SIGIL_METRICS_PORT": str(metrics),
             "SIGIL_WORKERS": str(self._wishes.workers),
             "SIGIL_HISTORY": "on" if self._wishes.history else "off",
-            "SIGIL_MAX_BODY_BYTES": str(_LARGEST_BODY),
+            "SIGIL_MAX_BODY_BYTES": str(LARGEST_BODY),
             "SIGIL_RATE_LIMIT": str(_GENEROUS),
             "SIGIL_RATE_WINDOW": str(_WINDOW),
             "SIGIL_ADDRESS_RATE_LIMIT": str(_GENEROUS),
@@ -156,9 +156,19 @@ class Stand:
             return {}
         return said
 
-    def key_fetches(self) -> int:
-        """How often the key set was fetched."""
-        return self.keys.log.read_bytes().count(b'" 200 ')
+    def key_fetches(self) -> float:
+        """How often the key set was fetched, by what the service tells; 0 while it says nothing."""
+        try:
+            with urllib.request.urlopen(f"http://{self.targets['sigil'][0]}/metrics", timeout=5) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return 0.0
+        return sum(
+            one.value
+            for family in text_string_to_metric_families(text)
+            for one in family.samples
+            if one.name == "sigil_key_set_refresh_total" and one.labels.get("outcome") == "done"
+        )
 
     def watched(self) -> Iterator[Watched]:
         """The processes that there are now: the service's parent as ``service/0``, and its workers."""

@@ -10,9 +10,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from monitoring import dashboard
 from soak import results
 from soak.histograms import RANGE, Latencies
-from soak.results import Fault, Operation, Run, Sample, Violation, Window
+from soak.results import Fault, Operation, Panel, Run, Sample, Series, Violation, Window
 
 BEGAN: Final = 1_764_000_000.0
 _MIB: Final = 1 << 20
@@ -39,6 +40,7 @@ class Course(msgspec.Struct):
         failures: which share of calls fails.
         bytes_per_record: what a record takes on disk.
         lag: seconds that the load is late.
+        panels: whether the dashboard was asked for.
     """
 
     seconds: float = 120.0
@@ -54,6 +56,8 @@ class Course(msgspec.Struct):
     lag: float = 0.01
     rates: dict[Operation, float] = msgspec.field(default_factory=lambda: dict(RATES))
     faults: list[Fault] = []
+    faults_not_made: list[str] = []
+    panels: bool = True
     violations: list[Violation] = []
     complete: bool = True
     checked: int = 4000
@@ -76,6 +80,7 @@ def write(folder: Path, course: Course) -> Path:
         ended_at=BEGAN + course.seconds,
         complete=course.complete,
         checked_records=course.checked,
+        faults_not_made=course.faults_not_made,
     )
     (folder / results.RUN).write_bytes(msgspec.json.encode(run))
     chance, numbers = random.Random(course.seed), np.random.default_rng(course.seed)
@@ -89,6 +94,14 @@ def write(folder: Path, course: Course) -> Path:
         results.append(folder, results.FAULTS, fault)
     for violation in course.violations:
         results.append(folder, results.VIOLATIONS, violation)
+    for panel in dashboard.panels() if course.panels else ():
+        queries = [(query.expression, query.legend) for query in panel.queries]
+        empty: list[list[Series]] = [[] for _ in queries]
+        results.append(
+            folder,
+            results.PANELS,
+            Panel(panel.title, panel.section, panel.kind, panel.unit, queries, empty),
+        )
     return folder
 
 

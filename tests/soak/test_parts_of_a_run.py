@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,16 @@ from click.testing import CliRunner
 from hdrh.histogram import HdrHistogram
 
 from sigil_native import canonicalize_json
-from soak.faults import ALL, schedule
+from soak import results
+from soak.capacity import Step, judge_step, recommended
+from soak.faults import ALL, Faults, Planned, schedule
+from soak.final_check import batches_of
 from soak.judging import Before, judge_verdict
-from soak.ledger import Entry, Ledger, Ledgers, Reservoir
+from soak.ledger import Acknowledged, Entry, Ledger, Ledgers, Reservoir
 from soak.outages import Outage, Outages, tell
 from soak.pacing import Pacing, firsts
 from soak.payloads import altered, payload, respelled
-from soak.plan import SCENARIOS, shared_out
+from soak.plan import LARGEST_BODY, SCENARIOS, shared_out
 from soak.run_command import run_command
 from soak.windows import Windows
 
@@ -150,7 +153,95 @@ def test_mistakes_in_arguments_are_told(arguments: list[str]) -> None:
     assert CliRunner().invoke(run_command, arguments).exit_code == 2
 
 
-def test_payloads_fit_their_batches() -> None:
-    """Forty lines to verify, of the largest payloads, are within the body that the stand's service takes."""
-    largest = max(len(payload(serial)) for serial in range(500))
-    assert 40 * (largest + len(json.dumps({"sigil": "s" * 91}))) < 100_000
+def test_records_are_verified_in_bodies_that_the_service_takes() -> None:
+    """However long lines are, no batch is larger than a body may be, and none is lost."""
+    record = Acknowledged("id", "a", 1, "s", "no")
+    lines = [(record, b"x" * size) for size in (10, 50_000, 60_000, 90_000, *[5] * 1200)]
+    batches = list(batches_of(lines))
+    assert [line for batch in batches for line in batch] == lines
+    for batch in batches:
+        assert len(b"\n".join(line for _, line in batch)) <= LARGEST_BODY
+        assert len(batch) <= 1000
+
+
+class _Part:
+    """Something that can be broken, and never is."""
+
+    pid = 1
+
+    def kill(self) -> None:
+        """Begin anew."""
+        self.pid += 1
+
+    def start(self) -> None:
+        """Nothing."""
+
+    freeze = thaw = start
+
+
+def test_faults_without_time_are_named(tmp_path: Path) -> None:
+    """Where the run is over before a planned fault, that is told, and the fault is not made."""
+    plan = [Planned(0.0, 0.01, "keys", "down"), Planned(5.0, 0.01, "redis", "frozen")]
+    faults = Faults(tmp_path, plan, {"keys": _Part(), "redis": _Part()}, lambda *_: True)
+    now = time.time()
+    faults.start(now, now + 0.5)
+    while not list(results.lines(tmp_path, results.FAULTS, results.Fault)):
+        time.sleep(0.01)
+    faults.close()
+    assert faults.error is None
+    assert faults.not_made == plan[1:]
+
+
+def test_a_killed_process_must_be_another_one(tmp_path: Path) -> None:
+    """A fault that left the process as it was is no fault."""
+    part = _Part()
+    part.kill = part.start  # type: ignore[method-assign]
+    faults = Faults(tmp_path, [Planned(0.0, 0.01, "keys", "down")], {"keys": part}, lambda *_: True)
+    faults.start(time.time(), time.time() + 60)
+    while faults.error is None:
+        time.sleep(0.01)
+    faults.close()
+    assert "keys/down" in str(faults.error)
+
+
+def _step_folder(folder: Path, latency: float, failures: int, lag: float) -> Path:
+    windows = Windows(100.0, lambda *_: None)
+    for number in range(200):
+        windows.answered("encode", "encode", due=100.0 + number / 10, ended=100.0 + number / 10 + latency)
+    for _ in range(failures):
+        windows.failed("encode", "encode", due=115.0, what="timeout")
+    for window in windows.take(200.0):
+        results.append(folder, results.WINDOWS, window)
+    for at in (110.0, 115.0, 120.0):
+        for process in ("service/0", "service/1", "load/0"):
+            late = lag if process == "load/0" else None
+            taken = results.Sample(at, process, 1, 1, 1, 1, cpu_seconds=at / 4, lag_seconds=late)
+            results.append(folder, results.SAMPLES, taken)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("latency", "failures", "lag", "trouble"),
+    [
+        (0.1, 0, 0.01, ""),
+        (0.4, 0, 0.01, "slow"),
+        (0.1, 3, 0.01, "3 failed"),
+        (0.1, 0, 0.3, "load 300 ms late"),
+    ],
+)
+def test_a_step_is_too_much_when_anything_suffers(
+    tmp_path: Path, latency: float, failures: int, lag: float, trouble: str
+) -> None:
+    """Slow answers, failures, and a load that is late end the search; processors in use are told."""
+    step = judge_step(_step_folder(tmp_path, latency, failures, lag), 10.0, 110.0, 120.0, 250.0)
+    assert step.trouble == trouble
+    assert step.p99_ms == pytest.approx(1000 * latency, rel=0.01)
+    assert step.cpu == pytest.approx({"service": 0.5, "dnastore": 0.0, "load": 0.25})
+
+
+def test_three_quarters_of_the_best_rate_are_recommended() -> None:
+    """Rates that were not good do not count; without a good one nothing is recommended."""
+    good = Step(rate=80.0, p50_ms=1, p99_ms=2, cpu={}, trouble="")
+    bad = Step(rate=100.0, p50_ms=1, p99_ms=900, cpu={}, trouble="slow")
+    assert recommended([good, bad, bad]) == 60.0
+    assert recommended([bad, bad]) is None

@@ -19,10 +19,19 @@ pytestmark = [
 ]
 
 
+#: More of those calls that are rare, so that a minute has enough of each to be judged by.
+_SCENARIOS = "encode=3,verify=3,mixed=8,batch=2,errors=2,greedy=2"
+
+
 def _soak(folder: Path, *more: str) -> Summary:
-    line = [sys.executable, "-m", "soak", "run", "--duration", "100s", "--users", "30", "--rate", "60"]
-    line += ["--faults", "none", "--workers", "1", "--results", str(folder), *more]
-    done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=500, check=False)
+    line = [sys.executable, "-m", "soak", "run", "--duration", "90s", "--users", "30", "--rate", "30"]
+    line += ["--scenarios", _SCENARIOS, "--faults", "none", "--workers", "1"]
+    line += ["--results", str(folder), "--no-report", *more]
+    # No webhook is to hear of these.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOAK_")}
+    done = subprocess.run(
+        line, cwd=REPOSITORY, env=kept, capture_output=True, text=True, timeout=500, check=False
+    )
     assert (folder / SUMMARY).exists(), done.stdout + done.stderr
     return msgspec.json.decode((folder / SUMMARY).read_bytes(), type=Summary)
 
@@ -47,6 +56,7 @@ def test_planted(tmp_path: Path, defect: str, check: str) -> None:
 
 
 def test_nothing_planted(tmp_path: Path) -> None:
-    """The service as it is does not fail."""
+    """The service as it is passes: nothing fails, and nothing is left unjudged."""
     found = _soak(tmp_path / "run")
-    assert [one for one in found.checks if one.outcome == "fail"] == []
+    assert [one for one in found.checks if one.outcome != "pass"] == []
+    assert found.verdict == "pass"

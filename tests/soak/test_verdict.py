@@ -9,15 +9,15 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from soak.cli import main
+from soak.cli import conclude, main
 from soak.evidence import load_evidence
-from soak.results import SUMMARY, WINDOWS, Fault, Operation, Summary, Violation
+from soak.results import REPORT, SUMMARY, WINDOWS, Fault, Operation, Summary, Violation
 from soak.thresholds import DEFAULT, ThresholdsError, load_thresholds
 from soak.verdict import judge
 from tests.soak.folders import BEGAN, RATES, Course, write
 
 #: Calls of two kinds are enough where the others are like them.
-FEW: dict[Operation, float] = {"encode": 40.0, "get": 30.0}
+FEW: dict[Operation, float] = {"encode": 15.0, "get": 14.0}
 
 
 def _hourly(rate: float) -> Callable[[float], float]:
@@ -66,7 +66,7 @@ def test_planted(tmp_path: Path, course: Course, amiss: set[str]) -> None:
 
 def test_slow_degradation(tmp_path: Path) -> None:
     """Latencies that grow fail by their slope, while they are still short enough."""
-    amiss = _amiss(_judged(tmp_path, Course(rates=FEW, latency=lambda seconds: 8 + seconds * 0.4)))
+    amiss = _amiss(_judged(tmp_path, Course(rates=FEW, latency=lambda seconds: 8 + seconds * 1.6)))
     assert {"p50 growth encode", "p50 growth get"} <= amiss.keys()
     assert "p95 get" not in amiss
 
@@ -98,10 +98,12 @@ def test_long_run(tmp_path: Path, leak: float, amiss: dict[str, str]) -> None:
     [
         (Course(rates=FEW, complete=False, checked=0), {"complete", "lost", "changed", "doubled"}),
         (Course(rates=FEW, lag=2.0), {"generator"}),
+        (Course(rates=FEW, faults_not_made=["redis/down"]), {"faults"}),
+        (Course(rates=FEW, panels=False), {"panels"}),
     ],
 )
 def test_inconclusive(tmp_path: Path, course: Course, amiss: set[str]) -> None:
-    """A run that was cut off, or whose load was late, is neither good nor bad."""
+    """Cut off, with late load, with faults left out or without its panels, a run is neither good nor bad."""
     found = _judged(tmp_path, course)
     assert found.verdict == "inconclusive"
     assert _amiss(found) == dict.fromkeys(amiss, "inconclusive")
@@ -121,6 +123,15 @@ def test_exit_codes(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("latency = 1\n")
     assert CliRunner().invoke(main, ["verdict", str(bad), "--thresholds", str(wrong)]).exit_code == 78
+
+
+def test_a_run_remembers_its_verdict(tmp_path: Path) -> None:
+    """What a run ends with is kept for the next one, whether it is reported or not."""
+    folder = write(tmp_path / "run", Course(rates=FEW, complete=False))
+    state = tmp_path / "state"
+    assert conclude(folder, state, with_report=False) == 3
+    assert "inconclusive" in state.read_text()
+    assert not (folder / REPORT).exists()
 
 
 @pytest.mark.parametrize(

@@ -16,63 +16,68 @@ from core.records import Entry, Record
 from core.store.interface import Store
 from core.store.passing import PassingStore
 
-_LEAKED_BYTES: Final = 16 << 10
-_CALLS_A_DESCRIPTOR: Final = 20
+_LEAKED_BYTES: Final = 64 << 10
+_CALLS_A_DESCRIPTOR: Final = 5
 #: Seconds of delay that each second of the service's life adds.
-_SLOWER: Final = 0.002
-_ONE_IN: Final = 50
+_SLOWER: Final = 0.004
+#: Of records put, the one that is lost.
+_LOST_ONE_IN: Final = 50
+_FOREIGN_ONE_IN: Final = 2
 #: Of records whose owners are remembered, to read them for somebody else.
 _REMEMBERED: Final = 100_000
 
 
-class MemoryLeak(PassingStore):
-    """Something is kept of every read."""
+class _EachCall(PassingStore):
+    """Does something before each read and each write of a record."""
+
+    async def _before(self) -> None:
+        raise NotImplementedError
+
+    async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
+        """See Store.put."""
+        await self._before()
+        await super().put(records, entries)
+
+    async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
+        """See Store.get."""
+        await self._before()
+        return await super().get(tenant, record_id, with_payload=with_payload)
+
+
+class MemoryLeak(_EachCall):
+    """Something is kept of every call."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._kept: list[bytearray] = []
 
-    async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
-        """See Store.get."""
+    async def _before(self) -> None:
         # Written to, so that it takes room: untouched pages would take none.
         self._kept.append(bytearray(b"\x01") * _LEAKED_BYTES)
-        return await super().get(tenant, record_id, with_payload=with_payload)
 
 
-class DescriptorLeak(PassingStore):
+class DescriptorLeak(_EachCall):
     """Now and then a file stays open."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._calls = 0
 
-    async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
-        """See Store.get."""
+    async def _before(self) -> None:
         self._calls += 1
         if self._calls % _CALLS_A_DESCRIPTOR == 0:
             os.open(os.devnull, os.O_RDONLY)
-        return await super().get(tenant, record_id, with_payload=with_payload)
 
 
-class SlowDegradation(PassingStore):
+class SlowDegradation(_EachCall):
     """Reads and writes take longer and longer."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._began = time.monotonic()
 
-    async def _wait(self) -> None:
+    async def _before(self) -> None:
         await asyncio.sleep((time.monotonic() - self._began) * _SLOWER)
-
-    async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
-        """See Store.put."""
-        await self._wait()
-        await super().put(records, entries)
-
-    async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
-        """See Store.get."""
-        await self._wait()
-        return await super().get(tenant, record_id, with_payload=with_payload)
 
 
 class LostRecord(PassingStore):
@@ -84,7 +89,7 @@ class LostRecord(PassingStore):
 
     def _loses(self) -> bool:
         self._put += 1
-        return self._put % _ONE_IN == 0
+        return self._put % _LOST_ONE_IN == 0
 
     async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """See Store.put."""
@@ -116,7 +121,7 @@ class CrossTenantRead(PassingStore):
         owner = self._owners.get(record_id, tenant)
         if owner != tenant:
             self._foreign += 1
-            if self._foreign % 5 == 0:
+            if self._foreign % _FOREIGN_ONE_IN == 0:
                 tenant = owner
         return await super().get(tenant, record_id, with_payload=with_payload)
 
