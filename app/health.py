@@ -1,8 +1,8 @@
 """``python -m app.health``: whether the server of this container answers, for who starts and restarts it.
 
-It imports the standard library alone, as it runs every few seconds beside the server, and reads the server's own
-settings. Only this machine is asked, so no certificate is checked. Where clients must show a certificate, which
-a health check has none of, the server's half of the handshake is the answer.
+It imports the standard library alone, as it runs every few seconds beside the server, and reads the server's
+own settings. Only this machine is asked, so no certificate is checked. Where clients must show a certificate,
+which a health check has none of, the server's half of the handshake is the answer.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class KeySet(BaseHTTPRequestHandler):
         self._body = body
         super().__init__(*arguments)  # type: ignore[arg-type]
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Send it."""
         self.send_response(200)
         self.send_header("Content-Type", "application/jwk-set+json")

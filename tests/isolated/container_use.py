@@ -18,7 +18,7 @@ from typing import Any
 _START_SECONDS = 60.0
 _EVENT = {"data": {"type": "order.paid", "amount": 1299.5}}
 _SIGILS = "/api/consciousness/sigils"
-#: In development: the API cannot be called without an issuer of tokens, and there is none here. Loopback comes with it.
+#: In development, which has an issuer of tokens. Loopback comes with it.
 _VARIABLES = {"SIGIL_ENVIRONMENT": "development", "SIGIL_HOST": "127.0.0.1", "SIGIL_METRICS_PORT": "0"}
 
 

@@ -26,7 +26,7 @@ def test_a_plain_service_is_healthy(service: Service) -> None:
 
 @pytest.mark.parametrize("mutual", [False, True])
 def test_health_by_tls(tmp_path: Path, new_service: Callable[..., Service], *, mutual: bool) -> None:
-    """The health check passes by TLS, also where clients must show certificates, and leaves nothing in the log."""
+    """The check passes by TLS, with certificates of clients or without, and leaves nothing in the log."""
     authority = Authority(tmp_path / "authority")
     tls = variables(authority.issue("server"), authority.path if mutual else None)
     service = new_service(**tls).start()
@@ -37,7 +37,7 @@ def test_health_by_tls(tmp_path: Path, new_service: Callable[..., Service], *, m
 
 
 def test_health_of_a_dnastore(tmp_path: Path) -> None:
-    """The health check of a DNAStore passes while it runs, fails when it is gone, and logs nobody as refused."""
+    """The check of a DNAStore passes while it runs, fails when it is gone, and logs nobody as refused."""
     dnastore = DnaStore(tmp_path).start()
     environ = {"DNASTORE_SERVER_PORT": str(dnastore.port)}
     assert main(["dnastore"], environ) == 0
