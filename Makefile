@@ -15,7 +15,7 @@ TESTERS := $(shell expr $(JOBS) + 1)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # -- set-up -------------------------------------------------------------------
 
@@ -98,6 +98,10 @@ serve: $(VENV)/.native $(VENV)/.group-service ## Start the service on loopback, 
 .PHONY: dnastore
 dnastore: $(VENV)/.native $(VENV)/.group-service ## Start a DNAStore on loopback, with certificates made on the spot
 	$(BIN)/python -m app dnastore --development
+
+.PHONY: deploy-secrets
+deploy-secrets: $(VENV)/.native $(VENV)/.group-service ## Make secrets for a first try of deploy/compose.yaml, and a token
+	@$(BIN)/python -m deploy.first_try
 
 .PHONY: bench
 bench: $(VENV)/.native $(VENV)/.group-bench ## Time every row of the goals beside its peer (BENCH=--quick)
@@ -193,7 +197,7 @@ WORKFLOWS := .github/workflows
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
 
 .PHONY: lint
-lint: $(VENV)/.native $(VENV)/.group-lint lint-rules ## Style, types, stubs, C++ warnings, rules
+lint: $(VENV)/.native $(VENV)/.group-lint lint-rules lint-deploy ## Style, types, stubs, C++ warnings, rules, deployment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH cython-lint --max-line-length 120 sigil_native
@@ -210,6 +214,17 @@ lint-rules: ## Check Prometheus's rules, and run their tests
 	$(need_prometheus)
 	promtool check config monitoring/prometheus/prometheus.yml >/dev/null
 	promtool test rules monitoring/prometheus/tests/*.yml >/dev/null
+
+.PHONY: lint-deploy
+lint-deploy: $(VENV)/.group-lint ## Check container, Compose and Kubernetes files
+	$(BIN)/hadolint deploy/Containerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/kubernetes-validate --quiet --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
+
+.PHONY: container-check
+container-check: $(BIN)/python ## Build the container image without a registry, and use it (as root)
+	$(call need,buildah=buildah debootstrap=debootstrap setpriv=util-linux)
+	tests/isolated/container.sh $(abspath $(BIN)/python)
 
 .PHONY: package
 package: $(VENV)/.group-build ## Build the sdist, a wheel from it, and use the wheel elsewhere

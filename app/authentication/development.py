@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -61,9 +61,18 @@ class DevelopmentIssuer:
     @property
     def trusted(self) -> TrustedIssuer:
         """What its tokens are checked with."""
-        key = public_key({**self._key.as_dict(private=False), "kid": self._key_id, "alg": "ES256"})
+        key = public_key(self._public)
         terms = Issuer(issuer=ISSUER, audience=(AUDIENCE,), algorithms=frozenset({"ES256"}))
         return TrustedIssuer(terms, FixedKeys([key]))
+
+    @property
+    def key_set(self) -> Mapping[str, Sequence[Mapping[str, object]]]:
+        """Its public key, as key servers publish it (RFC 7517)."""
+        return {"keys": [self._public]}
+
+    @property
+    def _public(self) -> dict[str, object]:
+        return {**self._key.as_dict(private=False), "kid": self._key_id, "alg": "ES256"}
 
     def token(self, tenant: str, subject: str, roles: Iterable[str], *, lifetime: float) -> str:
         """A token of this issuer, valid for ``lifetime`` seconds."""

@@ -10,41 +10,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from app.dnastore.issuing import LIFETIME, Key, Pair, issue, new_authority
 from core.dnastore.allow_list import EVERY
 from core.dnastore.server_settings import ALLOW, SERVER_TLS_NAMES
 from core.private_files import kept, make_if_missing, replace
 
 #: What the client is called that the allow-list lets in.
 CLIENT: Final = "sigil-service"
-_LIFETIME: Final = timedelta(days=90)
-_AUTHORITY_LIFETIME: Final = timedelta(days=3650)
 #: What lasts for less than this is issued anew.
 _ABOUT_TO_EXPIRE: Final = timedelta(days=7)
 #: An authority must outlive what it issues.
-_AUTHORITY_ABOUT_TO_EXPIRE: Final = _LIFETIME + _ABOUT_TO_EXPIRE
-#: For clocks that are behind.
-_EARLIER: Final = timedelta(hours=1)
-
-_Key = ec.EllipticCurvePrivateKey
-
-
-class _Pair(NamedTuple):
-    certificate: x509.Certificate
-    key: _Key
+_AUTHORITY_ABOUT_TO_EXPIRE: Final = LIFETIME + _ABOUT_TO_EXPIRE
 
 
 class DevelopmentFiles:
@@ -65,11 +53,11 @@ class DevelopmentFiles:
         self._folder = data_dir / "dnastore-development"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self._folder):
-            authority = self._pair("authority", None, _new_authority)
+            authority = self._pair("authority", None, lambda: new_authority("DNAStore development authority"))
             server = _SERVER_NAMES, ExtendedKeyUsageOID.SERVER_AUTH
-            self._pair("server", authority, lambda: _issue(authority, "DNAStore", *server))
+            self._pair("server", authority, lambda: issue(authority, "DNAStore", *server))
             client = [x509.DNSName(CLIENT)], ExtendedKeyUsageOID.CLIENT_AUTH
-            self._pair("client", authority, lambda: _issue(authority, CLIENT, *client))
+            self._pair("client", authority, lambda: issue(authority, CLIENT, *client))
             allow = json.dumps({CLIENT: [EVERY]}).encode() + b"\n"
             # No secret: whoever reads it, at the start and later, judges it as in production.
             make_if_missing(self._folder / "allow.json", lambda: allow)
@@ -89,7 +77,7 @@ class DevelopmentFiles:
     def _path(self, name: str) -> Path:
         return (self._folder / name).absolute()
 
-    def _pair(self, name: str, issuer: _Pair | None, make: Callable[[], _Pair]) -> _Pair:
+    def _pair(self, name: str, issuer: Pair | None, make: Callable[[], Pair]) -> Pair:
         """A certificate and its key, as they are kept, unless they cannot be used any longer."""
         certificate, key = self._path(f"{name}.pem"), self._path(f"{name}-key.pem")
         if certificate.exists() and key.exists():
@@ -113,23 +101,23 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _read(certificate: bytes, key: bytes) -> _Pair | None:
+def _read(certificate: bytes, key: bytes) -> Pair | None:
     """A pair that belongs together; None where it does not: a start may have died between the two files."""
     try:
-        pair = _Pair(x509.load_pem_x509_certificate(certificate), _private_key(key))
+        pair = Pair(x509.load_pem_x509_certificate(certificate), _private_key(key))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
     return pair if pair.key.public_key() == pair.certificate.public_key() else None
 
 
-def _private_key(pem: bytes) -> _Key:
+def _private_key(pem: bytes) -> Key:
     key = load_pem_private_key(pem, None)
-    if not isinstance(key, _Key):
+    if not isinstance(key, Key):
         raise TypeError("another kind of key than is made here")
     return key
 
 
-def _lasts(pair: _Pair, issuer: _Pair | None) -> bool:
+def _lasts(pair: Pair, issuer: Pair | None) -> bool:
     """Whether a pair can be used for a while, and is of this issuer, if not its own."""
     left = pair.certificate.not_valid_after_utc - datetime.now(UTC)
     if issuer is None:
@@ -146,63 +134,3 @@ _SERVER_NAMES: Final[Sequence[x509.GeneralName]] = (
     x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
     x509.IPAddress(ipaddress.ip_address("::1")),
 )
-
-
-def _builder(name: str, key: _Key, lifetime: timedelta) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _EARLIER)
-        .not_valid_after(now + lifetime)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _new_authority() -> _Pair:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = "DNAStore development authority"
-    builder = (
-        _builder(name, key, _AUTHORITY_LIFETIME)
-        .issuer_name(_name(name))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-    )
-    return _Pair(builder.sign(key, SHA256()), key)
-
-
-def _issue(
-    authority: _Pair, name: str, names: Sequence[x509.GeneralName], purpose: x509.ObjectIdentifier
-) -> _Pair:
-    key = ec.generate_private_key(ec.SECP256R1())
-    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
-    builder = (
-        _builder(name, key, _LIFETIME)
-        .issuer_name(authority.certificate.subject)
-        .add_extension(identifier, critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-    )
-    return _Pair(builder.sign(authority.key, SHA256()), key)

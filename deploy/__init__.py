@@ -1,0 +1,1 @@
+"""What a first try of the Compose file needs."""
