@@ -25,7 +25,12 @@ from core.store.interface import Store
 from core.store.sql_store import SqlStore
 
 _KEY_STATES: Final = ("active", "verify-only", "revoked")
-_AUDIT_BUCKETS: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+#: Seconds. Measured like ``REQUEST_BUCKETS``: one group in a hundred took less than 0.3 ms, half less than
+#: 0.6 ms for one caller and 1.8 ms for eight, and one in a hundred more than 12 to 16 ms.
+_AUDIT_BUCKETS: Final = (
+    *(0.00001, 0.0001, 0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.0025),
+    *(0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
+)
 
 
 _NOT_AFTER: Final = (

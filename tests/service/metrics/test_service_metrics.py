@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.service.limits.limited import audited
 from tests.service.metrics.test_metrics import ask, eventually, metrics_port
 from tests.service.running import SIGILS, Service
 
@@ -77,6 +78,12 @@ def test_requests_are_counted(new_service: Callable[..., Service], tmp_path: Pat
     eventually(lambda: bool(service.logged("tenant classes changed")))
     service.encode({"b": 1}, token=service.token())
     assert of(samples(service), encode, tenant_class="silver", outcome="sealed") == 1
+    assert audited(service, "tenant_classes.changed", 1)[0]["tenants"] == "1"
+    classes.write_text("[")
+    os.kill(service.pid, signal.SIGHUP)
+    assert audited(service, "tenant_classes.refused", 1)[0]["reason"] == "unusable"
+    service.encode({"c": 1}, token=service.token())
+    assert of(samples(service), encode, tenant_class="silver", outcome="sealed") == 2
 
 
 def test_figures_are_read(service: Service) -> None:
