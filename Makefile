@@ -143,7 +143,9 @@ soak: $(VENV)/.native $(VENV)/.group-soak ## Load everything for hours with faul
 .PHONY: soak-quick
 soak-quick: $(VENV)/.native $(VENV)/.group-soak ## The same in two minutes
 	$(call need,redis-server=redis-server prometheus=prometheus)
-	$(BIN)/python -m soak run --duration 90s --users 40 --rate 80 $(SOAK)
+	# More of what is called seldom than in a long run: every operation must be called often enough to be judged.
+	$(BIN)/python -m soak run --duration 90s --users 40 --rate 60 \
+		--scenarios encode=6,verify=5,mixed=17,batch=4,errors=6,greedy=2 $(SOAK)
 
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -50,7 +51,10 @@ def capacity_command(folder: Path | None, **rest: Any) -> None:
         )
     except FileExistsError as error:
         raise click.UsageError(str(error)) from None
-    table = Table("calls/s", "p50 ms", "p99 ms", "service CPU", "dnastore CPU", "load CPU", "verdict")
+    table = Table(title="calls/s, latencies in ms, processors in use", box=SIMPLE)
+    for heading in ("calls/s", "p50", "p99", "service", "dnastore", "load"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict")
     for step in steps:
         cpu = (f"{100 * step.cpu[part]:,.0f} %" for part in ("service", "dnastore", "load"))
         numbers = (f"{step.rate:,.1f}", f"{step.p50_ms:,.1f}", f"{step.p99_ms:,.1f}")

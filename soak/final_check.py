@@ -77,35 +77,44 @@ class FinalCheck:
             self._violations.add("lost", "list", "", f"{missing} acknowledged records are missing in all")
 
     def _walk(self, tenant: str) -> None:
-        with self._new_client() as client:
-            walk = _Walk(client, tenant, self._ledgers, self._violations)
-            for found, surplus in walk.pages():
-                with self._lock:
-                    self.found += found
-                    self.surplus += surplus
+        with self._new_client() as lister, self._new_client() as client, ThreadPoolExecutor(1) as checker:
+            walk = _Walk(lister, client, tenant, self._ledgers, self._violations)
+            checked = None
+            for page in walk.pages():
+                # A page is checked while the next one is asked for.
+                if checked is not None:
+                    checked.result()
                 if self._ending.is_set():
                     return
+                checked = checker.submit(self._count_page, walk, page)
+            if checked is not None:
+                checked.result()
+
+    def _count_page(self, walk: _Walk, page: Sequence[dict[str, Any]]) -> None:
+        known = walk.check_page(page)
+        with self._lock:
+            self.found += known
+            self.surplus += len(page) - known
 
 
 class _Walk:
     """One tenant's records."""
 
-    def __init__(self, client: Client, tenant: str, ledgers: Ledgers, violations: Violations) -> None:
+    def __init__(
+        self, lister: Client, client: Client, tenant: str, ledgers: Ledgers, violations: Violations
+    ) -> None:
+        self._lister = lister
         self._client = client
         self._tenant = tenant
         self._ledgers = ledgers
         self._violations = violations
 
-    def pages(self) -> Iterator[tuple[int, int]]:
-        """Look at all; of each page, how many were known, and how many not."""
-        for page in self._pages(self._tenant):
-            known = self._check_page(self._tenant, page)
-            yield known, len(page) - known
-
-    def _pages(self, tenant: str) -> Iterator[list[dict[str, Any]]]:
+    def pages(self) -> Iterator[list[dict[str, Any]]]:
+        """Its listing."""
+        tenant = self._tenant
         cursor = ""
         while True:
-            page = self._asked(tenant, f"?limit={_PAGE}{cursor}").value
+            page = self._asked(self._lister, f"?limit={_PAGE}{cursor}").value
             for withheld in page.get("withheld", ()):
                 self._violations.add("changed", "list", tenant, f"record {withheld} is withheld")
             yield page["sigils"]
@@ -113,24 +122,26 @@ class _Walk:
                 return
             cursor = f"&cursor={page['next_cursor']}"
 
-    def _asked(self, tenant: str, path: str, body: bytes | None = None) -> Reply:
+    def _asked(self, client: Client, path: str, body: bytes | None = None) -> Reply:
+        tenant = self._tenant
         for _ in range(_TRIES):
-            reply = self._client.ask(tenant, path, body, lines=body is not None)
+            reply = client.ask(tenant, path, body, lines=body is not None)
             if reply.status == 200:
                 return reply
         raise CheckError(f"{path.partition('&')[0]} for {tenant}: {reply.status} {reply.value.get('code')}")
 
-    def _check_page(self, tenant: str, page: Sequence[dict[str, Any]]) -> int:
+    def check_page(self, page: Sequence[dict[str, Any]]) -> int:
         """Check one page; how many records of it are known."""
         if not page:
             return 0
+        tenant = self._tenant
         ids = [str(said["id"]) for said in page]
         known = self._ledgers.find(ids)
         present: list[tuple[Acknowledged, bytes]] = []
         for said in page:
             record = known.get(str(said["id"]))
             if record is None:
-                self._check_surplus(tenant, str(said["id"]))
+                self._check_surplus(str(said["id"]))
             elif record.tenant != tenant:
                 self._violations.add("foreign_seen", "list", tenant, f"{record.id} is of {record.tenant}")
             else:
@@ -138,7 +149,7 @@ class _Walk:
                 self._check_listed(record, sent, said)
                 present.append((record, b'{"sigil":"%s","data":%s}' % (record.sigil.encode(), sent)))
         for batch in batches_of(present):
-            self._verify(tenant, batch)
+            self._verify(batch)
         self._ledgers.see([record.id for record, _ in present])
         return len(known)
 
@@ -152,10 +163,11 @@ class _Walk:
             detail = f"record {record.id} was never revoked and is {said['status']}"
             self._violations.add("changed", "list", record.tenant, detail)
 
-    def _verify(self, tenant: str, batch: Sequence[tuple[Acknowledged, bytes]]) -> None:
+    def _verify(self, batch: Sequence[tuple[Acknowledged, bytes]]) -> None:
         """Have the sigils that were acknowledged verified with the payloads that were sent."""
+        tenant = self._tenant
         body = b"\n".join(line for _, line in batch)
-        answered = self._asked(tenant, "/verify/batch", body).body.splitlines()
+        answered = self._asked(self._client, "/verify/batch", body).body.splitlines()
         if len(answered) != len(batch):
             raise CheckError(f"{len(answered)} answers for {len(batch)} lines of {tenant}")
         for (record, _), line in zip(batch, answered, strict=True):
@@ -166,8 +178,9 @@ class _Walk:
             if record.revoked == "no" and said.get("valid") is not True:
                 self._violations.add("valid_refused", "verify_batch", tenant, f"{record.id}: {outcome}")
 
-    def _check_surplus(self, tenant: str, id_: str) -> None:
+    def _check_surplus(self, id_: str) -> None:
         """Judge a record that nobody has acknowledged: where an answer was lost, there may be one."""
+        tenant = self._tenant
         got = self._client.ask(tenant, f"/{id_}").value
         serial = (got.get("data") or {}).get("serial")
         if not isinstance(serial, int):

