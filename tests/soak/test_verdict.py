@@ -66,7 +66,7 @@ def test_planted(tmp_path: Path, course: Course, amiss: set[str]) -> None:
 
 def test_slow_degradation(tmp_path: Path) -> None:
     """Latencies that grow fail by their slope, while they are still short enough."""
-    amiss = _amiss(_judged(tmp_path, Course(rates=FEW, latency=lambda seconds: 8 + seconds * 1.6)))
+    amiss = _amiss(_judged(tmp_path, Course(rates=FEW, latency=lambda seconds: 8 + seconds * 2.4)))
     assert {"p50 growth encode", "p50 growth get"} <= amiss.keys()
     assert "p95 get" not in amiss
 
