@@ -6,14 +6,14 @@
 # CONTAINER_BUILD has more arguments for `buildah build`, for mirrors and authorities of the place where it runs;
 # DEBIAN_MIRROR is where the base comes from.
 set -euo pipefail
+[ "$(id -u)" = 0 ] || { echo "container.sh needs root: it makes and enters root file systems" >&2; exit 1; }
+# What is mounted here is mounted for nobody else, and goes with the last process.
+[ "${CONTAINER_NAMESPACE:-}" ] || CONTAINER_NAMESPACE=1 exec unshare --mount --propagation private "$0" "$@"
 python=$(realpath --no-symlinks "$1")
 cd "$(dirname "$0")/../.."
-[ "$(id -u)" = 0 ] || { echo "container.sh needs root: it makes and enters root file systems" >&2; exit 1; }
 elsewhere=$(mktemp -d)
 mounted=$elsewhere/mounted
-server=
 finish() {
-  [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
   for place in "$mounted/tmp" "$mounted/var/lib/sigil" "$mounted/proc" "$mounted/dev" "$mounted"; do
     ! mountpoint --quiet "$place" || umount "$place"
   done
@@ -36,7 +36,7 @@ rm -rf --one-file-system "$elsewhere/base"
 "${build[@]}" build --pull-never --isolation chroot --network host --format docker ${CONTAINER_BUILD:-} \
   --ignorefile .containerignore --file deploy/Containerfile --tag sigil:check . \
   >"$elsewhere/log" 2>&1 || { tail -n 40 "$elsewhere/log"; exit 1; }
-"${build[@]}" inspect --type image --format '{{json .Docker.config}}' sigil:check >"$elsewhere/config.json"
+"${build[@]}" inspect --type image sigil:check >"$elsewhere/config.json"
 container=$("${build[@]}" from --pull-never sigil:check)
 root=$("${build[@]}" mount "$container")
 echo "built: $(du -sm "$root" | cut -f 1) MB"

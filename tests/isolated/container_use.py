@@ -1,10 +1,14 @@
-"""Runs an image's root file system as the image says, and uses it: container_use.py CONFIG ROOT."""
+"""Runs an image's root file system as the image says, and uses it: container_use.py CONFIG ROOT.
+
+CONFIG is what ``buildah inspect`` says of the image.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 _START_SECONDS = 60.0
+#: The image's own path does not lead there.
+_CHROOT = shutil.which("chroot") or "/usr/sbin/chroot"
 _EVENT = {"data": {"type": "order.paid", "amount": 1299.5}}
 _SIGILS = "/api/consciousness/sigils"
 #: In development, which has an issuer of tokens. Loopback comes with it.
@@ -36,7 +42,7 @@ class Image:
         assert int(group) > 0
         enter = ["unshare", "--pid", "--fork", "--kill-child", f"--mount-proc={self._root / 'proc'}"]
         enter += [
-            "chroot",
+            _CHROOT,
             str(self._root),
             "setpriv",
             f"--reuid={user}",
@@ -67,7 +73,7 @@ class Image:
         """How it asks for the health."""
         kind, *command = self._config["Healthcheck"]["Test"]
         assert kind == "CMD", "no shell is needed"
-        return command
+        return list(command)
 
     def run(self, arguments: Sequence[str], **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a program to its end."""
@@ -164,7 +170,8 @@ def stop_at_once(image: Image, log: Path) -> None:
 
 def main(config: str, root: str) -> None:
     """Use an image."""
-    image = Image(json.loads(Path(config).read_text()), Path(root))
+    inspected = json.loads(Path(config).read_text())
+    image = Image(json.loads(inspected["Config"])["config"], Path(root))
     log = Path(config).with_name("image.log")
     native = image.run(["python", "-c", "import sigil_native; print(sigil_native.backend)"])
     assert native.stdout.strip() == "native", native.stderr
