@@ -19,11 +19,12 @@ status=0
 PYTHONDONTWRITEBYTECODE='' "$python" -m coverage run -m pytest --numprocesses "$testers" --dist worksteal \
   -m "not untraced" "$@" || status=$?
 "$python" -m coverage combine --quiet
-# Both reports are wanted, whichever of them fails.
 "$python" -m coverage html --quiet --fail-under 0 --directory "$reports"
 "$python" -m coverage json --quiet --fail-under 0 -o "$reports/coverage.json"
+# Both reports are wanted, whichever of them fails.
 for sources in '*.py' '*.pyx'; do
   "$python" -m coverage report --include "$sources" --format markdown --skip-covered --sort cover \
-    --fail-under "$least" || status=$?
-done | tee "$reports/summary.md"
+    --fail-under "$least" >"$reports/summary-${sources#*.}.md" || status=$?
+  cat "$reports/summary-${sources#*.}.md"
+done
 exit "$status"
