@@ -66,7 +66,7 @@ class Image:
     @property
     def default(self) -> list[str]:
         """The command."""
-        return list(self._config["Cmd"])
+        return [str(part) for part in self._config["Cmd"]]
 
     @property
     def health_check(self) -> list[str]:
