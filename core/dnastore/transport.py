@@ -7,6 +7,7 @@ import io
 import math
 import os
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, TypeVar
 
@@ -202,7 +203,8 @@ class Transport:
             admission = self.breaker.admit()
         except BreakerOpenError:
             raise StoreUnavailableError("open", retry_after=max(math.ceil(self.breaker.wait), 1)) from None
-        clock = asyncio.get_running_loop().time
+        # uvloop's own clock has whole milliseconds.
+        clock = time.perf_counter
         began = clock()
         success: bool | None = None
         status = None
