@@ -121,8 +121,8 @@ async def test_deadline_against_silence(stage: Scripted, connect: Connect) -> No
     )
     took = time.monotonic() - began
     assert [getattr(one, "reason", None) for one in found] == ["timeout"] * 3
-    assert 0.45 < took < 2, took
-    assert len(stage.requests) >= 6
+    assert 0.45 < took < 5, took
+    assert len(stage.requests) > 3  # how many, a busy machine decides
 
 
 async def test_a_stream_that_never_ends(stage: Scripted, connect: Connect) -> None:
