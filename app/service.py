@@ -22,7 +22,7 @@ from app.authentication.remote_keys import Pace, RemoteKeys
 from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
-from app.http.observation import RouteNames
+from app.http.observation import RouteNames, all_of
 from app.http.resource import Nowhere
 from app.http.routing import Paths
 from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
@@ -105,9 +105,10 @@ def build_app(
     # A batch is no record: its paths come first.
     routes = [*batches.routes(), *sigils.routes(), *service.routes(), *documentation.routes()]
     router = Paths(routes, default=Nowhere(limits.addresses), lifespan=lifespan)
-    if observers.requests is not None:
-        observers.requests.route_of = RouteNames(routes).of
-    on_done = None if observers.requests is None else observers.requests.ended
+    watching = [one for one in (observers.requests, observers.tracing) if one is not None]
+    for one in watching:
+        one.route_of = RouteNames(routes).of
+    on_done = all_of([one.ended for one in watching])
     return Guard(router, max_body_bytes=body_limits.size, limits=request_limits, on_done=on_done)
 
 
@@ -228,12 +229,14 @@ def service_from(
     certificates = dnastore_certificates(settings)
     try_dnastore(settings, certificates)
     outages = Outages(observers.stores, spool=settings.spool_file(settings.data_dir) is not None)
-    innermost = store_from(settings, certificates, outages)
+    innermost = store_from(settings, certificates, outages, observers.tracing)
     remote = checked(innermost, settings, seals)
     spool = with_spool(remote, settings, outages)
     if spool is not None and observers.sampling is not None:
         watch_spool(observers.sampling, spool)
     store = observed(with_history(spool or remote, settings, seals), innermost, observers)
+    if observers.tracing is not None:
+        store = observers.tracing.store(store)
     try:
         audit = outages.audit = audit_from(settings)
         try:
@@ -270,7 +273,7 @@ def service_from(
                     watch_authorities(observers.sampling, "jwt_ca", settings.jwt_ca_cert)
                 if connections is not None:
                     watch_overload(observers.sampling, observers.requests, connections)
-            yield app
+            yield app if observers.tracing is None else observers.tracing.around(app)
         finally:
             # Here, so that it is said of a stop that waits for nothing, too.
             audit.note("service.stopped", pid=os.getpid())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -26,6 +27,9 @@ from core.store.verifying import VerifyingStore
 from core.tls import TlsFileError
 from core.tls_settings import tls_problem
 
+if TYPE_CHECKING:
+    from app.tracing.tracing import Tracing
+
 #: What canonical JSON and the members around a payload may add to the body that it came in.
 _GROWTH: Final = 6
 _LEAST_RECORD_BYTES: Final = 16 << 20
@@ -33,13 +37,19 @@ _LEAST_RECORD_BYTES: Final = 16 << 20
 _log = structlog.get_logger("app.stores")
 
 
-def store_from(settings: Settings, certificates: Certificates | None, observer: StoreObserver) -> Store:
+def store_from(
+    settings: Settings,
+    certificates: Certificates | None,
+    observer: StoreObserver,
+    tracing: Tracing | None = None,
+) -> Store:
     """The store that the settings describe, open.
 
     Args:
         settings: complete and checked.
         certificates: see ``dnastore_certificates``.
         observer: is told what happens to it.
+        tracing: traces requests to a DNAStore.
 
     Raises:
         DomainError, OSError: it cannot be opened.
@@ -50,6 +60,7 @@ def store_from(settings: Settings, certificates: Certificates | None, observer: 
     # 180 ms, for aiohttp.
     from core.dnastore.client import DnaStoreClient  # noqa: PLC0415
 
+    host, port = urlsplit(settings.dnastore_url).hostname, urlsplit(settings.dnastore_url).port
     return DnaStoreClient(
         settings.dnastore_url,
         lambda: certificates.context,
@@ -60,6 +71,7 @@ def store_from(settings: Settings, certificates: Certificates | None, observer: 
         breaker_pause=settings.dnastore_breaker_pause,
         largest_record=max(_GROWTH * settings.max_body_bytes, _LEAST_RECORD_BYTES),
         observer=observer,
+        tracer=None if tracing is None else tracing.requests_to(host or "", port or 443),
     )
 
 

@@ -136,6 +136,7 @@ class Settings(KeySettings, TlsSettings, RateSettings, MetricsSettings, DnaStore
     revocation_unknown: Literal["invalid", "accept"] = Field(
         default="invalid", validation_alias="SIGIL_REVOCATION_UNKNOWN"
     )
+    tracing: Literal["off", "otlp"] = Field(default="off", validation_alias="SIGIL_TRACING")
     history: Literal["on", "off"] = Field(default="off", validation_alias="SIGIL_HISTORY")
     workers: int = Field(default=1, ge=1, le=64, validation_alias="SIGIL_WORKERS")
     shutdown_seconds: int = Field(default=20, ge=1, le=600, validation_alias="SIGIL_SHUTDOWN_SECONDS")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -23,11 +23,13 @@ from app.server.failures import explained
 from app.server.listening import listen
 from app.server.running import address, stop_early
 from app.server.serving import STOPPING, Server, configuration, connections_from
+from app.tracing.opening import check_installed, tracing_from
 from core.dnastore.server_settings import PREFIX, SERVER_TLS_NAMES, ServerSettings
 from core.settings_loading import SettingsError
 from core.tls import TlsFileError, is_open_to_others
 from core.tls_settings import tls_problem
 
+_TRACING: Final = f"{PREFIX}TRACING"
 _log = structlog.get_logger("app")
 
 
@@ -48,10 +50,12 @@ def run(settings: ServerSettings, on_started: Callable[[str], None], *, developm
         signal.signal(number, stop_early)
     with contextlib.ExitStack() as stack:
         with explained():
+            check_installed(settings.tracing, _TRACING)
             listener = stack.enter_context(
                 listen(settings.host, settings.port, f"{PREFIX}HOST, {PREFIX}PORT")
             )
             counts = _counts(settings, stack, development=development)
+            tracing = stack.enter_context(tracing_from(settings.tracing, _TRACING, "dnastore"))
             certificates = _certificates(settings)
             connections = connections_from(settings)
             app = stack.enter_context(
@@ -62,6 +66,7 @@ def run(settings: ServerSettings, on_started: Callable[[str], None], *, developm
                     observer=counts.server,
                     sampling=counts.sampling,
                     storage=counts.storage,
+                    tracing=tracing,
                 )
             )
         if is_open_to_others(settings.key):

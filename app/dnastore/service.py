@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -19,6 +19,7 @@ from app.dnastore.writes import WriteRoute
 from app.http.bodies import BodyLimits, BodyReader
 from app.http.context import Context
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
+from app.http.observation import RouteNames, all_of
 from app.http.resource import Nowhere, Resource
 from app.http.routing import Paths
 from app.metrics.sampling import Sampling
@@ -35,6 +36,9 @@ from core.store.observed import ObservedStore
 from core.store.retention import Retention
 from core.store.sql_store import SqlStore
 
+if TYPE_CHECKING:
+    from app.tracing.tracing import Tracing
+
 _RECORDS: Final = f"{PREFIX}/records/"
 _ONE_RECORD: Final = f"{_RECORDS}{{id}}"
 
@@ -47,6 +51,7 @@ def build_app(
     *,
     observer: ServerObserver,
     sampling: Sampling | None = None,
+    tracing: Tracing | None = None,
     retention: Retention | None = None,
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
@@ -92,8 +97,12 @@ def build_app(
     def done(context: Context, seconds: float) -> None:
         observer.answered(_route(context.scope["path"], paths), context.status, seconds)
 
+    told: list[Callable[[Context, float], None]] = [done]
+    if tracing is not None:
+        tracing.route_of = RouteNames(routes).of
+        told.append(tracing.ended)
     router = Paths(routes, default=Nowhere(clients), lifespan=lifespan)
-    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits, on_done=done)
+    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits, on_done=all_of(told))
 
 
 def _route(path: str, paths: Collection[str]) -> str:
@@ -112,6 +121,7 @@ def server_from(
     observer: ServerObserver,
     sampling: Sampling | None = None,
     storage: StorageObserver | None = None,
+    tracing: Tracing | None = None,
 ) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
 
@@ -122,6 +132,7 @@ def server_from(
         observer: is told what happens.
         sampling: reads figures now and then.
         storage: is told of calls to the store.
+        tracing: traces requests and calls to the store.
 
     Raises:
         SettingsError: the allow-list has changed, and cannot be used.
@@ -136,6 +147,8 @@ def server_from(
     if sampling is not None and storage is not None:
         watch_store(sampling, innermost, storage.committed)
         store = ObservedStore(innermost, storage)
+    if tracing is not None:
+        store = tracing.store(store)
     try:
         app = build_app(
             store,
@@ -144,6 +157,7 @@ def server_from(
             Reloader([clients, *reloadables], NoAudit(), interval=settings.reload_seconds),
             observer=observer,
             sampling=sampling,
+            tracing=tracing,
             retention=Retention(store, settings.retention_days) if settings.retention_days else None,
             request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
             is_stopping=is_stopping,
@@ -158,6 +172,6 @@ def server_from(
             watch_certificates(
                 sampling, with_files, "dnastore_server_certificate_not_after_timestamp_seconds"
             )
-        yield app
+        yield app if tracing is None else tracing.around(app)
     finally:
         asyncio.run(store.close())  # does nothing after an orderly shutdown

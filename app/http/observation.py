@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
 from starlette.routing import Route
@@ -36,3 +36,15 @@ class RouteNames:
             if pattern.match(path):
                 return template
         return NOWHERE
+
+
+def all_of(told: Sequence[Callable[[Context, float], None]]) -> Callable[[Context, float], None] | None:
+    """Tells each of these that a request has ended; None where there is nobody."""
+    if len(told) < 2:
+        return told[0] if told else None
+
+    def tell(context: Context, seconds: float) -> None:
+        for one in told:
+            one(context, seconds)
+
+    return tell

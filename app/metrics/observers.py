@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -17,6 +17,9 @@ from app.metrics.stores import StoreMetrics
 from core.limits.observation import LimitObserver, NoObserver
 from core.store.observation import NoStoreObserver, StorageObserver, StoreObserver
 
+if TYPE_CHECKING:
+    from app.tracing.tracing import Tracing
+
 
 class Observers(NamedTuple):
     """Who is told what happens in a process; None where nobody is."""
@@ -26,6 +29,7 @@ class Observers(NamedTuple):
     requests: RequestMetrics | None = None
     storage: StorageObserver | None = None
     sampling: Sampling | None = None
+    tracing: Tracing | None = None
 
 
 def counting_in(registry: CollectorRegistry, place: int = 0, *, replaces: bool = False) -> Observers:

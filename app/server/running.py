@@ -22,6 +22,7 @@ from app.server.serving import STOPPING, Server, configuration, connections_from
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from app.service import service_from
+from app.tracing.opening import check_installed, tracing_from
 from core.limits.shared_folder import kept_folder, private_folder
 from core.setting_types import is_loopback
 from core.settings import Settings
@@ -31,6 +32,7 @@ from core.tls_settings import TLS_NAMES, tls_problem
 
 #: What a stop may take beyond the time that running requests are given: writing what waits.
 _STOP_GRACE: Final = 10.0
+_TRACING: Final = "SIGIL_TRACING"
 _METRICS_VARIABLES: Final = "SIGIL_METRICS_HOST, SIGIL_METRICS_PORT"
 
 _log = structlog.get_logger("app")
@@ -53,6 +55,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
         signal.signal(number, stop_early)
     with contextlib.ExitStack() as stack:
         with explained():
+            check_installed(settings.tracing, _TRACING)
             listener = stack.enter_context(listen(settings.host, settings.port))
             # Before the workers start: they share it.
             rate_folder = stack.enter_context(_rate_folder(settings))
@@ -132,6 +135,8 @@ def _serve(
                 metrics.at_work(lambda registry: counting_in(registry, place, replaces=replaces), place)
             )
         with explained():
+            tracing = stack.enter_context(tracing_from(settings.tracing, _TRACING, "sigil"))
+            observers = observers._replace(tracing=tracing)
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)
             connections = connections_from(settings)

@@ -43,6 +43,7 @@ from core.errors import (
 from core.idempotency import Claim
 from core.records import Damage, Entry, Listing, Place, Record, Status, id_of
 from core.store.observation import NoStoreObserver, StoreObserver
+from core.tracing import RequestTracer
 
 _T = TypeVar("_T")
 
@@ -94,6 +95,7 @@ class DnaStoreClient:
         breaker_pause: float = 1.0,
         largest_record: int = _LARGEST_RECORD,
         observer: StoreObserver | None = None,
+        tracer: RequestTracer | None = None,
     ) -> None:
         """Know the DNAStore; nothing is sent yet.
 
@@ -108,6 +110,7 @@ class DnaStoreClient:
             breaker_pause: seconds for which it is.
             largest_record: bytes of a record with its payload, as it is sent, that are taken.
             observer: is told of requests, and of the breaker's state.
+            tracer: traces requests.
         """
         self._deadlines = Deadlines(timeout)
         self._timeout = timeout
@@ -119,6 +122,7 @@ class DnaStoreClient:
             failures=breaker_failures,
             pause=breaker_pause,
             observer=observer or NoStoreObserver(),
+            tracer=tracer,
         )
         self._writes = WriteQueue(
             self._transport, slots=connections, most=max_waiting, most_bytes=_MOST_BYTES
@@ -307,6 +311,8 @@ class DnaStoreClient:
     async def _read(
         self, call: Call, read: Callable[[aiohttp.ClientResponse], Awaitable[_T]], moment: float
     ) -> _T:
+        if (here := self._transport.here()) is not None:
+            call = call._replace(origins=(here,))
         async with self._reads:
             return await self._transport.call(call, read, moment)
 

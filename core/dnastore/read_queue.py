@@ -54,6 +54,7 @@ class _Waiting(NamedTuple):
     record_id: str
     moment: float
     future: asyncio.Future[Record | None]
+    origin: object | None
 
     def conclude(self, found: _Found) -> None:
         """Tell the caller, if there still is one."""
@@ -113,7 +114,7 @@ class ReadQueue:
             raise StoreOverloadedError
         future: asyncio.Future[Record | None] = asyncio.get_running_loop().create_future()
         group = self._groups.setdefault(_Group(tenant, with_payload), deque())
-        group.append(_Waiting(record_id, moment, future))
+        group.append(_Waiting(record_id, moment, future, self._transport.here()))
         self._waiting += 1
         self._slots.call()
         return future
@@ -148,13 +149,14 @@ class ReadQueue:
         """Ask, and tell those who wait what came of it, whatever that is."""
         last = max(waiting.moment for waiting in batch)
         ids = list(dict.fromkeys(waiting.record_id for waiting in batch))
+        origins = [waiting.origin for waiting in batch if waiting.origin is not None]
         failure: StoreUnavailableError
         try:
             async with asyncio.timeout_at(last):
                 found = (
-                    await self._several(group, ids, last)
+                    await self._several(group, ids, last, origins)
                     if len(ids) > 1
-                    else {ids[0]: await self._one(group, ids[0], last)}
+                    else {ids[0]: await self._one(group, ids[0], last, origins)}
                 )
         except (RequestRefusedError, AnswerTooLargeError) as error:
             if len(ids) > 1:
@@ -179,7 +181,9 @@ class ReadQueue:
         for waiting in batch:
             waiting.fail(failure)
 
-    async def _several(self, group: _Group, ids: list[str], moment: float) -> Mapping[str, _Found]:
+    async def _several(
+        self, group: _Group, ids: list[str], moment: float, origins: Sequence[object]
+    ) -> Mapping[str, _Found]:
         lookup = Lookup(group.tenant, ids, group.with_payload)
         longest = self._longest(group)
         largest = min(len(ids) * longest, _LARGEST_ANSWER)
@@ -189,13 +193,13 @@ class ReadQueue:
                 answers.lines_of(response, longest=longest, largest=largest), lookup
             )
 
-        return await self._transport.call(Call("POST", "/lookups", _encode(lookup)), read, moment)
+        return await self._transport.call(Call("POST", "/lookups", _encode(lookup), origins), read, moment)
 
-    async def _one(self, group: _Group, record_id: str, moment: float) -> _Found:
+    async def _one(self, group: _Group, record_id: str, moment: float, origins: Sequence[object]) -> _Found:
         query = {"tenant": group.tenant}
         if group.with_payload:
             query["payload"] = "true"
-        call = Call("GET", f"/records/{quote(record_id, safe='')}?{urlencode(query)}")
+        path = f"/records/{quote(record_id, safe='')}?{urlencode(query)}"
 
         async def read(response: aiohttp.ClientResponse) -> _Found:
             try:
@@ -210,7 +214,7 @@ class ReadQueue:
                 sent, group.tenant, with_payload=group.with_payload, record_id=record_id
             )
 
-        found = await self._transport.call(call, read, moment)
+        found = await self._transport.call(Call("GET", path, origins=origins), read, moment)
         if found is None:
             # Anybody may say that there is no such page.
             await self._transport.prove(moment)

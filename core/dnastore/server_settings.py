@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings
@@ -64,6 +64,7 @@ class ServerSettings(BaseSettings):
     metrics_port_setting: MetricsPort | None = Field(
         default=None, validation_alias="DNASTORE_SERVER_METRICS_PORT"
     )
+    tracing: Literal["off", "otlp"] = Field(default="off", validation_alias="DNASTORE_SERVER_TRACING")
     max_body_bytes: int = Field(
         default=64 << 20, ge=1 << 20, le=256 << 20, validation_alias="DNASTORE_SERVER_MAX_BODY_BYTES"
     )

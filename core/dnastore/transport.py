@@ -8,7 +8,7 @@ import math
 import os
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import aiohttp
@@ -25,6 +25,7 @@ from core.dnastore.wire import PREFIX
 from core.errors import DomainError, StoreOverloadedError, StoreUnavailableError
 from core.resolver import Resolver
 from core.store.observation import StoreObserver
+from core.tracing import RequestTracer
 
 _T = TypeVar("_T")
 
@@ -46,6 +47,9 @@ _GOOD: Final = frozenset({200, 204})
 #: Codes of the problems by which a store, or the server in front of it, says that it has enough to do.
 _OVERLOADED: Final = frozenset({StoreOverloadedError.code, "overloaded"})
 
+_JSON: Final = {"Content-Type": "application/json"}
+_ONE_RECORD: Final = "/records/{id}"
+
 # Its own would count in another place than the service's metrics, and log each retry.
 stamina.instrumentation.set_on_retry_hooks([])
 
@@ -55,11 +59,15 @@ Read = Callable[[aiohttp.ClientResponse], Awaitable[_T]]
 
 
 class Call(NamedTuple):
-    """A request: method, path with its query behind ``/v1``, and body in JSON. All may be repeated."""
+    """A request: method, path with its query behind ``/v1``, and body in JSON. All may be repeated.
+
+    ``origins`` are the places in traces of those for whom it is made; without one it is not traced.
+    """
 
     method: str
     path: str
     body: bytes | None = None
+    origins: Sequence[object] = ()
 
 
 PROBE: Final = Call("POST", "/probe")
@@ -87,6 +95,7 @@ class Transport:
         pause: float,
         observer: StoreObserver,
         quiet: bool = False,
+        tracer: RequestTracer | None = None,
     ) -> None:
         """Know the DNAStore; nothing is sent yet.
 
@@ -98,11 +107,13 @@ class Transport:
             pause: seconds for which it is.
             observer: is told of each request, and of the breaker's state.
             quiet: whether nothing is logged.
+            tracer: traces requests.
         """
         self._base = url.rstrip("/") + PREFIX
         self._tls = tls
         self._patience = timeout * _PATIENCE
         self._observer = observer
+        self._tracer = tracer
         self.breaker = Breaker(failures=failures, pause=pause, on_change=self._changed)
         self._session: aiohttp.ClientSession | None = None
         self._probing: asyncio.Task[None] | None = None
@@ -182,6 +193,10 @@ class Transport:
             raise
         raise AssertionError("stamina returns or raises")
 
+    def here(self) -> object | None:
+        """The place in a trace of whoever calls; None where there is no trace."""
+        return None if self._tracer is None else self._tracer.here()
+
     async def prove(self, moment: float) -> None:
         """Return if the DNAStore is known to be one, by an answer that nobody else gives.
 
@@ -208,12 +223,18 @@ class Transport:
         began = clock()
         success: bool | None = None
         status = None
+        failed: str | None = None
+        span = None
+        headers = {} if call.body is None else _JSON
+        if self._tracer is not None and call.origins:
+            span = self._tracer.request(call.method, _template(call.path), call.origins)
+            headers = {**headers, **span.headers}
         try:
             async with session.request(
                 call.method,
                 URL(self._base + call.path, encoded=True),
                 data=_sendable(call.body),
-                headers=None if call.body is None else {"Content-Type": "application/json"},
+                headers=headers,
                 allow_redirects=False,
                 ssl=self._tls(),
             ) as response:
@@ -225,9 +246,11 @@ class Transport:
         except asyncio.CancelledError:
             # Cut off when it had had its time: that tells something. Before, it does not.
             success = False if clock() - began >= self._patience else None
+            failed = "cancelled"
             raise
         except AttemptFailedError as error:
             success = not error.counts
+            failed = error.trouble.reason
             self._note(error.trouble)
             raise
         except DomainError:
@@ -236,10 +259,13 @@ class Transport:
         except Exception as error:
             success = False
             failure = failure_of(error)
+            failed = failure.trouble.reason
             self._note(failure.trouble)
             raise failure from None
         finally:
             self._observer.requested(call.method, status, clock() - began)
+            if span is not None:
+                span.ended(status, failed)
             self.breaker.conclude(admission, success)
 
     async def diagnosed(self, error: AttemptFailedError) -> Trouble:
@@ -307,6 +333,12 @@ class Transport:
             _log.warning("dnastore works again", pid=os.getpid())
         finally:
             self._probing = None
+
+
+def _template(path: str) -> str:
+    """A path without values: those name tenants and records."""
+    plain = path.partition("?")[0]
+    return PREFIX + (_ONE_RECORD if plain.startswith("/records/") else plain)
 
 
 def _sendable(body: bytes | None) -> bytes | io.BytesIO | None:

@@ -35,9 +35,10 @@ class Waiting:
         records: how many it has, at least 1.
         concluded: makes the caller's result of the outcome, or raises.
         moment: of the event loop, after which nobody waits for it.
+        origin: its place in a trace.
     """
 
-    __slots__ = ("concluded", "encoded", "future", "moment", "records")
+    __slots__ = ("concluded", "encoded", "future", "moment", "origin", "records")
 
     def __init__(
         self,
@@ -46,12 +47,14 @@ class Waiting:
         concluded: Callable[[WriteResult], object],
         moment: float,
         future: asyncio.Future[Any],
+        origin: object | None,
     ) -> None:
         self.encoded = encoded
         self.records = records
         self.concluded = concluded
         self.moment = moment
         self.future = future
+        self.origin = origin
 
     def fail(self, error: StoreUnavailableError) -> None:
         """Tell the caller, if there still is one. Each has an error of its own."""
@@ -114,7 +117,8 @@ class WriteQueue:
         if len(self._queue) >= self._most or self._bytes >= self._most_bytes:
             raise StoreOverloadedError
         future = asyncio.get_running_loop().create_future()
-        self._queue.append(Waiting(encoded, records, concluded, moment, future))
+        origin = self._transport.here()
+        self._queue.append(Waiting(encoded, records, concluded, moment, future, origin))
         self._bytes += len(encoded)
         self._slots.call()
         return future
@@ -157,13 +161,15 @@ class WriteQueue:
         last = batch[-1].moment
         body = b'{"writes":[%b]}' % b",".join([waiting.encoded for waiting in batch])
 
+        origins = [waiting.origin for waiting in batch if waiting.origin is not None]
+
         async def read(response: aiohttp.ClientResponse) -> Sequence[WriteResult]:
             return await _results(response, batch)
 
         failure: StoreUnavailableError
         try:
             async with asyncio.timeout_at(last):
-                results = await self._transport.call(Call("POST", "/writes", body), read, last)
+                results = await self._transport.call(Call("POST", "/writes", body, origins), read, last)
         except RequestRefusedError:
             if len(batch) > 1:
                 # One of them is at fault, or they are too large together.

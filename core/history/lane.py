@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Sequence
 from itertools import chain
@@ -32,7 +33,7 @@ _RECORD_OVERHEAD: Final = 1024
 
 
 class _Write:
-    __slots__ = ("future", "records", "size", "tenants", "wanted")
+    __slots__ = ("context", "future", "records", "size", "tenants", "wanted")
 
     def __init__(
         self, records: Sequence[Record], wanted: Sequence[Wanted], future: asyncio.Future[None]
@@ -40,6 +41,7 @@ class _Write:
         self.records = records
         self.wanted = wanted
         self.future = future
+        self.context = contextvars.copy_context()
         self.tenants = list(dict.fromkeys(one.tenant for one in wanted))
         self.size = sum(len(record.payload or b"") + _RECORD_OVERHEAD for record in records)
 
@@ -97,7 +99,12 @@ class Lane:
                 by_tenant: dict[str, list[_Write]] = {}
                 for write in batch:
                     by_tenant.setdefault(write.tenants[0], []).append(write)
-                await asyncio.gather(*map(self._keep, by_tenant.values()))
+                # Each on behalf of its first writer, not of whoever made the lane's task.
+                kept = [
+                    asyncio.create_task(self._keep(some), context=some[0].context)
+                    for some in by_tenant.values()
+                ]
+                await asyncio.gather(*kept)
         except BaseException:
             for write in (*batch, *self._waiting):
                 _fail(write, StoreUnavailableError("closed"))

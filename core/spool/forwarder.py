@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -91,7 +92,10 @@ class Forwarder:
 
     def start(self) -> None:
         """Begin; in a running event loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="sigil-spool-forwarder")
+        # Of nobody's request: not in the context of the one that happens to start it.
+        self._task = asyncio.get_running_loop().create_task(
+            self._run(), name="sigil-spool-forwarder", context=contextvars.Context()
+        )
 
     def wake(self) -> None:
         """Try now: the store answers, or something waits."""
