@@ -14,7 +14,7 @@ import yaml
 from deploy.first_try import make
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-_REPOSITORY: Final = Path(__file__).resolve().parents[2]
+_REPOSITORY: Final = Path(__file__).resolve().parents[3]
 _DOCUMENT: Final = (_REPOSITORY / "docs" / "deploy.md").read_text()
 
 
