@@ -34,7 +34,7 @@ rm -rf --one-file-system "$elsewhere/base"
 # -- the image ----------------------------------------------------------------
 # shellcheck disable=SC2086 # several arguments
 "${build[@]}" build --pull-never --isolation chroot --network host --format docker ${CONTAINER_BUILD:-} \
-  --ignorefile .containerignore --file deploy/Containerfile --tag sigil:check . \
+  --file deploy/Containerfile --tag sigil:check . \
   >"$elsewhere/log" 2>&1 || { tail -n 40 "$elsewhere/log"; exit 1; }
 "${build[@]}" inspect --type image sigil:check >"$elsewhere/config.json"
 container=$("${build[@]}" from --pull-never sigil:check)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.dnastore import development
+from app.dnastore import development, issuing
 from app.dnastore.development import DevelopmentFiles
 from core.dnastore.server_settings import load_server_settings
 from core.private_files import PrivateFileError
@@ -45,7 +45,7 @@ def test_files_are_kept(tmp_path: Path) -> None:
 def test_what_expires_is_issued_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Certificates that are about to expire are replaced, and all of them with their authority."""
     with monkeypatch.context() as context:
-        context.setattr(development, "_LIFETIME", timedelta(days=6))
+        context.setattr(issuing, "LIFETIME", timedelta(days=6))
         DevelopmentFiles(tmp_path)
     first = contents(tmp_path)
     DevelopmentFiles(tmp_path)

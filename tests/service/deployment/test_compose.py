@@ -25,8 +25,8 @@ from deploy.first_try import make
 from servers.postgresql import running_postgres
 from servers.prometheus import running_prometheus
 from servers.redis import free_ports, running_server
+from tests.service.deployment.test_files import compose_environment
 from tests.service.running import REPOSITORY, SIGILS, clean_environment
-from tests.unit.test_deploy import compose_environment
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("RUN_HEAVY_TESTS") != "1",

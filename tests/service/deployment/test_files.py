@@ -15,7 +15,7 @@ from core.dnastore.server_settings import load_server_settings, server_names
 from core.settings import load_settings, names
 from deploy.first_try import make
 
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
+REPOSITORY: Final = Path(__file__).resolve().parents[3]
 DEPLOY: Final = REPOSITORY / "deploy"
 _COMPOSE: Final = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 _SERVICES: Final[Mapping[str, Any]] = _COMPOSE["services"]

@@ -1,0 +1,1 @@
+"""Container, Compose and Kubernetes files."""
