@@ -150,16 +150,18 @@ bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an 
 .PHONY: bench-compare
 bench-compare: $(VENV)/.native $(VENV)/.group-bench ## Fail where the working tree is slower than BASE, beyond noise
 	$(call need,wrk=wrk taskset=util-linux git=git)
-	$(BIN)/python -m benchmarks.comparing $(or $(BASE),$(error say BASE=REVISION)) $(BENCH)
+	$(BIN)/python -m benchmarks.comparing "$${BASE:?say BASE=REVISION}" $(BENCH)
 
 
-DURATION ?= 4h
-USERS ?= 50
+# Calls a second (RATE) come from all callers (USERS) together. The shell takes them from the environment, as they are.
+soak: export DURATION ?= 4h
+soak: export USERS ?= 50
+soak: export RATE ?= 50
 .PHONY: soak
-soak: $(VENV)/.native $(VENV)/.group-soak ## Load everything for hours with faults on purpose, and judge (DURATION, USERS)
+soak: $(VENV)/.native $(VENV)/.group-soak ## Load everything for hours with faults on purpose, and judge (DURATION, USERS, RATE)
 	$(call need,redis-server=redis-server)
 	$(need_prometheus)
-	$(BIN)/python -m soak run --duration $(DURATION) --users $(USERS) $(SOAK)
+	$(BIN)/python -m soak run --duration "$$DURATION" --users "$$USERS" --rate "$$RATE" $(SOAK)
 
 .PHONY: soak-quick
 soak-quick: $(VENV)/.native $(VENV)/.group-soak ## The same in two minutes

@@ -12,6 +12,7 @@ while the run goes on, so that a run that was killed can be judged as far as it 
 | ``violations.jsonl`` | ``Violation`` | the run |
 | ``panels.jsonl`` | ``Panel``, at the end | the run |
 | ``summary.json`` | ``Summary`` | the verdict |
+| ``summary.md`` | the same for people | the verdict |
 | ``report.html`` | | the report |
 """
 
@@ -30,6 +31,7 @@ FAULTS: Final = "faults.jsonl"
 VIOLATIONS: Final = "violations.jsonl"
 PANELS: Final = "panels.jsonl"
 SUMMARY: Final = "summary.json"
+SUMMARY_TEXT: Final = "summary.md"
 REPORT: Final = "report.html"
 
 _T = TypeVar("_T")

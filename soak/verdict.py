@@ -58,3 +58,24 @@ def write_summary(folder: Path, summary: Summary) -> None:
     whole = folder / f"{results.SUMMARY}.new"
     whole.write_bytes(text + b"\n")
     whole.replace(folder / results.SUMMARY)
+    (folder / results.SUMMARY_TEXT).write_text(as_markdown(summary), encoding="utf-8")
+
+
+def as_markdown(summary: Summary) -> str:
+    """The summary for people where no page can be shown: what was not passed, and the operations."""
+    run = summary.run
+    lines = [
+        f"## Soak: {summary.verdict}",
+        "",
+        f"{run.seconds:,.0f} seconds, {run.users} callers, {run.processor}, revision {run.revision}.",
+        "",
+    ]
+    others = [check for check in summary.checks if check.outcome != "pass"]
+    lines += [f"{len(summary.checks) - len(others)} of {len(summary.checks)} checks passed.", ""]
+    lines += [f"* **{check.outcome}** {check.name}: {check.says}" for check in others]
+    lines += ["", "| operation | calls | failures | p50 | p95 | p99 |", "|---|---|---|---|---|---|"]
+    for operation, total in summary.totals.items():
+        quantiles = (f"{total[name]:,.1f} ms" if name in total else "–" for name in ("p50", "p95", "p99"))
+        counts = (f"{total[name]:,.0f}" for name in ("calls", "failures"))
+        lines.append(f"| {' | '.join([operation, *counts, *quantiles])} |")
+    return "\n".join([*lines, ""])

@@ -27,9 +27,7 @@ from tests.service.monitoring.watched import Watch, metrics_address, watched, wa
 from tests.service.running import SIGILS
 from tests.service.server.tls_files import NOW, Authority
 
-heavy = pytest.mark.skipif(
-    os.environ.get("RUN_HEAVY_TESTS") != "1", reason="waits for alerts, of each fault: RUN_HEAVY_TESTS=1"
-)
+heavy = pytest.mark.heavy
 _BUDGET = ("SigilErrorBudgetBurnsFast", "SigilErrorBudgetBurns", "SigilErrorBudgetLeaks")
 
 

@@ -14,7 +14,7 @@ from soak.results import SUMMARY, Summary
 from tests.service.running import REPOSITORY
 
 pytestmark = [
-    pytest.mark.skipif(os.environ.get("RUN_HEAVY_TESTS") != "1", reason="takes minutes: RUN_HEAVY_TESTS=1"),
+    pytest.mark.heavy,
     pytest.mark.timeout(600),
 ]
 

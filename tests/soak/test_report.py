@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def test_nothing_in_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "src=" not in text
 
 
-@pytest.mark.skipif(os.environ.get("RUN_HEAVY_TESTS") != "1", reason="takes a browser: RUN_HEAVY_TESTS=1")
+@pytest.mark.heavy
 def test_in_a_browser(tmp_path: Path) -> None:
     """It shows verdict, checks, pictures and panels, runs nothing, asks for nothing, and suits dark."""
     report_file = _written(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from soak import results
 from tests.service.running import REPOSITORY
 
 
-@pytest.mark.skipif(os.environ.get("RUN_HEAVY_TESTS") != "1", reason="takes two minutes")
+@pytest.mark.heavy
 def test_a_short_soak_finds_nothing_wrong(tmp_path: Path) -> None:
     """A minute with every fault leave all files behind, every record found, and no violation."""
     folder = tmp_path / "results"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import signal
 import subprocess
@@ -28,10 +27,7 @@ from servers.redis import free_ports, running_server
 from tests.service.deployment.test_files import compose_environment
 from tests.service.running import REPOSITORY, SIGILS, clean_environment
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("RUN_HEAVY_TESTS") != "1",
-    reason="starts everything that compose.yaml names: RUN_HEAVY_TESTS=1",
-)
+pytestmark = pytest.mark.heavy
 _DEPLOY: Final = REPOSITORY / "deploy"
 _COMPOSE: Final[Mapping[str, Any]] = yaml.safe_load((_DEPLOY / "compose.yaml").read_text())
 #: The ports that are settings, and where PostgreSQL, Redis and the issuer listen in their containers.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import time
 from pathlib import Path
@@ -21,9 +20,7 @@ _PROMETHEUS = Path(dashboard.__file__).parent / "prometheus"
 #: Windows of the dashboard's rates in seconds: four scrapes.
 _WINDOW = 2
 _SECONDS = 60.0
-_HEAVY = pytest.mark.skipif(
-    os.environ.get("RUN_HEAVY_TESTS") != "1", reason="the same with two workers: RUN_HEAVY_TESTS=1"
-)
+_HEAVY = pytest.mark.heavy
 
 
 def test_the_file_is_what_is_described() -> None:
