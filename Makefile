@@ -229,7 +229,7 @@ container-check: $(BIN)/python ## Build the container image without a registry, 
 	tests/isolated/container.sh $(abspath $(BIN)/python)
 
 .PHONY: package
-package: $(VENV)/.group-build ## Build the sdist, a wheel from it, and use the wheel elsewhere
+package: $(VENV)/.group-test ## Build the sdist, a wheel from it, and use the wheel elsewhere
 	tests/isolated/package.sh $(abspath $(BIN)/python)
 
 # The suite again, on modules built with AddressSanitizer and UBSan, in a copy of the tree.

@@ -42,6 +42,12 @@ assert codec.verify_json(sigil, b'{"a":[true,null],"b":1.0}', tenant="acme").tex
 print(sigil_native.__version__, sigil_native.backend, sigil)
 PYTHON
 alone/bin/python use.py
+alone/bin/python sigil_native-*/tests/isolated/wheel.py
+# The tests that the source distribution carries, on the package that was made of it.
+mkdir checks
+cp -r sigil_native-*/tests sigil_native-*/pyproject.toml checks
+site=$(alone/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+(cd checks && PYTHONPATH=$site "$python" -m pytest --quiet --numprocesses 2 tests/parity)
 export SPIRAL_EVENT_SECRET='correct horse battery staple, thrice'
 echo '{"b":1,"a":2}' | alone/bin/sigil encode --tenant acme - >sigil.txt
 echo '{"a":2,"b":1}' | alone/bin/sigil verify --tenant acme --sigil-file sigil.txt -
@@ -81,7 +87,6 @@ headers = str(Path(site) / "sigil_native" / "csrc")
 probe = Extension("probe", ["probe.pyx"], include_dirs=[headers], extra_compile_args=["-std=c++17"])
 setup(name="probe", ext_modules=cythonize([probe], include_path=[site], language_level=3, quiet=True))
 PYTHON
-site=$(alone/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 (cd other && "$python" -I setup.py "$site" --quiet build_ext --inplace >log 2>&1 || { cat log; exit 1; })
 PYTHONPATH=other alone/bin/python - <<'PYTHON'
 import hashlib
