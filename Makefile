@@ -124,6 +124,10 @@ bench-dnastore: $(VENV)/.native $(VENV)/.group-bench ## Time records through a D
 bench-outage: $(VENV)/.native $(VENV)/.group-bench ## Draw what callers see while a DNAStore is frozen, gone and back
 	$(BIN)/python -m benchmarks.outage $(BENCH)
 
+.PHONY: bench-metrics
+bench-metrics: $(VENV)/.native $(VENV)/.group-bench ## Time what counting costs a request
+	$(BIN)/python -m benchmarks.metrics $(BENCH)
+
 .PHONY: bench-stores
 bench-stores: $(VENV)/.native $(VENV)/.group-bench ## Draw what the store costs, from ten thousand records to ten million
 	$(BIN)/python -m benchmarks.stores $(BENCH)
@@ -173,7 +177,7 @@ WORKFLOWS := .github/workflows
 STUBBED := $(addprefix sigil_native.,$(basename $(notdir $(wildcard sigil_native/*.pyi))))
 
 .PHONY: lint
-lint: $(VENV)/.native $(VENV)/.group-lint lint-rules ## Style, types, stubs, C++ warnings
+lint: $(VENV)/.native $(VENV)/.group-lint lint-rules ## Style, types, stubs, C++ warnings, rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH cython-lint --max-line-length 120 sigil_native

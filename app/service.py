@@ -22,11 +22,27 @@ from app.authentication.remote_keys import Pace, RemoteKeys
 from app.documentation.routes import DocumentationRoutes
 from app.http.bodies import BodyLimits
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
+from app.http.observation import RouteNames
 from app.http.resource import Nowhere
 from app.http.routing import Paths
 from app.limits.limits import RateLimits, no_rate_limits, rate_limits_from
 from app.metrics.observers import Observers
+from app.metrics.service import (
+    watch_audit,
+    watch_authorities,
+    watch_certificates,
+    watch_keys,
+    watch_limits,
+    watch_overload,
+    watch_serving,
+    watch_spool,
+    watch_store,
+    watch_tokens,
+)
+from app.metrics.tenant_classes import TenantClasses
 from app.outages import Outages
+from app.server.certificates import Certificates
+from app.server.connections import Connections
 from app.server.reloading import Reloadable, Reloader
 from app.server.ring_reloading import RingReloading
 from app.stores import checked, dnastore_certificates, store_from, try_dnastore, with_history, with_spool
@@ -39,6 +55,8 @@ from core.seals import Seals
 from core.settings import Settings
 from core.settings_loading import SettingsError
 from core.spool.spooled_store import SpooledStore
+from core.store.interface import Store
+from core.store.observed import ObservedStore
 from core.store.retention import Retention
 from sigil_native import __version__
 
@@ -55,7 +73,8 @@ def build_app(
     is_stopping: Callable[[], bool] = lambda: False,
     retention: Retention | None = None,
     spool: SpooledStore | None = None,
-) -> ASGIApp:
+    observers: Observers = Observers(),  # noqa: B008 - immutable
+) -> Guard:
     """The ASGI application.
 
     While the server runs, so do the reloader and the retention. Engine, authenticator and limits are closed
@@ -68,7 +87,9 @@ def build_app(
         engine.start()
         authenticator.start()
         limits.start()
-        async with reloader.at_work(), retention.at_work() if retention else contextlib.nullcontext():
+        sampling = observers.sampling.at_work() if observers.sampling else contextlib.nullcontext()
+        kept = retention.at_work() if retention else contextlib.nullcontext()
+        async with reloader.at_work(), kept, sampling:
             yield
         await engine.close()
         await sigils.close()
@@ -84,7 +105,10 @@ def build_app(
     # A batch is no record: its paths come first.
     routes = [*batches.routes(), *sigils.routes(), *service.routes(), *documentation.routes()]
     router = Paths(routes, default=Nowhere(limits.addresses), lifespan=lifespan)
-    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits)
+    if observers.requests is not None:
+        observers.requests.route_of = RouteNames(routes).of
+    on_done = None if observers.requests is None else observers.requests.ended
+    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits, on_done=on_done)
 
 
 def authenticator_from(settings: Settings) -> Authenticator:
@@ -129,6 +153,30 @@ def audit_from(settings: Settings) -> Audit:
     return audit
 
 
+def observed(store: Store, innermost: Store, observers: Observers) -> Store:
+    """The store; its calls are told of, if anybody wants to know."""
+    if observers.storage is None or observers.sampling is None:
+        return store
+    watch_store(observers.sampling, innermost, observers.storage.committed)
+    return ObservedStore(store, observers.storage)
+
+
+def tenant_classes_from(settings: Settings, observers: Observers) -> Sequence[Reloadable]:
+    """The classes of tenants that metrics tell apart, in use; to be reloaded.
+
+    Raises:
+        SettingsError: the file has changed for the worse since it was checked.
+    """
+    if settings.tenant_classes is None or observers.requests is None:
+        return ()
+    try:
+        classes = TenantClasses(settings.tenant_classes)
+    except ValueError as error:
+        raise SettingsError([f"SIGIL_TENANT_CLASSES: {error}"]) from None
+    observers.requests.class_of = classes.of
+    return (classes,)
+
+
 def _prepare_data_dir(settings: Settings) -> None:
     """Make the data folder, if anything will lie in it."""
     folder = settings.data_dir
@@ -152,6 +200,7 @@ def service_from(
     *,
     rate_folder: Path | None = None,
     observers: Observers = Observers(),  # noqa: B008 - immutable
+    connections: Connections | None = None,
 ) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
 
@@ -160,7 +209,8 @@ def service_from(
         reloadables: what else is read again when its files change.
         is_stopping: whether the server has begun to stop.
         rate_folder: where the workers of this host share the tables of rate limits; None for one alone.
-        observers: are told what rate limits decide, and what happens to the store.
+        observers: are told what happens.
+        connections: of this process, for those who watch.
 
     Raises:
         SettingsError, SigilError: the data folder, the keys, or the way to the DNAStore, cannot be used.
@@ -178,9 +228,12 @@ def service_from(
     certificates = dnastore_certificates(settings)
     try_dnastore(settings, certificates)
     outages = Outages(observers.stores, spool=settings.spool_file(settings.data_dir) is not None)
-    remote = checked(store_from(settings, certificates, outages), settings, seals)
+    innermost = store_from(settings, certificates, outages)
+    remote = checked(innermost, settings, seals)
     spool = with_spool(remote, settings, outages)
-    store = with_history(spool or remote, settings, seals)
+    if spool is not None and observers.sampling is not None:
+        watch_spool(observers.sampling, spool)
+    store = observed(with_history(spool or remote, settings, seals), innermost, observers)
     try:
         audit = outages.audit = audit_from(settings)
         try:
@@ -188,10 +241,11 @@ def service_from(
             keys = RingReloading(ring, seals, fallback)
             rate_limits = rate_limits_from(settings, rate_folder, audit, observers.limits)
             ours = [] if certificates is None else [certificates]
-            watched = [keys, *rate_limits.reloadables, *ours, *reloadables]
+            classes = tenant_classes_from(settings, observers)
+            watched = [keys, *rate_limits.reloadables, *ours, *classes, *reloadables]
             reloader = Reloader(watched, audit, interval=settings.reload_seconds)
             limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
-            yield build_app(
+            app = build_app(
                 engine,
                 authenticator,
                 audit,
@@ -202,7 +256,21 @@ def service_from(
                 is_stopping=is_stopping,
                 spool=spool,
                 retention=Retention(store, settings.retention_days) if settings.retention_days else None,
+                observers=observers,
             )
+            if observers.sampling is not None and observers.requests is not None:
+                watch_limits(observers.sampling, rate_limits)
+                watch_serving(observers.sampling, app, connections)
+                watch_audit(observers.sampling, audit)
+                watch_keys(observers.sampling, seals)
+                watch_tokens(observers.sampling, authenticator)
+                with_files = [one for one in (*ours, *reloadables) if isinstance(one, Certificates)]
+                watch_certificates(observers.sampling, with_files)
+                if settings.jwt_ca_cert is not None and settings.issuers:
+                    watch_authorities(observers.sampling, "jwt_ca", settings.jwt_ca_cert)
+                if connections is not None:
+                    watch_overload(observers.sampling, observers.requests, connections)
+            yield app
         finally:
             # Here, so that it is said of a stop that waits for nothing, too.
             audit.note("service.stopped", pid=os.getpid())

@@ -270,7 +270,7 @@ class Engine:
         raise PayloadMissingError("a sigil without its payload can only be verified as a token")
 
     def _examine(self, tenant: str, sigil: str, payload: CanonicalJson) -> Finding:
-        codec, states = self._seals.keys
+        codec, states, _ = self._seals.keys
         try:
             decoded = codec.verify_json(sigil, payload, tenant=tenant)
         except SigilError as error:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+
+from core.tenant_classes import read_tenant_classes
 
 #: Where exporters of OpenTelemetry listen, too.
 _PORT: Final = 9464
@@ -18,6 +21,11 @@ def _port(given: object) -> object:
     raise ValueError("must be a port, 0 for any free one, or off")
 
 
+def _tenant_classes(path: Path) -> Path:
+    read_tenant_classes(path)
+    return path
+
+
 #: 0 means any free one.
 MetricsPort = Annotated[int | Literal["off"], BeforeValidator(_port)]
 
@@ -27,6 +35,10 @@ class MetricsSettings(BaseModel):
 
     metrics_host: str = Field(default="127.0.0.1", validation_alias="SIGIL_METRICS_HOST")
     metrics_port_setting: MetricsPort | None = Field(default=None, validation_alias="SIGIL_METRICS_PORT")
+
+    tenant_classes: Annotated[Path, AfterValidator(_tenant_classes)] | None = Field(
+        default=None, validation_alias="SIGIL_TENANT_CLASSES"
+    )
 
     def metrics_port(self, *, development: bool) -> int | None:
         """Where metrics are served: 0 for any free port, None for nowhere.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple, Self, cast
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.records import Record
 from core.verdict import KeyAspect
-from sigil_native import KeyRing, Sigil, SigilCodec, SigilError
+from sigil_native import KeyInfo, KeyRing, Sigil, SigilCodec, SigilError
 from sigil_native.errors import (
     IssuedInFutureError,
     KeyNotYetValidError,
@@ -25,10 +26,12 @@ class Keys(NamedTuple):
     Attributes:
         states: as the ring has them. Times are not among them: a key that is used outside of its times
             makes the codec refuse, at that moment.
+        known: what may be told of each.
     """
 
     codec: SigilCodec
     states: dict[int, KeyAspect]
+    known: Sequence[KeyInfo] = ()
 
     @classmethod
     def of(cls, ring: KeyRing) -> Self:
@@ -38,7 +41,7 @@ class Keys(NamedTuple):
         # integer out of range.
         codec = SigilCodec(ring, integers="exact")
         keys = ring.keys()
-        return cls(codec, {key.key_id: cast("KeyAspect", key.state) for key in keys})
+        return cls(codec, {key.key_id: cast("KeyAspect", key.state) for key in keys}, keys)
 
 
 class Seals:

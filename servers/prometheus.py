@@ -18,14 +18,6 @@ from monitoring.prometheus_api import PrometheusApi, RefusedError
 _START_SECONDS = 30.0
 
 
-def promtool(*arguments: str | Path) -> str:
-    """What ``promtool`` says; fails, with that, where it finds something wrong."""
-    line = ["promtool", *map(str, arguments)]
-    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 class PrometheusServer:
     """One ``prometheus`` on a free port of loopback; ``api`` asks it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -79,6 +80,7 @@ class BatchRoutes:
         items = await _read_all(await self._paid_lines(context), _seal_request)
         wanted = [item for item in items if isinstance(item, SealRequest)]
         records = iter(await self._completion.of(self._encode(context, wanted)))
+        context.outcomes = {"sealed": len(wanted), "refused": len(items) - len(wanted)}
         now = now_ms()
         slices = TimeSlices()
         results: list[object] = []
@@ -102,17 +104,24 @@ class BatchRoutes:
         slices = TimeSlices()
         results: list[object] = []
         noted = []
+        valid, reasons = 0, Counter[str]()
         stale = False
         for line, item in zip(lines, items, strict=True):
             result = item if isinstance(item, FailedLine) else next(verdicts)
             if isinstance(result, Verdict):
                 stale = stale or result.stale
                 noted.append(verified(result))
+                if result.reason is None:
+                    valid += 1
+                else:
+                    reasons[result.reason] += 1
                 results.append(verify_answer(result))
             else:
                 results.append(_failed(line, result) if isinstance(result, Exception) else result)
             await slices.pause()
         await self._audited(context, "sigil.verified", noted)
+        context.outcomes = {"valid": valid, "invalid": len(noted) - valid, "refused": len(items) - len(noted)}
+        context.reasons = reasons
         return _reply(results, stale_header(stale))
 
     async def close(self) -> None:
@@ -122,6 +131,7 @@ class BatchRoutes:
     async def _paid_lines(self, context: Context) -> list[Line]:
         """The lines of the body, all of which the caller's limits allow."""
         lines = lines_of(await self._bodies.text(context, LINES))
+        context.items = len(lines)
         self._audit.check()
         # The first one was paid for when the request was let in.
         await self._limits.callers.charge(context, len(lines) - 1)

@@ -42,6 +42,11 @@ _T = TypeVar("_T")
 
 _DEFAULT_LIMIT: Final = 50
 _HIGHEST_LIMIT: Final = 200
+#: What single items come to.
+_SEALED_ONE: Final = {"sealed": 1}
+_REPLAYED_ONE: Final = {"replayed": 1}
+_VALID_ONE: Final = {"valid": 1}
+_INVALID_ONE: Final = {"invalid": 1}
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 _log = structlog.get_logger("app.api")
@@ -88,6 +93,7 @@ class SigilRoutes:
         payload = payload_of(request.data)
         self._audit.check()
         record, replayed = await self._completion.of(self._encode(context, payload, request.expires_in, key))
+        context.outcomes = _REPLAYED_ONE if replayed else _SEALED_ONE
         location = (b"location", f"{BASE}/{record.id}".encode())
         headers = (location, _REPLAYED) if replayed else (location,)
         return json_reply(201, record_answer(record, now_ms()), (*headers, *stale_header(record.stale)))
@@ -116,6 +122,10 @@ class SigilRoutes:
         self._audit.check()
         verdict = await self._engine.verify(caller.tenant, request.sigil, payload)
         await self._audited(context, "sigil.verified", **verified(verdict))
+        if verdict.reason is None:
+            context.outcomes = _VALID_ONE
+        else:
+            context.outcomes, context.reasons = _INVALID_ONE, {verdict.reason: 1}
         return json_reply(200, verify_answer(verdict), stale_header(verdict.stale))
 
     async def list(self, context: Context) -> Reply:

@@ -42,6 +42,7 @@ class Access:
         caller = self._authenticator.recall(context.authorization) or await self._meet(context)
         await self._callers.admit(context, caller, _ROUTE_CLASSES[role])
         if role not in caller.roles:
+            context.refusal = "role_missing"
             self._audit.note(
                 "authorization.refused",
                 request_id=context.request_id.decode(),
@@ -65,11 +66,13 @@ class Access:
             self._addresses.pardon(context)
             raise
         except TokenRefusedError as error:
+            context.refusal = error.reason
             self._audit.note(
                 "authentication.refused", request_id=request_id, peer=context.peer, reason=error.reason
             )
             raise _unauthenticated(context) from None
         except TenantMissingError as error:
+            context.refusal = error.reason
             self._audit.note(
                 "authorization.refused",
                 request_id=request_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from app.authentication.claims import judge, registered_claims, roles_of, tenant_of
@@ -41,8 +41,16 @@ class Authenticator:
         self._issuers = {trusted.issuer.issuer: trusted for trusted in issuers}
         self._clock = clock
         self._verified = VerifiedTokens()
+        #: Tokens that were remembered as good ones, and others.
+        self.recalled = 0
+        self.unknown = 0
         for trusted in self._issuers.values():
             trusted.keys.on_withdrawal(self._verified.forget)
+
+    @property
+    def key_sources(self) -> Mapping[str, KeySource]:
+        """Where the keys of each issuer come from."""
+        return {name: trusted.keys for name, trusted in self._issuers.items()}
 
     def start(self) -> None:
         """Begin to keep the keys fresh. Needs a running event loop."""
@@ -55,7 +63,11 @@ class Authenticator:
             known = self._verified.get(bearer_token(headers), self._clock())
         except TokenRefusedError:
             return None
-        return None if known is None else known.caller
+        if known is None:
+            self.unknown += 1
+            return None
+        self.recalled += 1
+        return known.caller
 
     async def authenticate(self, headers: Sequence[bytes]) -> Caller:
         """The caller that the Authorization headers of a request prove.

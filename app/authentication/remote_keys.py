@@ -82,6 +82,9 @@ class RemoteKeys:
         self._refresh_at = clock()
         self._allowed_at = clock()
         self._failures = 0
+        #: Fetches that brought a set, and others.
+        self.done = 0
+        self.failed = 0
         self._trouble: str | None = None
         self._missing: dict[str, float] = {}
         self._fetching: asyncio.Task[None] | None = None
@@ -95,6 +98,11 @@ class RemoteKeys:
     def on_withdrawal(self, listener: Callable[[Collection[PublicKey]], None]) -> None:
         """See KeySource.on_withdrawal."""
         self._listeners.append(listener)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the set was fetched; None before the first time."""
+        return None if self._fetched_at is None else self._clock() - self._fetched_at
 
     def is_fresh(self) -> bool:
         """See KeySource.is_fresh."""
@@ -172,6 +180,7 @@ class RemoteKeys:
 
     def _note_failure(self, cause: str) -> None:
         self._failures += 1
+        self.failed += 1
         doubled = self._pace.cooldown * 2 ** min(self._failures - 1, 16)
         cooldown = max(self._pace.cooldown, min(doubled, self._pace.longest_cooldown))
         self._allowed_at = self._refresh_at = self._clock() + cooldown * _between(1.0, 1.25)
@@ -181,6 +190,7 @@ class RemoteKeys:
 
     def _take(self, fetched: ReadKeySet) -> None:
         now = self._clock()
+        self.done += 1
         before, self._set = self._set, fetched
         is_first, self._brought_by = not self._brought_by, self._begun
         self._fetched_at = now

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from app.dnastore.handshakes import HandshakeLog
 from app.dnastore.observation import NoServerObserver, ServerObserver
 from app.dnastore.service import server_from
 from app.metrics.dnastore import DnaStoreMetrics
 from app.metrics.metrics import Metrics
+from app.metrics.observers import sampling_in
+from app.metrics.sampling import Sampling
+from app.metrics.storage import StorageMetrics
 from app.server.certificates import Certificates
 from app.server.failures import explained
 from app.server.listening import listen
@@ -46,11 +51,18 @@ def run(settings: ServerSettings, on_started: Callable[[str], None], *, developm
             listener = stack.enter_context(
                 listen(settings.host, settings.port, f"{PREFIX}HOST, {PREFIX}PORT")
             )
-            observer = _observer(settings, stack, development=development)
+            counts = _counts(settings, stack, development=development)
             certificates = _certificates(settings)
             connections = connections_from(settings)
             app = stack.enter_context(
-                server_from(settings, [certificates], lambda: connections.stopping, observer=observer)
+                server_from(
+                    settings,
+                    [certificates],
+                    lambda: connections.stopping,
+                    observer=counts.server,
+                    sampling=counts.sampling,
+                    storage=counts.storage,
+                )
             )
         if is_open_to_others(settings.key):
             _log.warning(f"{PREFIX}KEY can be read by everybody on this machine", hint="chmod 600")
@@ -65,16 +77,29 @@ def run(settings: ServerSettings, on_started: Callable[[str], None], *, developm
     _log.info("stopped")
 
 
-def _observer(settings: ServerSettings, stack: contextlib.ExitStack, *, development: bool) -> ServerObserver:
+class _Counts(NamedTuple):
+    """What counts in this process."""
+
+    server: ServerObserver = NoServerObserver()
+    storage: StorageMetrics | None = None
+    sampling: Sampling | None = None
+
+
+def _counting_in(registry: CollectorRegistry) -> _Counts:
+    sampling = sampling_in(registry, 0, component="dnastore")
+    return _Counts(DnaStoreMetrics(registry), StorageMetrics(registry), sampling)
+
+
+def _counts(settings: ServerSettings, stack: contextlib.ExitStack, *, development: bool) -> _Counts:
     """What counts, if anything does."""
     port = settings.metrics_port(development=development)
     if port is None:
-        return NoServerObserver()
+        return _Counts()
     variables = f"{PREFIX}METRICS_HOST, {PREFIX}METRICS_PORT"
     metrics = Metrics(settings.metrics_host, port, workers=1, variables=variables)
     stack.callback(metrics.close)
     _log.info("metrics", url=f"{address('http', settings.metrics_host, metrics.port)}/metrics")
-    return stack.enter_context(metrics.at_work(DnaStoreMetrics))
+    return stack.enter_context(metrics.at_work(_counting_in))
 
 
 def _certificates(settings: ServerSettings) -> Certificates:

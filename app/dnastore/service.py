@@ -21,12 +21,17 @@ from app.http.context import Context
 from app.http.guard import DEFAULT_LIMITS, Guard, RequestLimits
 from app.http.resource import Nowhere, Resource
 from app.http.routing import Paths
+from app.metrics.sampling import Sampling
+from app.metrics.service import watch_certificates, watch_store
+from app.server.certificates import Certificates
 from app.server.reloading import Reloadable, Reloader
 from core.audit.interface import NoAudit
 from core.dnastore.server_settings import ALLOW, ServerSettings
 from core.dnastore.wire import PREFIX
 from core.settings_loading import SettingsError
 from core.store.interface import Store
+from core.store.observation import StorageObserver
+from core.store.observed import ObservedStore
 from core.store.retention import Retention
 from core.store.sql_store import SqlStore
 
@@ -41,10 +46,11 @@ def build_app(
     reloader: Reloader,
     *,
     observer: ServerObserver,
+    sampling: Sampling | None = None,
     retention: Retention | None = None,
     request_limits: RequestLimits = DEFAULT_LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
-) -> ASGIApp:
+) -> Guard:
     """The ASGI application.
 
     While the server runs, so do the reloader and the retention. The store is closed when it shuts down.
@@ -57,7 +63,8 @@ def build_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         store.start()
-        async with reloader.at_work(), retention.at_work() if retention else contextlib.nullcontext():
+        kept = retention.at_work() if retention else contextlib.nullcontext()
+        async with reloader.at_work(), kept, sampling.at_work() if sampling else contextlib.nullcontext():
             yield
         await writes.close()
         await records.close()
@@ -103,6 +110,8 @@ def server_from(
     is_stopping: Callable[[], bool] = lambda: False,
     *,
     observer: ServerObserver,
+    sampling: Sampling | None = None,
+    storage: StorageObserver | None = None,
 ) -> Iterator[ASGIApp]:
     """The application that the settings describe, with all that it needs open.
 
@@ -111,6 +120,8 @@ def server_from(
         reloadables: what else is read again when its files change.
         is_stopping: whether the server has begun to stop.
         observer: is told what happens.
+        sampling: reads figures now and then.
+        storage: is told of calls to the store.
 
     Raises:
         SettingsError: the allow-list has changed, and cannot be used.
@@ -120,17 +131,33 @@ def server_from(
         clients = Clients(settings.allow)
     except ValueError as error:
         raise SettingsError([f"{ALLOW}: {error}"]) from None
-    store = SqlStore.open(settings.store_url, key_limits=settings.key_limits)
+    innermost = SqlStore.open(settings.store_url, key_limits=settings.key_limits)
+    store: Store = innermost
+    if sampling is not None and storage is not None:
+        watch_store(sampling, innermost, storage.committed)
+        store = ObservedStore(innermost, storage)
     try:
-        yield build_app(
+        app = build_app(
             store,
             clients,
             BodyLimits(settings.max_body_bytes, settings.body_timeout),
             Reloader([clients, *reloadables], NoAudit(), interval=settings.reload_seconds),
             observer=observer,
+            sampling=sampling,
             retention=Retention(store, settings.retention_days) if settings.retention_days else None,
             request_limits=RequestLimits(settings.request_timeout, settings.max_requests),
             is_stopping=is_stopping,
         )
+        if sampling is not None:
+            sampling.gauge(
+                "dnastore_server_requests_in_progress",
+                "Requests that are in progress, but probes.",
+                lambda: app.in_progress,
+            )
+            with_files = [one for one in reloadables if isinstance(one, Certificates)]
+            watch_certificates(
+                sampling, with_files, "dnastore_server_certificate_not_after_timestamp_seconds"
+            )
+        yield app
     finally:
         asyncio.run(store.close())  # does nothing after an orderly shutdown

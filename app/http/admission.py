@@ -28,6 +28,11 @@ class Admission:
         self._refused = 0
         self._report_again_at = 0.0
 
+    @property
+    def inside(self) -> int:
+        """Requests that are inside now."""
+        return self._inside
+
     def __enter__(self) -> None:
         """Let a request in.
 

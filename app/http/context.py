@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -20,6 +20,7 @@ ANSWER: Final = "sigil.answer"
 #: The extension with the names that the client's certificate proves, where it had to show one.
 PEER_NAMES: Final = "sigil.peer_names"
 
+_NOTHING: Final[Mapping[str, int]] = {}
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -60,6 +61,11 @@ class Context:
         request_id: the client's if it is well-formed, otherwise made here.
         common_headers: what every answer has.
         answering: whether the answer has begun, so that there can be no other.
+        problem: the code of the problem that the answer is; empty where it is none.
+        refusal: why the caller was not let in, as the audit log has it; empty where it was.
+        items: what the request asks for: payloads to seal, sigils to judge.
+        outcomes: how many items came to what.
+        reasons: how many sigils are invalid for what reason.
         rate_headers: what the answer says about rate limits.
         route_class: what the request counts as; set when it is counted.
         status: of the answer, when that has begun; 0 before.
@@ -75,8 +81,13 @@ class Context:
         "content_length",
         "content_type",
         "idempotency_keys",
+        "items",
+        "outcomes",
+        "problem",
         "rate_headers",
+        "reasons",
         "receive",
+        "refusal",
         "renew_deadline",
         "request_id",
         "route_class",
@@ -90,6 +101,11 @@ class Context:
         self.common_headers = common_headers
         self.answering = False
         self.status = 0
+        self.problem = ""
+        self.refusal = ""
+        self.items = 1
+        self.outcomes: Mapping[str, int] = _NOTHING
+        self.reasons: Mapping[str, int] = _NOTHING
         self.renew_deadline: Callable[[], None] = _do_nothing
         self.rate_headers: Headers = ()
         self.route_class: RouteClass = "read"
@@ -150,6 +166,11 @@ class Context:
         """What the other end of the connection is called, as its certificate proves; nothing without one."""
         names: Sequence[str] = self.scope.get("extensions", {}).get(PEER_NAMES, ())
         return names
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that the request is for, where its caller is known."""
+        return None if self._caller is None else self._caller.tenant
 
     @property
     def caller(self) -> Caller:

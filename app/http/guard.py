@@ -71,6 +71,11 @@ class Guard:
         self._deadlines = Deadlines(limits.seconds)
         self._on_done = on_done
 
+    @property
+    def in_progress(self) -> int:
+        """Requests that are inside now; probes are none."""
+        return self._admission.inside
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes go through as they are."""
         if scope["type"] != "http":
@@ -89,6 +94,7 @@ class Guard:
         except Exception as error:
             # The last line of defence: a defect of ours must not become a broken connection.
             problem = self._problem(error, context)
+            context.problem = problem.code
             if context.answering:
                 await context.abort()
             else:

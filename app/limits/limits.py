@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +52,11 @@ class RateLimits:
     def condition(self) -> Literal["ok", "degraded", "off"]:
         """How those who keep count do."""
         return "off" if self._counting is None else self._counting.condition
+
+    @property
+    def loads(self) -> Mapping[str, tuple[int, int]]:
+        """Keys that each kind of table has, and room for how many; takes a moment."""
+        return {} if self._counting is None else self._counting.loads
 
     def check(self) -> None:
         """Ask whether an encode would be let through at all.

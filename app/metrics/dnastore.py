@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 
+from app.metrics.buffered import BufferedCounter, BufferedHistogram
 from core.dnastore.wire import Outcome
 from core.errors import StoreUnavailableError
 
@@ -17,17 +18,17 @@ class DnaStoreMetrics:
     """Counts what a ``ServerObserver`` is told. Looks each child up once: it takes as long as counting."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Histogram(
+        self._requests = BufferedHistogram(
             "dnastore_server_request_seconds",
             "Time from a request's head to the end of its answer; status 0 where nobody stayed to get one.",
             ["route", "status"],
             buckets=_BUCKETS,
             registry=registry,
         )
-        writes = Counter(
+        writes = BufferedCounter(
             "dnastore_server_writes", "Writes, by what became of them.", ["outcome"], registry=registry
         )
-        self._records = Counter(
+        self._records = BufferedCounter(
             "dnastore_server_records_written",
             "Records that writes brought which were done; sent again, they count again.",
             registry=registry,
@@ -38,13 +39,13 @@ class DnaStoreMetrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
-        failures = Counter(
+        failures = BufferedCounter(
             "dnastore_server_store_failures",
             "What the store could not do, by its reason.",
             ["reason"],
             registry=registry,
         )
-        self._children: dict[tuple[str, int], Histogram] = {}
+        self._children: dict[tuple[str, int], BufferedHistogram] = {}
         # All of them, so that what has not happened yet is 0 and not missing.
         self._writes = {outcome: writes.labels(outcome) for outcome in get_args(Outcome)}
         self._failures = failures

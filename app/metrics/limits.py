@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
+from app.metrics.buffered import BufferedCounter
 from core.limits.observation import BackendState, Outcome
 
 _OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
@@ -16,7 +17,7 @@ class LimitMetrics:
     """Counts what a ``LimitObserver`` is told. Looks each child up once: it takes as long as counting."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._decisions = Counter(
+        self._decisions = BufferedCounter(
             "sigil_rate_limit",
             "Requests that a rate limit decided on, by what became of them.",
             ["limit", "outcome"],
@@ -30,12 +31,12 @@ class LimitMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self._full = Counter(
+        self._full = BufferedCounter(
             "sigil_rate_limit_table_full",
             "New keys that found no room in a table of token buckets.",
             registry=registry,
         )
-        self._children: dict[tuple[str, Outcome], Counter] = {}
+        self._children: dict[tuple[str, Outcome], BufferedCounter] = {}
 
     def decided(self, limit: str, outcome: Outcome) -> None:
         """A request was decided on."""

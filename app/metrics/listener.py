@@ -15,6 +15,7 @@ import structlog
 _SECONDS: Final = 10.0
 _HEAD_BYTES: Final = 16 * 1024
 _MOST_CONNECTIONS: Final = 32
+_UPKEEP_SECONDS: Final = 1.0
 
 #: Takes the value of ``Accept``; gives the text and its media type.
 Render = Callable[[str], tuple[bytes, str]]
@@ -70,13 +71,25 @@ def _response(status: str, body: bytes, media_type: str, more: str = "", *, with
     return head.encode("latin-1") + (body if with_body else b"")
 
 
+async def _keep_up(upkeep: Callable[[], None], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_UPKEEP_SECONDS):
+                await stop.wait()
+        try:
+            upkeep()
+        except Exception:
+            _log.exception("metrics not kept")
+
+
 @contextlib.contextmanager
-def answering(listener: socket.socket, render: Render) -> Iterator[None]:
+def answering(listener: socket.socket, render: Render, upkeep: Callable[[], None]) -> Iterator[None]:
     """Answer in a thread, until left.
 
     Args:
         listener: does not block; may be shared with other processes, of which any may answer.
         render: makes the text; called in that thread.
+        upkeep: called in that thread once a second, and at the end.
     """
     ready = threading.Event()
     loop = asyncio.new_event_loop()
@@ -86,7 +99,7 @@ def answering(listener: socket.socket, render: Render) -> Iterator[None]:
         # A duplicate, as the server closes its own.
         server = await asyncio.start_server(_Answering(render).answer, sock=listener.dup(), limit=_HEAD_BYTES)
         ready.set()
-        await stop.wait()
+        await _keep_up(upkeep, stop)
         server.close()
 
     def run() -> None:

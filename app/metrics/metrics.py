@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from app.metrics.buffered import BufferedRegistry
 from app.metrics.folder import MetricsFolder
 from app.metrics.listener import answering
 from app.server.failures import UNAVAILABLE, StartFailedError
@@ -73,10 +74,10 @@ class Metrics:
             StartFailedError: there is no room for the metrics of several workers.
         """
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-        scraped = CollectorRegistry()
+        counted = BufferedRegistry()
+        scraped: CollectorRegistry = counted
         if self._folder is None:
             values.ValueClass = values.MutexValue
-            counted = scraped
             ProcessCollector(registry=scraped)
             PlatformCollector(registry=scraped)
             GCCollector(registry=scraped)
@@ -89,14 +90,19 @@ class Metrics:
                 message = f"{self._variables}: {self._folder.path}: {error.strerror}"
                 raise StartFailedError(message, UNAVAILABLE) from None
             values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
-            counted = CollectorRegistry()
+            scraped = CollectorRegistry()
             MultiProcessCollector(scraped, str(self._folder.path))  # type: ignore[no-untyped-call]
+
+        def render(accept: str) -> tuple[bytes, str]:
+            counted.flush()  # of this process; the others do it once a second
+            return _render(scraped, accept)
 
         counts = make(counted)
         try:
-            with answering(self._listener, lambda accept: _render(scraped, accept)):
+            with answering(self._listener, render, counted.flush):
                 yield counts
         finally:
+            counted.flush()
             values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
 
     def ended(self, place: int) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 
+from app.metrics.buffered import BufferedCounter, BufferedHistogram
 from core.breaker import State
 from core.store.observation import Forwarded
 
 _STATES: Final[dict[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
 _OUTCOMES: Final[tuple[Forwarded, ...]] = get_args(Forwarded)
-#: Seconds, from what a request takes on one machine to what a call may take.
-_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+#: Seconds, to what a call may take. Measured like ``REQUEST_BUCKETS``, on one machine with the DNAStore: a
+#: read takes 1 to 4 ms, half of the time, a write 5 ms; one in a hundred 34 ms. It is measured in
+#: milliseconds.
+_BUCKETS: Final = (
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02),
+    *(0.035, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
 #: In the place of a status, where there was no answer.
 _NO_ANSWER: Final = "none"
 
@@ -21,7 +27,7 @@ class StoreMetrics:
     """Counts what a ``StoreObserver`` is told. Looks each child up once: it takes as long as counting."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Histogram(
+        self._requests = BufferedHistogram(
             "dnastore_request_duration_seconds",
             "How long requests to the DNAStore took, by HTTP method and status: none where no answer came.",
             ["method", "status_code"],
@@ -53,14 +59,14 @@ class StoreMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        forwarded = Counter(
+        forwarded = BufferedCounter(
             "dnastore_spool_forwarded",
             "Writes that have been sent on to the DNAStore, by what became of them.",
             ["outcome"],
             registry=registry,
         )
         self._forwarded = {outcome: forwarded.labels(outcome) for outcome in _OUTCOMES}
-        self._children: dict[tuple[str, int | None], Histogram] = {}
+        self._children: dict[tuple[str, int | None], BufferedHistogram] = {}
 
     def requested(self, method: str, status: int | None, seconds: float) -> None:
         """A request to the DNAStore has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -18,9 +18,21 @@ from core.tls import (
     ServerFiles,
     TlsFileError,
     client_context,
+    read_authorities,
     read_certificate,
     server_context,
 )
+
+
+def end_of_authorities(path: Path) -> float:
+    """Until when the last of some authorities is valid, in seconds since the Unix epoch.
+
+    Connections work as long as any of them is.
+
+    Raises:
+        TlsFileError: the file cannot be used.
+    """
+    return max(one.not_valid_after_utc.timestamp() for one in read_authorities(path))
 
 
 class Certificates:
@@ -38,7 +50,14 @@ class Certificates:
     refused_event: AuditEvent = "certificate.refused"
 
     def __init__(
-        self, name: str, certificate: Path, paths: Sequence[Path], make: Callable[[], ssl.SSLContext]
+        self,
+        name: str,
+        certificate: Path,
+        paths: Sequence[Path],
+        make: Callable[[], ssl.SSLContext],
+        *,
+        authorities: Path | None = None,
+        labels: tuple[str, str] = ("server", "client_ca"),
     ) -> None:
         """Read the files.
 
@@ -47,6 +66,8 @@ class Certificates:
             certificate: the one of the files that is told about.
             paths: all files.
             make: makes a context of what they hold at that moment.
+            authorities: the one of the files that says whom the other side is to be certified by.
+            labels: what metrics call the certificate and the authorities.
 
         Raises:
             TlsFileError: a file cannot be used.
@@ -54,20 +75,47 @@ class Certificates:
         self.name = name
         self._certificate = certificate
         self._paths = paths
+        self._authorities = authorities
+        self._labels = labels
         self._make = make
         self.context: ssl.SSLContext = make()
         self._digest = self._content()
+        self._not_after = self._ends()
+
+    @property
+    def not_after(self) -> Mapping[str, float]:
+        """Until when each certificate is valid, in seconds since the Unix epoch."""
+        return self._not_after
+
+    def _ends(self) -> Mapping[str, float]:
+        ends = {self._labels[0]: read_certificate(self._certificate).not_valid_after_utc.timestamp()}
+        if self._authorities is not None:
+            ends[self._labels[1]] = end_of_authorities(self._authorities)
+        return ends
 
     @classmethod
     def of_server(cls, files: ServerFiles) -> Self:
         """Those that a server shows; see ``Certificates``."""
-        return cls("certificate", files.identity.certificate, files.paths, lambda: server_context(files))
+        return cls(
+            "certificate",
+            files.identity.certificate,
+            files.paths,
+            lambda: server_context(files),
+            authorities=files.client_authorities,
+        )
 
     @classmethod
     def of_client(cls, files: ClientFiles) -> Self:
         """Those that a DNAStore is shown; see ``Certificates``."""
         certificate = files.identity.certificate
-        return cls("dnastore certificate", certificate, files.paths, lambda: client_context(files))
+        return cls(
+            "dnastore certificate",
+            certificate,
+            files.paths,
+            lambda: client_context(files),
+            authorities=files.authorities,
+            labels=("dnastore_client", "dnastore_ca"),
+        )
 
     def fingerprint(self) -> bytes:
         """See Reloadable.fingerprint."""
@@ -85,6 +133,7 @@ class Certificates:
         changed = digest != self._digest
         if changed:
             self.context, self._digest = context, digest
+            self._not_after = self._ends()
         expires = certificate.not_valid_after_utc.isoformat()
         facts = {"sha256": certificate.fingerprint(SHA256()).hex(), "expires": expires}
         return Reloaded(changed, facts, facts)

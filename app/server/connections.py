@@ -131,10 +131,17 @@ class Connections:
         #: Whether much was given back at the last look.
         self._was_ebbing = False
         self._clock: asyncio.TimerHandle | None = None
+        #: Connections that found no place, and those that were cut off with answers that waited too much.
+        self.refused = 0
+        self.cut_off = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
 
     def admit(self, connection: Connection) -> bool:
         """Count a connection in, for which the one that is idle longest may have to go."""
         if len(self._all) >= self._limits.connections and not self.make_room():
+            self.refused += 1
             return False
         self._all.add(connection)
         self._highest = max(self._highest, len(self._all))
@@ -171,6 +178,7 @@ class Connections:
             if self._unread_size <= _KEPT_UNREAD:
                 break
             self._note_read(one)
+            self.cut_off += 1
             one.abort()
 
     def _note_read(self, connection: Connection) -> None:

@@ -124,11 +124,13 @@ def _serve(
     on_started: Callable[[], None],
     end: WorkerEnd | None = None,
 ) -> None:
-    parent, place = (None, 0) if end is None else (end.channel, end.place)
+    parent, place, replaces = (None, 0, False) if end is None else (end.channel, end.place, end.replaces)
     with contextlib.ExitStack() as stack:
         observers = Observers()
         if metrics is not None:
-            observers = stack.enter_context(metrics.at_work(counting_in, place))
+            observers = stack.enter_context(
+                metrics.at_work(lambda registry: counting_in(registry, place, replaces=replaces), place)
+            )
         with explained():
             certificates = _certificates(settings)
             reloadables = () if certificates is None else (certificates,)
@@ -140,6 +142,7 @@ def _serve(
                     lambda: connections.stopping,
                     rate_folder=rate_folder,
                     observers=observers,
+                    connections=connections,
                 )
             )
         Server(configuration(settings, app), connections, certificates, on_started, parent).run([listener])

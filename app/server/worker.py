@@ -20,11 +20,13 @@ class WorkerEnd:
     Attributes:
         channel: readable when the parent has ended.
         place: which of the workers it is, counted from 0; the one that replaces it is the same.
+        replaces: whether it takes the place of one that has ended.
     """
 
-    def __init__(self, channel: socket.socket, place: int) -> None:
+    def __init__(self, channel: socket.socket, place: int, *, replaces: bool = False) -> None:
         self.channel = channel
         self.place = place
+        self.replaces = replaces
 
     def say_started(self) -> None:
         """Tell that connections are accepted."""

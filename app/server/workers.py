@@ -35,6 +35,7 @@ class _Place:
         self.number = number
         self.worker: Worker | None = None
         self.start_at = 0.0
+        self.was_filled = False
         self._pause = _FIRST_PAUSE
 
     def vacate(self) -> float:
@@ -148,7 +149,8 @@ class Supervisor:
 
     def _fill(self, place: _Place) -> None:
         try:
-            place.worker = self._fork(place.number)
+            place.worker = self._fork(place)
+            place.was_filled = True
         except OSError as error:  # short of processes, memory or descriptors
             pause = place.vacate()
             if self._is_up:
@@ -224,7 +226,7 @@ class Supervisor:
             message = worker.last_words() or f"a worker ended while the service started: {how}"
             self._fail(message, code if code > 0 else _DEFECT)
 
-    def _fork(self, place: int) -> Worker:
+    def _fork(self, place: _Place) -> Worker:
         parents, workers = socket.socketpair()
         parents.setblocking(False)
         sys.stdout.flush()
@@ -235,7 +237,7 @@ class Supervisor:
             pid = os.fork()
             if pid == 0:
                 parents.close()
-                self._become_worker(WorkerEnd(workers, place), before)
+                self._become_worker(WorkerEnd(workers, place.number, replaces=place.was_filled), before)
         except OSError:
             parents.close()
             raise

@@ -23,6 +23,8 @@ AuditEvent = Literal[
     "store.recovered",
     "limits.changed",
     "limits.refused",
+    "tenant_classes.changed",
+    "tenant_classes.refused",
     "clients.changed",
     "clients.refused",
     "certificate.changed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -116,6 +116,25 @@ class AuditLog:
         if not self._queue.is_closed:
             self._queue.close()
             await asyncio.to_thread(self._writer.join, self._patience)
+
+    @property
+    def waiting(self) -> int:
+        """Lines that are not in the file yet."""
+        return len(self._queue)
+
+    @property
+    def written(self) -> int:
+        """Lines that this process has written."""
+        return self._writer.written
+
+    @property
+    def lost(self) -> int:
+        """Lines that found no room."""
+        return self._writer.lost + self._queue.lost
+
+    def on_written(self, tell: Callable[[float], None]) -> None:
+        """Have it told how many seconds it takes to write lines; it is called in the writer's thread."""
+        self._writer.on_written = tell
 
     def _put(self, *entries: Entry) -> bool:
         kept = self._queue.put(*entries)

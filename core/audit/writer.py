@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -53,6 +53,8 @@ class AuditWriter:
     Attributes:
         outage: whether the log works.
         tried: set after the first attempt.
+        written: lines that are in the file.
+        lost: lines that found no room, as the file tells.
     """
 
     def __init__(self, file: AuditFile, queue: AuditQueue, *, durable: bool) -> None:
@@ -67,6 +69,10 @@ class AuditWriter:
         self._position: Position | None = None
         self._shown: Position | None = None
         self._shown_at = 0.0
+        self.written = 0
+        self.lost = 0
+        #: Is told how many seconds it took to write a group of lines, in the writer's thread.
+        self.on_written: Callable[[float], None] = lambda _: None
         self._thread = threading.Thread(target=self._run, name="sigil-audit-writer", daemon=True)
 
     def start(self) -> None:
@@ -121,6 +127,9 @@ class AuditWriter:
             # Whatever it is, the callers must hear of it and the thread must go on.
             self._failed(error)
             return False
+        self.on_written(time.monotonic() - now)
+        self.written += len(entries)
+        self.lost += lost
         left = self._queue.drop(len(entries), lost)
         if left < LONGEST_GROUP:
             self.outage.end()

@@ -135,6 +135,16 @@ class DnaStoreClient:
     def __repr__(self) -> str:
         return f"DnaStoreClient({self._transport.breaker.state})"
 
+    @property
+    def waiting_writes(self) -> int:
+        """Writes that wait for a request."""
+        return self._writes.waiting
+
+    @property
+    def waiting_reads(self) -> int:
+        """Questions for single records that wait for a request."""
+        return self._gets.waiting
+
     def start(self) -> None:
         """See Store.start."""
         self._transport.start()

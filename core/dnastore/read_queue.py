@@ -96,6 +96,11 @@ class ReadQueue:
         self._groups: dict[_Group, deque[_Waiting]] = {}
         self._waiting = 0
 
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for a request."""
+        return self._waiting
+
     def submit(
         self, tenant: str, record_id: str, *, with_payload: bool, moment: float
     ) -> asyncio.Future[Record | None]:

@@ -95,6 +95,11 @@ class WriteQueue:
         self._queue: deque[Waiting] = deque()
         self._bytes = 0
 
+    @property
+    def waiting(self) -> int:
+        """Writes that wait for a request."""
+        return len(self._queue)
+
     def submit(
         self, encoded: bytes, records: int, concluded: Callable[[WriteResult], object], moment: float
     ) -> asyncio.Future[Any]:

@@ -59,6 +59,14 @@ class Counting:
         """How often a new key has found no room in a table of this process, as far as they are still open."""
         return self._local.full + self.addresses.full
 
+    @property
+    def loads(self) -> Mapping[str, tuple[int, int]]:
+        """Keys that each kind of table has, and room for how many. Looks at all of them."""
+        return {
+            "callers": (self._local.live_keys(), self._local.capacity),
+            "addresses": (self.addresses.live_keys(), self.addresses.capacity),
+        }
+
     def serves(self, route_class: RouteClass) -> bool:
         """Whether calls of a class are answered now."""
         return self.condition == "ok" or self._policies[route_class] != "deny"

@@ -77,6 +77,11 @@ class LocalLimiter:
         """How often a new key found no room in one of the tables that are open now."""
         return sum(table.full for table in self._tables.values())
 
+    @property
+    def capacity(self) -> int:
+        """Keys for which the tables that are open now have room."""
+        return sum(table.capacity for table in self._tables.values())
+
     def live_keys(self) -> int:
         """Keys whose buckets are not full now. Looks at all of them."""
         return sum(table.live_keys() for table in self._tables.values())

@@ -272,12 +272,16 @@ class Spool:
         return max(self._clock() - at_ms, 0) / 1000 if at_ms else 0.0
 
     @property
+    def left(self) -> int:
+        """Bytes that more writes may take, about, as it was looked at last."""
+        return max(self._bounds.size - self._state.size - self._state.rejected_size, 0)
+
+    @property
     def is_full(self) -> bool:
         """Whether it takes nothing more, as it was looked at last."""
         if self.is_short or self._has_refused("full") or not self._room.fits(ORDINARY):
             return True
-        used = self._state.size + self._state.rejected_size
-        return used + ORDINARY > self._bounds.size or self.oldest_seconds * 1000 > self._bounds.age_ms
+        return self.left < ORDINARY or self.oldest_seconds * 1000 > self._bounds.age_ms
 
     @property
     def is_failing(self) -> bool:

@@ -93,6 +93,11 @@ class SpooledStore(PassingStore):
         self._there = True
 
     @property
+    def spool_room(self) -> int:
+        """Bytes that more writes may take in the spool, about."""
+        return self._spool.left
+
+    @property
     def condition(self) -> SpoolCondition:
         """How the spool is; ``full``: it would take nothing more; ``failing``: its file cannot be used."""
         try:

@@ -27,6 +27,25 @@ class StoreObserver(Protocol):
         """A spooled write has been sent on."""
 
 
+class StorageObserver(Protocol):
+    """Is told of calls to the store of records, whichever it is. Never waits and never raises."""
+
+    def read(self, operation: str, seconds: float) -> None:
+        """A call that only reads has ended."""
+
+    def wrote(self, operation: str, seconds: float) -> None:
+        """A call that writes has ended."""
+
+    def failed(self, reason: str) -> None:
+        """A call could not be done, for a reason of StoreUnavailableError."""
+
+    def works(self) -> None:
+        """A call was done."""
+
+    def committed(self, writes: int) -> None:
+        """So many writes have become durable together. Is called from the writer's thread."""
+
+
 class NoStoreObserver:
     """Nobody watches."""
 

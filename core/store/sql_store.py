@@ -114,6 +114,20 @@ class SqlStore:
             database, key_limits=key_limits, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
         )
 
+    @property
+    def waiting_writes(self) -> int:
+        """Writes that wait for the writer."""
+        return self._writer.waiting
+
+    @property
+    def database_file(self) -> Path | None:
+        """Where an SQLite database is; None of another."""
+        return self._database.path if isinstance(self._database, SqliteDatabase) else None
+
+    def on_commit(self, tell: Callable[[int], None]) -> None:
+        """Have it told how many writes become durable together; it is called in the writer's thread."""
+        self._writer.on_commit = tell
+
     def start(self) -> None:
         """See Store.start: the writer runs from the beginning."""
 

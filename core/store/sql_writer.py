@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any, Final, Protocol, Self
@@ -79,7 +79,14 @@ class GroupCommitWriter:
         self._idle = False
         self._closing = False
         self._connection: sa.Connection | None = None
+        #: Is told how many writes have become durable together, in the writer's thread.
+        self.on_commit: Callable[[int], None] = lambda _: None
         self._thread = threading.Thread(target=self._run, name="sigil-store-writer", daemon=True)
+
+    @property
+    def waiting(self) -> int:
+        """Writes that wait for their transaction."""
+        return len(self._queue)
 
     def start(self) -> None:
         """Start the thread."""
@@ -120,6 +127,7 @@ class GroupCommitWriter:
                 self._database.check()
                 outcomes = self._commit(batch)
                 self._database.check()
+                self.on_commit(len(batch))
             except Exception as error:
                 # Whatever it is, the callers must hear of it and the thread must go on.
                 outcomes = self._after_failure(batch, error)

@@ -10,8 +10,10 @@ from pathlib import Path
 import trustme
 from joserfc.jwk import Key
 
+from app.server.certificates import end_of_authorities
 from tests.service.authentication.forge import AUDIENCE, ISSUER, Forge, public
 from tests.service.authentication.provider import running_provider
+from tests.service.metrics.test_service_metrics import of, samples
 from tests.service.running import SIGILS, Service
 
 
@@ -106,6 +108,9 @@ def test_a_provider_with_an_authority_of_its_own(
         trusting = new_service(**settings, JWT_CA_CERT=str(tmp_path / "ca.pem")).start()
         assert trusting.call("GET", SIGILS, token=forge.good()).status == 200
         assert provider.fetches == 1
+        end = end_of_authorities(tmp_path / "ca.pem")
+        name = "sigil_certificate_not_after_timestamp_seconds"
+        assert of(samples(trusting), name, certificate="jwt_ca") == end
         ordinary = new_service(**settings).start()
         assert ordinary.call("GET", SIGILS, token=forge.good()).status == 503
         assert "CERTIFICATE_VERIFY_FAILED" in ordinary.logged("key set not fetched")[0]["cause"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -50,3 +52,22 @@ def test_what_is_counted(new_dnastore: Callable[..., DnaStore]) -> None:
     after = scraped(dnastore)
     assert after["dnastore_server_store_up", frozenset()] == 0
     assert after["dnastore_server_store_failures_total", frozenset({"replaced"})] == 1
+
+
+def test_every_name_is_documented(dnastore: DnaStore) -> None:
+    """What the server serves stands in docs/metrics.md, and what stands there of the server is served."""
+    (line,) = dnastore.logged("metrics")
+
+    def names() -> set[str]:
+        with urllib.request.urlopen(line["url"], timeout=30) as answer:  # noqa: S310 - our own
+            return set(re.findall(r"^# TYPE ((?:sigil|dnastore)_\S+)", answer.read().decode(), re.MULTILINE))
+
+    served = names()
+    page = (Path(__file__).resolve().parents[3] / "docs/metrics.md").read_text()
+    documented = set(re.findall(r"^\| `((?:sigil|dnastore)_\w+)", page, re.MULTILINE))
+    assert served - documented == set()
+    _, _, own = page.partition("## The DNAStore server")
+    assert set(re.findall(r"^\| `(dnastore_server_\w+)", own, re.MULTILINE)) - served == set()
+    shared = re.findall(r"`(sigil_\w+?)(?:_…)?`", own.partition("| metric")[0])
+    assert {name for name in shared if not any(one.startswith(name) for one in served)} == set()
+    assert {one for one in served if not one.startswith(("dnastore_server_", *shared))} == set()

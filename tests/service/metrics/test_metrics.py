@@ -17,6 +17,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client import values
 
 from app.metrics.folder import MetricsFolder
 from app.metrics.metrics import Metrics
@@ -245,3 +246,27 @@ def test_killed_service_leaves_nothing_for_long(crew: _Crew) -> None:
         return not folder.exists()
 
     eventually(is_gone)
+
+
+def test_room_is_enough_for_every_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker can count at most fits into the files that are set aside: none grows later."""
+    # Of the whole process: other tests count without a folder.
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    metrics = Metrics("127.0.0.1", 0, workers=2, variables="A, B")
+    try:
+        assert metrics._folder is not None
+        with metrics.at_work(counting_in, 1) as observers:
+            sizes = {path.name: path.stat().st_size for path in metrics._folder.path.iterdir()}
+            assert observers.requests is not None
+            for route in range(14):
+                for status in (0, 200, 201, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503):
+                    name = f"/api/consciousness/sigils/{{id}}/{route:010}"
+                    observers.requests._requests.labels("POST", name, str(status)).observe(1)
+            for number in range(16):
+                for verb in ("encode", "verify"):
+                    observers.requests._of_class(verb, f"{number:032}")
+            after = {path.name: path.stat().st_size for path in metrics._folder.path.iterdir()}
+        assert after == sizes
+    finally:
+        metrics.close()
