@@ -149,6 +149,12 @@ soak-quick: $(VENV)/.native $(VENV)/.group-soak ## The same in two minutes
 	$(call need,redis-server=redis-server prometheus=prometheus)
 	$(BIN)/python -m soak run --duration 90s --users 40 --rate 80 $(SOAK)
 
+# BASE=REVISION is what the working tree is compared with.
+.PHONY: bench-compare
+bench-compare: $(VENV)/.native $(VENV)/.group-bench ## Fail where the working tree is slower than BASE, beyond noise
+	$(call need,wrk=wrk taskset=util-linux git=git)
+	$(BIN)/python -m benchmarks.comparing $(or $(BASE),$(error say BASE=REVISION)) $(BENCH)
+
 .PHONY: docs
 docs: $(VENV)/.group-docs ## Build the documentation into site/
 	# The hooks describe the service; for that they need nothing compiled.

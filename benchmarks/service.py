@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -72,9 +72,9 @@ class Server(NamedTuple):
     pid: int
 
     def processor_seconds(self) -> float:
-        """What it has used so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """What its threads have used so far."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text(encoding="ascii").split()[0]) for thread in threads) / 1e9
 
 
 def _address() -> tuple[socket.socket, int]:
@@ -83,15 +83,17 @@ def _address() -> tuple[socket.socket, int]:
 
 
 @contextlib.contextmanager
-def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
-    """Run a side's server on a core of its own."""
+def serving(side: Side, folder: Path, cpu: int, environment: Mapping[str, str]) -> Iterator[Server]:
+    """Run a side's server on a core of its own, with its files in a folder.
+
+    Raises:
+        OSError: it does not accept connections.
+    """
     listener, port = _address()
     command = ["-m", "benchmarks.applications", side.name, str(listener.fileno())]
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("SIGIL_", "JWT_"))
-    }
+    cleaned = {name: value for name, value in environment.items() if not name.startswith(("SIGIL_", "JWT_"))}
     # Limits are kept, as they are by default, but out of reach.
-    environment |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port), "SIGIL_RATE_LIMIT": "100000000"}
+    cleaned |= {"SIGIL_DATA_DIR": str(folder), "SIGIL_PORT": str(port), "SIGIL_RATE_LIMIT": "100000000"}
     if side.name == "with-store-and-audit":
         # The service as it is, which opens its own socket.
         listener.close()
@@ -100,13 +102,13 @@ def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
     with (folder / f"{side.name}.log").open("wb") as log, listener:
         server = subprocess.Popen(
             ["taskset", "-c", str(cpu), sys.executable, *command],
-            env=environment,
+            env=cleaned,
             pass_fds=descriptors,
             stdout=log,
             stderr=log,
         )
     try:
-        _wait_for(port)
+        _wait_for(port, server)
         yield Server(f"http://127.0.0.1:{port}{BASE}", server.pid)
     finally:
         server.terminate()
@@ -114,20 +116,25 @@ def _serving(side: Side, folder: Path, cpu: int) -> Iterator[Server]:
             sys.stderr.write((folder / f"{side.name}.log").read_text())
 
 
-def _wait_for(port: int) -> None:
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or server.poll() is not None:
                 raise
             time.sleep(0.05)
         else:
             return
 
 
-def _load(server: Server, bodies: Path, token: str, *, seconds: int, cpu: int) -> Measured:
+def load(server: Server, bodies: Path, token: str, *, seconds: int, cpu: int) -> Measured:
+    """Send encodes for a slice; ``bodies`` has one a line.
+
+    Raises:
+        RuntimeError: some were not answered, or refused.
+    """
     command = ["taskset", "-c", str(cpu), "wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s"]
     command += ["-s", str(_SCRIPT), server.url, "--", str(bodies), token]
     before = server.processor_seconds()
@@ -140,21 +147,28 @@ def _load(server: Server, bodies: Path, token: str, *, seconds: int, cpu: int) -
     return Measured(count / found["microseconds"] * 1e6, processor / count * 1e6, found["p50"], found["p99"])
 
 
+def write_bodies(folder: Path) -> Path:
+    """Write the requests' bodies, one a line."""
+    bodies = folder / "bodies"
+    bodies.write_bytes(b"".join(b'{"data":%s}\n' % event for event in varied_events()))
+    return bodies
+
+
 def measure(rounds: int, seconds: int, cpus: Sequence[int], console: Console) -> dict[str, Measured]:
     """The best slice of each side, taken in turn."""
     best: dict[str, Measured] = {}
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         token = DevelopmentIssuer(folder).token("acme", "load", ROLES, lifetime=86400)
-        events = varied_events()
-        bodies = folder / "bodies"
-        bodies.write_bytes(b"".join(b'{"data":%s}\n' % event for event in events))
-        servers = {side.name: stack.enter_context(_serving(side, folder, cpus[0])) for side in _SIDES}
+        bodies = write_bodies(folder)
+        servers = {
+            side.name: stack.enter_context(serving(side, folder, cpus[0], os.environ)) for side in _SIDES
+        }
         slices = [name for _ in range(rounds) for name in servers]
         for side in track(
             slices, "Loading", console=console, transient=True, disable=not console.is_terminal
         ):
-            measured = _load(servers[side], bodies, token, seconds=seconds, cpu=cpus[-1])
+            measured = load(servers[side], bodies, token, seconds=seconds, cpu=cpus[-1])
             best[side] = max(measured, best.get(side, measured))
     return best
 
