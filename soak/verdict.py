@@ -22,6 +22,8 @@ Outcome = Literal["pass", "fail", "inconclusive"]
 EXIT_CODES: Final[dict[Outcome, int]] = {"pass": 0, "fail": 1, "inconclusive": 3}
 #: sysexits.h: EX_DATAERR, of a results folder that cannot be read.
 DAMAGED: Final = 65
+#: The summary as a table.
+MARKDOWN: Final = "summary.md"
 
 
 def judge(evidence: Evidence, thresholds: Thresholds, profile: Profile | None = None) -> Summary:
@@ -53,8 +55,20 @@ def verdict_of(checks: Sequence[Check]) -> Outcome:
 
 
 def write_summary(folder: Path, summary: Summary) -> None:
-    """Write ``summary.json``, whole or not at all."""
+    """Write ``summary.json``, whole or not at all, and ``summary.md`` for who reads a pipeline's page."""
     text = msgspec.json.format(msgspec.json.encode(summary), indent=2)
     whole = folder / f"{results.SUMMARY}.new"
     whole.write_bytes(text + b"\n")
     whole.replace(folder / results.SUMMARY)
+    (folder / MARKDOWN).write_text(_markdown(summary))
+
+
+def _markdown(summary: Summary) -> str:
+    """The verdict and its checks, what is amiss first."""
+    order = ("fail", "inconclusive", "pass")
+    rows = [
+        f"| {check.outcome} | {check.name} | {check.says.replace('|', chr(92) + '|')} |"
+        for check in sorted(summary.checks, key=lambda check: order.index(check.outcome))
+    ]
+    head = [f"# Soak: {summary.verdict}", "", "| outcome | check | measured |", "|---|---|---|"]
+    return "\n".join([*head, *rows, ""])

@@ -42,6 +42,21 @@ def test_rights_and_times_are_bounded(path: Path) -> None:
             assert re.fullmatch(r"[\w/.-]+@[0-9a-f]{40}", used), used
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_nightly_jobs_keep_their_results(path: Path) -> None:
+    """What runs on a schedule has a time of five fields, and uploads what it made even where it failed."""
+    # YAML 1.1 reads the key "on" as true.
+    triggers = yaml.safe_load(path.read_text())[True]
+    if "schedule" not in triggers:
+        pytest.skip("runs on no schedule")
+    for entry in triggers["schedule"]:
+        assert re.fullmatch(r"[0-5]?\d (1?\d|2[0-3]) \* \* (\*|[0-6])", entry["cron"])
+    for name, job in jobs(path).items():
+        uploads = [step for step in job["steps"] if "upload-artifact" in step.get("uses", "")]
+        assert uploads, name
+        assert all(step["if"] in ("always()", "failure()") for step in uploads)
+
+
 @pytest.mark.parametrize("document", ["README.md", "docs/contributing.md", ".ci/run"])
 def test_documents_name_targets_that_exist(document: str) -> None:
     """What the documents tell to run is in the Makefile."""
