@@ -44,7 +44,7 @@ def schedule(seconds: float, warm_up: float, kinds: Sequence[tuple[Target, Failu
     """The faults of a run: each kind once an hour, at least once, one at a time.
 
     A quarter of its share of the time passes before a fault, another quarter in it (2 to 60 seconds), the
-    rest is for recovery and calm. In a short run, which has no calm between them, they come in its later half.
+    rest is for recovery and calm. In a short run, without calm between them, they come in its later half.
     """
     if not kinds:
         return []

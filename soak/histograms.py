@@ -6,12 +6,12 @@ import zlib
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from hdrh.codec import (  # type: ignore[import-untyped]
+from hdrh.codec import (
     HdrCookieException,
     HdrHistogramSettingsException,
     HdrLengthException,
 )
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+from hdrh.histogram import HdrHistogram
 
 from soak import results
 from soak.results import Window

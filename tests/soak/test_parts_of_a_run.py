@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_callers_do_not_come_together() -> None:
 
 
 def test_payloads_are_canonical_and_altered_ones_are_others() -> None:
-    """The standard library's text is the RFC 8785 form; another spelling is the same, an altered payload not."""
+    """The standard library's text is the RFC 8785 form; another spelling is the same, another payload not."""
     chance = random.Random(1)
     for serial in range(200):
         text = payload(serial)
@@ -104,7 +105,7 @@ def test_faults_come_one_at_a_time(seconds: float) -> None:
     assert {(one.target, one.failure) for one in planned} == set(ALL)
     assert planned[0].at >= seconds / 10
     assert planned[-1].at + planned[-1].seconds < seconds
-    for one, following in zip(planned, planned[1:], strict=False):
+    for one, following in itertools.pairwise(planned):
         assert one.at + one.seconds < following.at
 
 
