@@ -60,7 +60,9 @@ cdef class AuditChain:
     """
 
     cdef AuditKey key
-    # The place: number and tag of the last line. They change together, while the GIL is held.
+    # The place: number and tag of the last line. They change together, while the GIL is held:
+    # this module does not declare that it does without, so a free-threaded Python that imports it turns the GIL on.
+    # Built for tracing, a trace function may let other threads in between; such a build is for coverage only.
     cdef uint64_t last_sequence
     cdef uint8_t last_tag[TAG]
 

@@ -22,6 +22,8 @@ Outcome = Literal["pass", "fail", "inconclusive"]
 EXIT_CODES: Final[dict[Outcome, int]] = {"pass": 0, "fail": 1, "inconclusive": 3}
 #: sysexits.h: EX_DATAERR, of a results folder that cannot be read.
 DAMAGED: Final = 65
+#: The summary as a table.
+MARKDOWN: Final = "summary.md"
 
 
 def judge(evidence: Evidence, thresholds: Thresholds, profile: Profile | None = None) -> Summary:
@@ -53,7 +55,7 @@ def verdict_of(checks: Sequence[Check]) -> Outcome:
 
 
 def write_summary(folder: Path, summary: Summary) -> None:
-    """Write ``summary.json``, whole or not at all."""
+    """Write ``summary.json``, whole or not at all, and ``summary.md`` for who reads a pipeline's page."""
     text = msgspec.json.format(msgspec.json.encode(summary), indent=2)
     whole = folder / f"{results.SUMMARY}.new"
     whole.write_bytes(text + b"\n")

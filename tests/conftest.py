@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -56,12 +56,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash[_DESELECTED] = Counter(item.nodeid.partition("::")[0] for item in heavy)
 
 
-def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that reports what this one left out, if they are two."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["deselected"] = dict(session.config.stash.get(_DESELECTED, {}))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker left out; all of them leave out the same."""
+    node.config.stash[_DESELECTED] = Counter(getattr(node, "workeroutput", {}).get("deselected", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Which heavy tests were left out, by file."""
-    return [
-        f"deselected without RUN_HEAVY_TESTS=1: {count:3} in {path}"
-        for path, count in sorted(config.stash.get(_DESELECTED, Counter()).items())
-    ]
+    for path, count in sorted(config.stash.get(_DESELECTED, Counter()).items()):
+        terminalreporter.write_line(f"deselected without RUN_HEAVY_TESTS=1: {count:3} in {path}")
 
 
 @pytest.fixture(params=BACKENDS, scope="session")

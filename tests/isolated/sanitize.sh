@@ -5,7 +5,8 @@ set -euo pipefail
 python=$1
 copy=$2
 cd "$(dirname "$0")/../.."
-mkdir -p "$copy"
+reports=$PWD/reports
+mkdir -p "$copy" "$reports"
 git ls-files --cached --others --exclude-standard -z | xargs -0 cp --parents --update --target-directory "$copy"
 [ -d ../shared ] && ln -sfn "$(realpath ../shared)" "$(dirname "$copy")/shared"
 cd "$copy"
@@ -17,4 +18,4 @@ LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.s
 ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 PYTHONMALLOC=malloc \
   "$python" -m pytest --numprocesses "$(nproc)" --dist worksteal --quiet -m "not unsanitized" \
-  tests/unit tests/conformance tests/parity
+  tests/unit tests/conformance tests/parity 2>&1 | tee "$reports/sanitize.log"
