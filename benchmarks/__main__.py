@@ -13,6 +13,7 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks.picture import draw
+from benchmarks.rows import all_rows
 from benchmarks.summary import Summary
 from benchmarks.table import terminal_table
 
@@ -28,8 +29,16 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help=f"--rounds {_QUICK}: whether it works, no more")
     parser.add_argument("--json", type=Path, default=Path("reports/bench.json"), metavar="FILE")
     options = parser.parse_args()
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.unlink(missing_ok=True)  # a run that fails must not show the one before
+    if options.rounds < 1:
+        parser.error("--rounds: at least 1")
+    if not any(options.only in row.name for row in all_rows()):
+        parser.error(f"--only: no row has {options.only!r} in its name")
+    try:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_bytes(b"")
+        options.json.unlink()  # a run that fails must not show the one before
+    except OSError as error:
+        parser.error(f"--json: {options.json}: {error.strerror}")
     command = [sys.executable, "-m", "pytest", str(_SUITES), "-c", str(_SUITES / "pytest.ini")]
     command += [f"--rows={options.only}", f"--rounds={_QUICK if options.quick else options.rounds}"]
     command += [f"--benchmark-json={options.json.absolute()}", "-p", "no:cacheprovider"]

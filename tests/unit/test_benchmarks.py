@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.page import BEGIN, END, PAGE, renewed
 from benchmarks.picture import draw
 from benchmarks.rows import Row, all_rows
@@ -136,3 +137,15 @@ def test_run_of_one_row(tmp_path: Path) -> None:
     assert [one["extra_info"]["side"] for one in run["benchmarks"]] == ["ours", "peer"]
     (row,) = run["sigil"]["rows"]
     assert row["measured"] == row["peer"] / row["ours"] > 0
+
+
+@pytest.mark.parametrize("options", [["--only", "zzzz"], ["--rounds", "0"], ["--json", "/proc/x/bench.json"]])
+def test_options_that_cannot_be(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake in the options ends with 2 and a line that names it, before anything is timed."""
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert options[0] in capsys.readouterr().err.splitlines()[-1]
