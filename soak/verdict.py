@@ -67,7 +67,7 @@ def as_markdown(summary: Summary) -> str:
     """The summary for people where no page can be shown: what was not passed, and the operations."""
     run = summary.run
     lines = [
-        f"## Soak: {summary.verdict}",
+        f"# Soak: {summary.verdict}",
         "",
         f"{run.seconds:,.0f} seconds, {run.users} callers, {run.processor}, revision {run.revision}.",
         "",

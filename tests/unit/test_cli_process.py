@@ -209,7 +209,6 @@ def test_a_reader_that_goes_away() -> None:
         assert process.stderr.read() == b""
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(number: signal.Signals, status: int) -> None:
     """Ctrl-C or SIGTERM in the middle leaves nothing behind, says nothing and has its own status."""
@@ -242,7 +241,6 @@ sys.exit(main(["canon"]))
 """
 
 
-@pytest.mark.untraced
 def test_interrupted_while_it_starts() -> None:
     """Ctrl-C among the command's imports, most of a short run, ends it as quietly as later on."""
     ended = subprocess.run(
