@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Final
 
 import msgspec
@@ -66,6 +67,7 @@ class BodyReader:
             raise ProblemError("unsupported_media_type", detail)
         if context.content_encoding not in {b"", b"identity"}:
             raise ProblemError("unsupported_media_type", "the body must not be compressed")
+        begun = time.perf_counter()
         try:
             with self._deadlines.watch():
                 return await _body(context.receive, self._limits.size)
@@ -74,6 +76,8 @@ class BodyReader:
             headers = ((b"connection", b"close"),)
             detail = f"the body must arrive within {self._limits.seconds} seconds"
             raise ProblemError("body_timeout", detail, headers=headers) from None
+        finally:
+            context.body_seconds = time.perf_counter() - begun
 
 
 async def _body(receive: Receive, limit: int) -> bytes:

@@ -61,6 +61,7 @@ class Context:
         request_id: the client's if it is well-formed, otherwise made here.
         common_headers: what every answer has.
         answering: whether the answer has begun, so that there can be no other.
+        body_seconds: how long the request's body took to come.
         problem: the code of the problem that the answer is; empty where it is none.
         refusal: why the caller was not let in, as the audit log has it; empty where it was.
         items: what the request asks for: payloads to seal, sigils to judge.
@@ -76,6 +77,7 @@ class Context:
         "_caller",
         "answering",
         "authorization",
+        "body_seconds",
         "common_headers",
         "content_encoding",
         "content_length",
@@ -100,6 +102,7 @@ class Context:
         self.receive = receive
         self.common_headers = common_headers
         self.answering = False
+        self.body_seconds = 0.0
         self.status = 0
         self.problem = ""
         self.refusal = ""

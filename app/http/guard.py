@@ -61,7 +61,8 @@ class Guard:
             max_body_bytes: that a body may announce.
             limits: what requests may take.
             more_headers: go with every answer.
-            on_done: is told of each request that has ended, and how many seconds it took.
+            on_done: is told of each request that has ended, and how many seconds it took, without those
+                in which its body came.
         """
         self._app = app
         self._max_body_bytes = max_body_bytes
@@ -101,7 +102,8 @@ class Guard:
                 await send_problem(send, context, problem)
         finally:
             if self._on_done is not None:
-                self._on_done(context, time.perf_counter() - begun)
+                # What the caller took is not ours.
+                self._on_done(context, time.perf_counter() - begun - context.body_seconds)
             context.release()
 
     async def _serve(self, context: Context, send: Send) -> None:

@@ -28,8 +28,8 @@ _SERVER_ERROR: Final = 500
 #: Methods that are named; a client may send any.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OUTCOMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "encode": ("sealed", "replayed", "refused", "failed"),
-    "verify": ("valid", "invalid", "refused", "failed"),
+    "encode": ("sealed", "replayed", "refused", "failed", "abandoned"),
+    "verify": ("valid", "invalid", "refused", "failed", "abandoned"),
 }
 
 
@@ -152,14 +152,19 @@ class RequestMetrics:
         tenant = context.tenant
         name = DEFAULT_CLASS if tenant is None else self.class_of(tenant)
         duration, counters = self._of_class(verb.name, name)
-        if verb.is_batch:
-            self._batches.labels(verb.name).observe(seconds)
-            self._batch_items.labels(verb.name).observe(context.items)
-        else:
-            duration.observe(seconds)
+        if not context.status:
+            counters["abandoned"].inc(context.items)
+            return
+        refused = context.problem and context.status < _SERVER_ERROR
+        # Refusals are quick, and anybody can have them: they would make the others look better than they are.
+        if not refused:
+            if verb.is_batch:
+                self._batches.labels(verb.name).observe(seconds)
+                self._batch_items.labels(verb.name).observe(context.items)
+            else:
+                duration.observe(seconds)
         if context.problem or not context.outcomes:
-            failed = not context.status or context.status >= _SERVER_ERROR
-            counters["failed" if failed else "refused"].inc(context.items)
+            counters["refused" if refused else "failed"].inc(context.items)
             return
         for outcome, items in context.outcomes.items():
             if items:

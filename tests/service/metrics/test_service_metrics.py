@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +86,29 @@ def test_requests_are_counted(new_service: Callable[..., Service], tmp_path: Pat
     assert audited(service, "tenant_classes.refused", 1)[0]["reason"] == "unusable"
     service.encode({"c": 1}, token=service.token())
     assert of(samples(service), encode, tenant_class="silver", outcome="sealed") == 2
+
+
+def test_strangers_and_slow_callers_change_no_objective(service: Service) -> None:
+    """Who hangs up is no failure of ours, who is refused no quick one, a body that drips no slow one."""
+    head = (
+        f"POST {SIGILS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token()}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 11\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as gone:
+        gone.sendall(head + b"{")
+    service.call("POST", SIGILS, {"data": {}}, token="none")
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as slow:
+        slow.sendall(head + b'{"data"')
+        time.sleep(1)
+        slow.sendall(b":{}}")
+        assert slow.recv(100).startswith(b"HTTP/1.1 201 ")
+    encode, default = "sigil_encode_total", {"tenant_class": "default"}
+    eventually(lambda: of(samples(service), encode, **default, outcome="abandoned") == 1)
+    found = samples(service)
+    assert of(found, encode, **default, outcome="failed") == 0
+    assert of(found, encode, **default, outcome="refused") == 1
+    assert of(found, "sigil_encode_duration_seconds_count", **default) == 1
+    assert of(found, "sigil_encode_duration_seconds_sum", **default) < 1
 
 
 def test_figures_are_read(service: Service) -> None:
