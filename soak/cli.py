@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -83,6 +84,10 @@ def judge(
     _, summary = _judged(folder, thresholds_file, profile)
     verdict.write_summary(folder, summary)
     show(summary)
+    if (folder / REPORT).exists():
+        click.echo(
+            f"{folder / REPORT} shows the verdict before; `python -m soak report` draws it anew", err=True
+        )
     tell(summary, state, link)
     sys.exit(verdict.EXIT_CODES[summary.verdict])
 
@@ -110,7 +115,10 @@ def _judged(
         _fail(str(error), thresholds.EXIT_CODE)
     try:
         evidence = load_evidence(folder)
-        return evidence, verdict.judge(evidence, limits, profile)
+        summary = verdict.judge(evidence, limits, profile)
+        digest = hashlib.sha256(thresholds_file.read_bytes()).hexdigest()
+        summary.judged_by = f"{thresholds_file.name} {digest[:12]}"
+        return evidence, summary
     except (ResultsError, HistogramError) as error:
         _fail(str(error), verdict.DAMAGED)
 

@@ -115,6 +115,10 @@ def load_evidence(folder: Path) -> Evidence:
         raise ResultsError(f"{path}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path}: {error}") from None
+    # A run makes these at once; faults and panels may be none.
+    for name in (results.WINDOWS, results.SAMPLES, results.VIOLATIONS):
+        if not (folder / name).exists():
+            raise ResultsError(f"{folder / name}: there is none")
     windows = _lines(folder, results.WINDOWS, Window)
     samples = _lines(folder, results.SAMPLES, Sample)
     return Evidence(

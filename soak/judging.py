@@ -26,6 +26,8 @@ class Violations:
 
     def __init__(self, folder: Path, most: int = 1000) -> None:
         self._folder = folder
+        # There from the start: a file that is missing must not look like a service that was never wrong.
+        (folder / VIOLATIONS).touch()
         self._most = most
         self._lock = threading.Lock()
         self.count = 0

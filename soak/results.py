@@ -9,7 +9,7 @@ while the run goes on, so that a run that was killed can be judged as far as it 
 | ``windows.jsonl`` | ``Window``, each operation every ten seconds | the run |
 | ``samples.jsonl`` | ``Sample``, each process every five seconds | the run |
 | ``faults.jsonl`` | ``Fault``, when it is over | the run |
-| ``violations.jsonl`` | ``Violation`` | the run |
+| ``violations.jsonl`` | ``Violation``; empty where nothing was wrong | the run |
 | ``panels.jsonl`` | ``Panel``, at the end | the run |
 | ``summary.json`` | ``Summary`` | the verdict |
 | ``summary.md`` | the same for people | the verdict |
@@ -72,7 +72,8 @@ class Run(msgspec.Struct, kw_only=True):
         checked_records: how many acknowledged records were looked for at the end.
         settings: variables that the service was started with; no secrets.
         planted: the defect that was built in on purpose, if any.
-        faults_not_made: those that were planned, as ``target/failure``, for which the time did not last.
+        faults_planned: what was to fail, as ``target/failure``, once for each time.
+        faults_not_made: those of them for which the time did not last.
     """
 
     started_at: float
@@ -87,6 +88,7 @@ class Run(msgspec.Struct, kw_only=True):
     complete: bool = False
     checked_records: int = 0
     planted: str | None = None
+    faults_planned: list[str] = []
     faults_not_made: list[str] = []
 
 
@@ -205,6 +207,7 @@ class Summary(msgspec.Struct):
     Attributes:
         totals: for each operation, what ``soak.call_checks.totals`` tells.
         profile: which slopes it was judged by, those of short runs or of long ones.
+        judged_by: the name of the file of thresholds, and the beginning of its SHA-256.
     """
 
     verdict: Literal["pass", "fail", "inconclusive"]
@@ -212,6 +215,7 @@ class Summary(msgspec.Struct):
     run: Run
     totals: dict[str, dict[str, float]]
     profile: Literal["full", "quick"] = "full"
+    judged_by: str = ""
 
 
 def append(folder: Path, name: str, line: msgspec.Struct) -> None:

@@ -107,11 +107,13 @@ def run(options: Options, tell: Callable[[Progress], None]) -> Run:
     if options.service_command is not None:
         wishes = wishes._replace(command=options.service_command)
     with interruptible(), running_stand(options.folder / "stand", wishes) as stand:
-        done = _Course(options, stand, tell).run()
-    if not options.keep and not (options.folder / results.VIOLATIONS).exists():
-        for name in ("service", "dnastore", "prometheus"):
-            shutil.rmtree(options.folder / "stand" / name, ignore_errors=True)
-    return done
+        return _Course(options, stand, tell).run()
+
+
+def forget_databases(folder: Path) -> None:
+    """Remove what nobody needs of a run in which nothing was wrong; logs stay."""
+    for name in ("service", "dnastore", "prometheus", "redis"):
+        shutil.rmtree(folder / "stand" / name, ignore_errors=True)
 
 
 @contextmanager
@@ -149,6 +151,8 @@ class _Course:
             settings=stand.settings,
             planted=options.planted,
         )
+        self._plan: Sequence[Planned] = schedule(options.seconds, options.warm_up, options.faults)
+        self._run.faults_planned = [f"{one.target}/{one.failure}" for one in self._plan]
         self._write_run()
 
     def run(self) -> Run:
@@ -185,7 +189,7 @@ class _Course:
         )
 
     def _faults(self, ledger: Ledger, stack: ExitStack) -> Faults:
-        options, stand = self._options, self._stand
+        stand = self._stand
         assert stand.redis is not None  # noqa: S101 - the stand stands
         client = stack.enter_context(Client(stand.url, self._tokens, "probe"))
         probe = Probe(stand, client, ledger)
@@ -194,8 +198,7 @@ class _Course:
             "dnastore": stand.dnastore,
             "keys": _WithFetches(stand.keys, probe),
         }
-        plan: Sequence[Planned] = schedule(options.seconds, options.warm_up, options.faults)
-        return Faults(self._folder, plan, parts, probe.is_well)
+        return Faults(self._folder, self._plan, parts, probe.is_well)
 
     def _watch(self, processes: Sequence[subprocess.Popen[bytes]], faults: Faults) -> None:
         while any(process.poll() is None for process in processes):

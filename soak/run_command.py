@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -15,8 +16,9 @@ from rich.console import Console
 from rich.live import Live
 
 from soak.faults import ALL
+from soak.notify import NotificationError, webhook_url
 from soak.plan import SCENARIOS
-from soak.results import Failure, Target
+from soak.results import RUN, Failure, Target
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 #: Calls a second of one user, unless a rate is given.
@@ -131,7 +133,14 @@ def run_command(
     from soak.progress import Display  # noqa: PLC0415
 
     folder = folder or Path("reports") / time.strftime("soak-%Y%m%d-%H%M%S")
-    command = None if service_command is None else tuple(shlex.split(service_command))
+    command = None if service_command is None else _command(service_command)
+    for program in ("redis-server", "prometheus"):
+        if shutil.which(program) is None:
+            raise click.UsageError(f"{program} is not installed")
+    try:
+        webhook_url()
+    except NotificationError as error:
+        raise click.UsageError(str(error)) from None
     options = run.Options(
         folder=folder.absolute(),
         seconds=duration,
@@ -147,10 +156,28 @@ def run_command(
             run.run(options, display.tell)
     except FileExistsError as error:
         raise click.UsageError(str(error)) from None
+    except OSError as error:
+        if (options.folder / RUN).exists():
+            raise
+        raise click.UsageError(f"--results: {error.filename}: {error.strerror}") from None
     except run.IncompleteError as error:
         click.echo(f"incomplete: {error}", err=True)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
     from soak.cli import conclude  # noqa: PLC0415 - it has this command
 
-    sys.exit(conclude(options.folder, state or options.folder.with_name(STATE), with_report=with_report))
+    code = conclude(options.folder, state or options.folder.with_name(STATE), with_report=with_report)
+    if code == 0 and not options.keep:
+        run.forget_databases(options.folder)
+    sys.exit(code)
+
+
+def _command(text: str) -> tuple[str, ...]:
+    """A command's words, the first of which can be run."""
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise click.UsageError(f"--service-command: {error}") from None
+    if not words or shutil.which(words[0]) is None:
+        raise click.UsageError("--service-command: no such program")
+    return words

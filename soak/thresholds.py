@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from soak.plan import SCENARIOS
 from soak.results import Operation
 
 #: sysexits.h: EX_CONFIG, as the service ends with when its settings cannot work.
@@ -142,4 +143,7 @@ def load_thresholds(path: Path = DEFAULT) -> Thresholds:
     for name, latency in thresholds.latency.items():
         if latency.p95_ms > latency.p99_ms:
             raise ThresholdsError(f"{path}: p95_ms is above p99_ms - at `$.latency.{name}`")
+    if unknown := set(thresholds.failures.refused_on_purpose) - set(SCENARIOS):
+        where = "at `$.failures.refused_on_purpose`"
+        raise ThresholdsError(f"{path}: no scenario is called {', '.join(sorted(unknown))} - {where}")
     return thresholds

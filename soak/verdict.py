@@ -70,6 +70,7 @@ def as_markdown(summary: Summary) -> str:
         f"# Soak: {summary.verdict}",
         "",
         f"{run.seconds:,.0f} seconds, {run.users} callers, {run.processor}, revision {run.revision}.",
+        f"Judged by {summary.judged_by or 'thresholds'}, slopes of {summary.profile} runs.",
         "",
     ]
     others = [check for check in summary.checks if check.outcome != "pass"]

@@ -92,15 +92,16 @@ def write(folder: Path, course: Course) -> Path:
             results.append(folder, results.SAMPLES, sample)
     for fault in course.faults:
         results.append(folder, results.FAULTS, fault)
+    (folder / results.VIOLATIONS).touch()
     for violation in course.violations:
         results.append(folder, results.VIOLATIONS, violation)
     for panel in dashboard.panels() if course.panels else ():
         queries = [(query.expression, query.legend) for query in panel.queries]
-        empty: list[list[Series]] = [[] for _ in queries]
+        series = [[Series({}, [(BEGAN, 1.0)])] for _ in queries]
         results.append(
             folder,
             results.PANELS,
-            Panel(panel.title, panel.section, panel.kind, panel.unit, queries, empty),
+            Panel(panel.title, panel.section, panel.kind, panel.unit, queries, series),
         )
     return folder
 

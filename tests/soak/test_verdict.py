@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from soak.cli import conclude, main
-from soak.evidence import load_evidence
+from soak.evidence import ResultsError, load_evidence
 from soak.results import REPORT, SUMMARY, WINDOWS, Fault, Operation, Summary, Violation
 from soak.thresholds import DEFAULT, ThresholdsError, load_thresholds
 from soak.verdict import judge
@@ -153,3 +153,26 @@ def test_wrong_thresholds(tmp_path: Path, old: str, new: str, said: str) -> None
     with pytest.raises(ThresholdsError) as caught:
         load_thresholds(path)
     assert said in str(caught.value)
+
+
+def test_evidence_that_is_missing_is_no_good_news(tmp_path: Path) -> None:
+    """Faults that were planned and left no trace, and panels without data, leave a run undecided."""
+    folder = write(tmp_path / "run", Course(rates=FEW))
+    run = msgspec.json.decode((folder / "run.json").read_bytes())
+    (folder / "run.json").write_bytes(msgspec.json.encode({**run, "faults_planned": ["redis/down"]}))
+    panels = [msgspec.json.decode(line) for line in (folder / "panels.jsonl").read_bytes().splitlines()]
+    panels[0]["series"] = [[] for _ in panels[0]["series"]]
+    (folder / "panels.jsonl").write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in panels))
+    summary = judge(load_evidence(folder), load_thresholds())
+    undecided = {check.name for check in summary.checks if check.outcome == "inconclusive"}
+    assert {"faults", "panels"} <= undecided
+    assert summary.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("name", ["windows.jsonl", "samples.jsonl", "violations.jsonl"])
+def test_folders_that_lack_a_file_are_refused(tmp_path: Path, name: str) -> None:
+    """What every run makes at its start is in every folder that is judged."""
+    folder = write(tmp_path / "run", Course(rates=FEW))
+    (folder / name).unlink()
+    with pytest.raises(ResultsError, match=name):
+        load_evidence(folder)
