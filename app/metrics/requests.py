@@ -106,6 +106,11 @@ class RequestMetrics:
         )
         for reason in ("requests", "connections", "answers"):
             self.overload.labels(reason)
+        self.malformed = BufferedCounter(
+            "sigil_http_malformed",
+            "What came over connections and was no request, and closed them.",
+            registry=registry,
+        )
         #: Set when the application is put together.
         self.route_of: Callable[[str], str] = str
         self.class_of: Callable[[str], str] = _no_class

@@ -52,13 +52,12 @@ class Sampling:
         mode: Mode = "livesum",
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        """Read a gauge once a second; not while what reads it gives None."""
-        made = self.made_gauge(name, text, mode=mode, labels=labels)
+        """Read a gauge once a second; there is none before its first figure, and None changes nothing."""
 
         def sample() -> None:
             found = read()
             if found is not None:
-                made.set(found)
+                self.made_gauge(name, text, mode=mode, labels=labels).set(found)
 
         self._quick.append(sample)
 

@@ -79,7 +79,8 @@ def watch_serving(sampling: Sampling, guard: Guard, connections: Connections | N
 
 
 def watch_overload(sampling: Sampling, requests: RequestMetrics, connections: Connections) -> None:
-    """What the connections refused and cut off."""
+    """What the connections refused and cut off, and what came over them that was no request."""
+    sampling.follow(requests.malformed, lambda: connections.malformed)
     sampling.follow(requests.overload.labels("connections"), lambda: connections.refused)
     sampling.follow(requests.overload.labels("answers"), lambda: connections.cut_off)
 

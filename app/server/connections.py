@@ -131,9 +131,11 @@ class Connections:
         #: Whether much was given back at the last look.
         self._was_ebbing = False
         self._clock: asyncio.TimerHandle | None = None
-        #: Connections that found no place, and those that were cut off with answers that waited too much.
+        #: Connections that found no place, those cut off with answers that waited too much, and those
+        #: over which something came that is no request.
         self.refused = 0
         self.cut_off = 0
+        self.malformed = 0
 
     def __len__(self) -> int:
         return len(self._all)

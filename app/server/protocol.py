@@ -254,6 +254,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, answer: bytes) -> None:
         """Read no more; say why, where that can be taken for nothing but the answer to it."""
         self._deaf = True
+        self._among.malformed += 1
         if self._is_owing():
             self._last_word = answer
         elif self._is_busy() and self.cycle.response_started:

@@ -96,6 +96,9 @@ def test_strangers_and_slow_callers_change_no_objective(service: Service) -> Non
     ).encode()
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as gone:
         gone.sendall(head + b"{")
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as other:
+        other.sendall(b"M0 / HTTP/1.1\r\n\r\n")
+        assert other.recv(100).startswith(b"HTTP/1.1 400 ")
     service.call("POST", SIGILS, {"data": {}}, token="none")
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as slow:
         slow.sendall(head + b'{"data"')
@@ -105,6 +108,7 @@ def test_strangers_and_slow_callers_change_no_objective(service: Service) -> Non
     encode, default = "sigil_encode_total", {"tenant_class": "default"}
     eventually(lambda: of(samples(service), encode, **default, outcome="abandoned") == 1)
     found = samples(service)
+    eventually(lambda: of(samples(service), "sigil_http_malformed_total") == 1)
     assert of(found, encode, **default, outcome="failed") == 0
     assert of(found, encode, **default, outcome="refused") == 1
     assert of(found, "sigil_encode_duration_seconds_count", **default) == 1
