@@ -286,7 +286,7 @@ async def test_flood_of_refusals(make: Make, path: Path, monkeypatch: pytest.Mon
 
     def told() -> int:
         """Of how many refusals the log tells."""
-        counts = [line["count"] for line in lines(path) if line["event"] == "audit.limited"]
+        counts: list[int] = [line["count"] for line in lines(path) if line["event"] == "audit.limited"]
         return sum(counts) + events(path).count("authentication.refused")
 
     await until(lambda: told() == 20_000)
