@@ -107,6 +107,7 @@ def watch_audit(sampling: Sampling, audit: Audit) -> None:
 
 def watch_keys(sampling: Sampling, seals: Seals) -> None:
     """The signing keys."""
+    began = time.time()
     for state in _KEY_STATES:
         sampling.gauge(
             "sigil_keys",
@@ -117,20 +118,23 @@ def watch_keys(sampling: Sampling, seals: Seals) -> None:
         )
     sampling.gauge(
         "sigil_key_age_seconds",
-        "For how long the key that signs has been good; missing where the ring does not tell.",
-        lambda: _age_of_key(seals),
+        "For how long the signing key has been good; where its ring does not tell, since this process began.",
+        lambda: _age_of_key(seals, began),
         mode="livemax",
     )
 
 
-def _age_of_key(seals: Seals) -> float | None:
+def _age_of_key(seals: Seals, began: float) -> float | None:
+    """None without a key that signs."""
     now = time.time()
     begun = [
         key.not_before
         for key in seals.keys.known
         if key.state == "active" and key.not_before is not None and key.not_before <= now
     ]
-    return now - max(begun) if begun else None
+    if begun:
+        return now - max(begun)
+    return now - began if "active" in seals.keys.states.values() else None
 
 
 def watch_tokens(sampling: Sampling, authenticator: Authenticator) -> None:

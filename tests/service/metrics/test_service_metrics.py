@@ -88,8 +88,9 @@ def test_requests_are_counted(new_service: Callable[..., Service], tmp_path: Pat
     assert of(samples(service), encode, tenant_class="silver", outcome="sealed") == 2
 
 
-def test_strangers_and_slow_callers_change_no_objective(service: Service) -> None:
+def test_strangers_and_slow_callers_change_no_objective(new_service: Callable[..., Service]) -> None:
     """Who hangs up is no failure of ours, who is refused no quick one, a body that drips no slow one."""
+    service = new_service().start()
     head = (
         f"POST {SIGILS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token()}\r\n"
         "Content-Type: application/json\r\nContent-Length: 11\r\n\r\n"
