@@ -219,7 +219,10 @@ lint-rules: ## Check Prometheus's rules, and run their tests
 
 .PHONY: lint-deploy
 lint-deploy: $(VENV)/.group-lint ## Check container, Compose and Kubernetes files
+	$(need_prometheus)
 	$(BIN)/hadolint deploy/Containerfile
+	# The rules come beside it in the container; they have a check of their own.
+	promtool check config --syntax-only deploy/prometheus/prometheus.yml >/dev/null
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/kubernetes-validate --quiet --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 

@@ -29,6 +29,9 @@ debootstrap --variant=minbase bookworm "$elsewhere/base" ${DEBIAN_MIRROR:+"$DEBI
 empty=$("${build[@]}" from scratch)
 "${build[@]}" add --quiet "$empty" "$elsewhere/base" / >/dev/null
 "${build[@]}" commit --quiet --rm "$empty" "$base" >/dev/null
+# What debootstrap has downloaded is in no published base.
+rm -rf "$elsewhere"/base/var/cache/apt/* "$elsewhere"/base/var/lib/apt/lists/*
+base_size=$(du -sm "$elsewhere/base" | cut -f 1)
 rm -rf --one-file-system "$elsewhere/base"
 
 # -- the image ----------------------------------------------------------------
@@ -39,7 +42,7 @@ rm -rf --one-file-system "$elsewhere/base"
 "${build[@]}" inspect --type image sigil:check >"$elsewhere/config.json"
 container=$("${build[@]}" from --pull-never sigil:check)
 root=$("${build[@]}" mount "$container")
-echo "built: $(du -sm "$root" | cut -f 1) MB"
+echo "built: $(du -sm "$root" | cut -f 1) MB, of them the base $base_size MB"
 for stranger in g++ gcc cc pip pip3 curl; do
   ! chroot "$root" /bin/sh -c "command -v $stranger" || { echo "$stranger is in the image" >&2; exit 1; }
 done
