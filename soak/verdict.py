@@ -22,8 +22,6 @@ Outcome = Literal["pass", "fail", "inconclusive"]
 EXIT_CODES: Final[dict[Outcome, int]] = {"pass": 0, "fail": 1, "inconclusive": 3}
 #: sysexits.h: EX_DATAERR, of a results folder that cannot be read.
 DAMAGED: Final = 65
-#: The summary as a table.
-MARKDOWN: Final = "summary.md"
 
 
 def judge(evidence: Evidence, thresholds: Thresholds, profile: Profile | None = None) -> Summary:
