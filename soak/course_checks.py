@@ -77,11 +77,14 @@ def _faults(evidence: Evidence) -> Check:
     made = Counter(f"{fault.target}/{fault.failure}" for fault in evidence.faults)
     # What one that was killed or interrupted did not come to is in no list of its own.
     left = sorted(
-        (Counter(evidence.run.faults_planned) - made | Counter(evidence.run.faults_not_made)).elements()
+        (Counter(evidence.run.faults_planned or ()) - made | Counter(evidence.run.faults_not_made)).elements()
     )
     if left:
         says = f"{made.total()} were made, and {len(left)} that were planned were not: {', '.join(left)}"
         return Check("faults", "inconclusive", len(left), 0, "", says)
+    if evidence.run.faults_planned is None and not evidence.run.complete:
+        says = f"{made.total()} were made; nobody told which were planned"
+        return Check("faults", "inconclusive", None, 0, "", says)
     return Check("faults", "pass", 0, 0, "", f"{made.total()} were made, all that were planned")
 
 

@@ -115,9 +115,11 @@ def load_evidence(folder: Path) -> Evidence:
         raise ResultsError(f"{path}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path}: {error}") from None
-    # A run makes these at once; faults and panels may be none.
+    # A run makes these at once; faults and panels may be none. Older runs told no plan, and had no file of
+    # violations where there were none.
+    older = run.faults_planned is None
     for name in (results.WINDOWS, results.SAMPLES, results.VIOLATIONS):
-        if not (folder / name).exists():
+        if not (folder / name).exists() and not (older and name == results.VIOLATIONS):
             raise ResultsError(f"{folder / name}: there is none")
     windows = _lines(folder, results.WINDOWS, Window)
     samples = _lines(folder, results.SAMPLES, Sample)

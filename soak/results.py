@@ -72,7 +72,7 @@ class Run(msgspec.Struct, kw_only=True):
         checked_records: how many acknowledged records were looked for at the end.
         settings: variables that the service was started with; no secrets.
         planted: the defect that was built in on purpose, if any.
-        faults_planned: what was to fail, as ``target/failure``, once for each time.
+        faults_planned: what was to fail, as ``target/failure``, once for each time; None of older runs.
         faults_not_made: those of them for which the time did not last.
     """
 
@@ -88,7 +88,7 @@ class Run(msgspec.Struct, kw_only=True):
     complete: bool = False
     checked_records: int = 0
     planted: str | None = None
-    faults_planned: list[str] = []
+    faults_planned: list[str] | None = None
     faults_not_made: list[str] = []
 
 

@@ -112,7 +112,7 @@ def run(options: Options, tell: Callable[[Progress], None]) -> Run:
 
 def forget_databases(folder: Path) -> None:
     """Remove what nobody needs of a run in which nothing was wrong; logs stay."""
-    for name in ("service", "dnastore", "prometheus", "redis"):
+    for name in ("service", "dnastore", "prometheus"):
         shutil.rmtree(folder / "stand" / name, ignore_errors=True)
 
 

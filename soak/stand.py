@@ -146,6 +146,8 @@ class Stand:
             program.stop()
         if self.redis is not None:
             self.redis.kill()
+            # No archive of the results can hold a socket.
+            (self.redis.folder / "redis.sock").unlink(missing_ok=True)
 
     def readiness(self) -> dict[str, object]:
         """What the service says of itself at ``/readyz``; empty while it says nothing."""

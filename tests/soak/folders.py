@@ -81,6 +81,7 @@ def write(folder: Path, course: Course) -> Path:
         complete=course.complete,
         checked_records=course.checked,
         faults_not_made=course.faults_not_made,
+        faults_planned=[f"{one.target}/{one.failure}" for one in course.faults],
     )
     (folder / results.RUN).write_bytes(msgspec.json.encode(run))
     chance, numbers = random.Random(course.seed), np.random.default_rng(course.seed)

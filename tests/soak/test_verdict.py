@@ -127,6 +127,18 @@ def test_exit_codes(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["verdict", str(bad), "--thresholds", str(wrong)]).exit_code == 78
 
 
+@pytest.mark.parametrize(("complete", "outcome"), [(True, "pass"), (False, "inconclusive")])
+def test_older_runs_can_be_judged(tmp_path: Path, complete: bool, outcome: str) -> None:
+    """A run that told no plan, and was never wrong, needs no file of violations to be judged."""
+    write(tmp_path, Course(seconds=20, rates={"get": 1.0}, complete=complete))
+    run = msgspec.json.decode((tmp_path / "run.json").read_bytes())
+    del run["faults_planned"]
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(run))
+    (tmp_path / "violations.jsonl").unlink()
+    found = judge(load_evidence(tmp_path), load_thresholds())
+    assert [check.outcome for check in found.checks if check.name == "faults"] == [outcome]
+
+
 def test_a_run_remembers_its_verdict(tmp_path: Path) -> None:
     """What a run ends with is kept for the next one, whether it is reported or not."""
     folder = write(tmp_path / "run", Course(rates=FEW, complete=False))
