@@ -17,6 +17,8 @@ from core.errors import KeysUnavailableError
 
 #: Of unknown key ids that are remembered. Each has at most 256 characters.
 _MOST_MISSING: Final = 1024
+#: Failures in a row double the cooldown up to so many: who wants to ask often wants to hear soon that all is well.
+_MOST_COOLDOWNS: Final = 6
 #: Of a failure's text in the log.
 _LONGEST_CAUSE: Final = 300
 
@@ -38,14 +40,13 @@ class Pace(msgspec.Struct, frozen=True):
 
     Attributes:
         refresh: at the latest after this a set is fetched again.
-        cooldown: at least, between the end of a fetch and the next one, whatever came of it.
-        longest_cooldown: failures in a row double the cooldown up to this.
+        cooldown: at least, between the end of a fetch and the next one, whatever came of it; more after
+            failures in a row.
         max_stale: keys that were not fetched again for so long are not believed any more.
     """
 
     refresh: float = 300.0
     cooldown: float = 10.0
-    longest_cooldown: float = 60.0
     max_stale: float = 24 * 3600.0
 
 
@@ -181,8 +182,7 @@ class RemoteKeys:
     def _note_failure(self, cause: str) -> None:
         self._failures += 1
         self.failed += 1
-        doubled = self._pace.cooldown * 2 ** min(self._failures - 1, 16)
-        cooldown = max(self._pace.cooldown, min(doubled, self._pace.longest_cooldown))
+        cooldown = self._pace.cooldown * min(2 ** min(self._failures - 1, 16), _MOST_COOLDOWNS)
         self._allowed_at = self._refresh_at = self._clock() + cooldown * _between(1.0, 1.25)
         if cause != self._trouble:
             self._log.warning("key set not fetched", cause=cause)

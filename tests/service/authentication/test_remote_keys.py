@@ -179,7 +179,7 @@ async def test_failures_make_the_cooldown_grow(
     provider.serve(public(forge.ec, kid="1"))
     good = provider.body
     provider.status, provider.body = 500, b""
-    keys = make(cooldown=10, longest_cooldown=60)
+    keys = make(cooldown=10)
     asked = []
     for _ in range(600):
         fetches = provider.fetches
@@ -313,7 +313,7 @@ async def test_a_caller_who_gives_up_harms_no_other(provider: Provider, make: Ma
 async def test_a_timer_keeps_keys_fresh(provider: Provider, forge: Forge) -> None:
     """A withdrawal is heard of without any token, and so is the end of an outage."""
     provider.serve(public(forge.ec, kid="1"))
-    pace = Pace(refresh=0.02, cooldown=0.01, longest_cooldown=0.02)
+    pace = Pace(refresh=0.02, cooldown=0.01)
     keys = RemoteKeys(KeySetDownload(provider.uri, development=True), issuer="i", pace=pace)
     withdrawn: list[str | None] = []
     keys.on_withdrawal(lambda gone: withdrawn.extend(key.key_id for key in gone))
