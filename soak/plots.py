@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from soak.evidence import Evidence, over
-from soak.results import Panel
+from soak.results import Panel, Series
 
 #: Colours that nothing else has: they become variables of the page's style.
 _INK: Final = "#010203"
@@ -57,6 +59,9 @@ _STYLE: Final[dict[Any, Any]] = {
 }
 _UNITS: Final = {"percentunit": ("%", 100.0), "bytes": ("MiB", 1 / (1 << 20)), "s": ("s", 1.0)}
 _MOST_SERIES: Final = 12
+#: Of a legend below a small plot: characters in a line, and inches of a line.
+_LINE_OF_LEGEND: Final = 72
+_ROW_OF_LEGEND: Final = 0.17
 
 
 class Canvas:
@@ -65,6 +70,7 @@ class Canvas:
     def __init__(self, evidence: Evidence, title: str, unit: str, *, small: bool = False) -> None:
         self._evidence = evidence
         self._title = title
+        self._small = small
         self._figure = Figure(figsize=(4.6, 2.3) if small else (9.6, 3.0))
         # Fixed margins: to find them out takes several times as long as all else.
         left, bottom = (0.15, 0.2) if small else (0.08, 0.16)
@@ -100,8 +106,23 @@ class Canvas:
         """The picture as an SVG element."""
         lines, names = self.axes.get_legend_handles_labels()
         if 1 < len(names) <= _MOST_SERIES or (names and names[0]):
-            self.axes.legend(lines, names, ncols=min(len(names), 4), loc="best")
+            if self._small:
+                self._legend_below(lines, names)
+            else:
+                self.axes.legend(lines, names, ncols=min(len(names), 4), loc="best")
         return _svg(self._figure, self._title)
+
+    def _legend_below(self, lines: Sequence[Any], names: Sequence[str]) -> None:
+        """In room of its own: it would lie over half of a small plot, and over what it names."""
+        columns = min(len(names), max(1, _LINE_OF_LEGEND // (max(map(len, names)) + 6)))
+        room = _ROW_OF_LEGEND * -(-len(names) // columns)
+        width, height = self._figure.get_size_inches()
+        margins = self._figure.subplotpars
+        higher = height + room
+        self._figure.set_size_inches(width, higher)
+        top, bottom = 1 - (1 - margins.top) * height / higher, (margins.bottom * height + room) / higher
+        self._figure.subplots_adjust(top=top, bottom=bottom)
+        self._figure.legend(lines, names, ncols=columns, loc="lower left", borderaxespad=0.2)
 
 
 def _svg(figure: Figure, name: str) -> str:
@@ -126,9 +147,20 @@ def house_style() -> Iterator[None]:
 
 
 def panel_plot(evidence: Evidence, panel: Panel) -> str:
-    """What Prometheus answered for a panel, one line a series; empty panels say so."""
+    """What Prometheus answered for a panel: a line a series, or a heat map; empty panels say so."""
     unit, factor = _UNITS.get(panel.unit, (panel.unit, 1.0))
     canvas = Canvas(evidence, panel.title, unit, small=True)
+    if not any(series.points for of in panel.series for series in of):
+        canvas.axes.text(0.5, 0.5, "no data", ha="center", va="center", transform=canvas.axes.transAxes)
+    elif panel.kind == "heatmap":
+        _heat_map(canvas, evidence.run.started_at, panel.series[0])
+    else:
+        _panel_lines(canvas, panel, factor)
+    canvas.bands()
+    return canvas.svg()
+
+
+def _panel_lines(canvas: Canvas, panel: Panel, factor: float) -> None:
     shown = [
         (legend_of(legend, series.labels), series.points)
         for (_, legend), of in zip(panel.queries, panel.series, strict=False)
@@ -139,12 +171,35 @@ def panel_plot(evidence: Evidence, panel: Panel) -> str:
         canvas.line(
             [at for at, _ in points], [value * factor for _, value in points], label, marker=marker, ms=3
         )
-    if not shown:
-        canvas.axes.text(0.5, 0.5, "no data", ha="center", va="center", transform=canvas.axes.transAxes)
-    elif len(shown) > _MOST_SERIES:
+    if len(shown) > _MOST_SERIES:
         canvas.axes.set_title(f"{panel.title} ({_MOST_SERIES} of {len(shown)} series)")
-    canvas.bands()
-    return canvas.svg()
+
+
+def _heat_map(canvas: Canvas, began: float, buckets: Sequence[Series]) -> None:
+    """A row for each bucket of a histogram, darker where more observations fell into it."""
+    rows = sorted(buckets, key=lambda one: float(one.labels["le"]))
+    times = sorted({at for row in rows for at, _ in row.points})
+    column = {at: number for number, at in enumerate(times)}
+    up_to = np.zeros((len(rows), len(times)))
+    for number, row in enumerate(rows):
+        for at, value in row.points:
+            up_to[number, column[at]] = value
+    # A bucket of Prometheus holds the smaller ones too. Increases are extrapolated, so they differ a little.
+    own = np.maximum(np.diff(up_to, axis=0, prepend=0), 0)
+    step = min(np.diff(times), default=60.0)
+    edges = np.array([*times, times[-1] + step]) - began
+    canvas.axes.pcolormesh(
+        edges / 60,
+        np.arange(len(rows) + 1),
+        np.ma.masked_less(own, 1e-9),
+        cmap="YlOrRd",
+        norm=PowerNorm(0.5, vmin=0),
+        rasterized=True,
+    )
+    named = range(0, len(rows), max(1, len(rows) // 5))
+    canvas.axes.set_yticks([number + 1 for number in named], [rows[number].labels["le"] for number in named])
+    canvas.axes.set_ylabel("up to, s")
+    canvas.axes.grid(visible=False)
 
 
 def legend_of(legend: str, labels: dict[str, str]) -> str:

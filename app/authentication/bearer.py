@@ -81,7 +81,7 @@ class Authenticator:
         known = self._verified.get(token, self._clock())
         if known is None:
             known = await self._verify(take_apart(token))
-            self._verified.add(token, known)
+            self._verified.add(token, known, self._clock())
         return known.caller
 
     async def check(self) -> None:

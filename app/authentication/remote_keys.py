@@ -17,7 +17,7 @@ from core.errors import KeysUnavailableError
 
 #: Of unknown key ids that are remembered. Each has at most 256 characters.
 _MOST_MISSING: Final = 1024
-#: Failures in a row double the cooldown up to so many: who wants to ask often wants to hear soon that all is well.
+#: Failures in a row double the cooldown up to so many of it: who asks often wants to hear soon of a recovery.
 _MOST_COOLDOWNS: Final = 6
 #: Of a failure's text in the log.
 _LONGEST_CAUSE: Final = 300

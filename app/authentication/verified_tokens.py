@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -16,6 +16,8 @@ from app.http.context import Caller
 _MOST: Final = 4096
 #: Of all tokens, that are one tenant's before the tenant has to make room for its own new ones.
 _SHARE: Final = 1 / 8
+#: Seconds between looks for tokens that have expired: nobody shows them again, so nothing else drops them.
+_SWEEP: Final = 60.0
 
 
 class VerifiedToken(msgspec.Struct, frozen=True, eq=False):
@@ -47,6 +49,7 @@ class VerifiedTokens:
         #: The least recently used first; so are the tokens of each tenant.
         self._tokens: OrderedDict[bytes, VerifiedToken] = OrderedDict()
         self._of_tenant: dict[str, OrderedDict[bytes, None]] = {}
+        self._sweep_at = 0.0
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -65,8 +68,11 @@ class VerifiedTokens:
         self._of_tenant[known.caller.tenant].move_to_end(token)
         return known
 
-    def add(self, token: bytes, verified: VerifiedToken) -> None:
+    def add(self, token: bytes, verified: VerifiedToken, now: float) -> None:
         """Remember a token, in the place of others if need be."""
+        if now >= self._sweep_at:
+            self._sweep_at = now + _SWEEP
+            self._drop_all(one for one, known in self._tokens.items() if known.expires_at <= now)
         if token in self._tokens:
             self._drop(token)
         own = self._of_tenant.get(verified.caller.tenant, ())
@@ -77,7 +83,10 @@ class VerifiedTokens:
 
     def forget(self, keys: Collection[PublicKey]) -> None:
         """Drop all tokens that were verified with these keys."""
-        for token in [token for token, known in self._tokens.items() if known.key in keys]:
+        self._drop_all(token for token, known in self._tokens.items() if known.key in keys)
+
+    def _drop_all(self, tokens: Iterable[bytes]) -> None:
+        for token in list(tokens):
             self._drop(token)
 
     def _drop(self, token: bytes) -> None:
