@@ -58,14 +58,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What one rate came to.
 
     Attributes:
-        cpu: of each part, processors in use.
+        cpu: of each part, processors in use; None where a step is too short to tell.
         trouble: why it is not good; empty where it is.
     """
 
     rate: float
     p50_ms: float
     p99_ms: float
-    cpu: Mapping[str, float]
+    cpu: Mapping[str, float | None]
     trouble: str
 
 
@@ -160,14 +160,13 @@ def _troubles(
         yield f"load {1000 * lag:,.0f} ms late"
 
 
-def _processors(samples: Sequence[Sample], part: str) -> float:
-    """How many processors a part used, all its processes together."""
+def _processors(samples: Sequence[Sample], part: str) -> float | None:
+    """How many processors a part used, all its processes together; None if none was looked at twice."""
     by_process: dict[str, list[Sample]] = {}
     for one in samples:
         if one.process.startswith(f"{part}/"):
             by_process.setdefault(one.process, []).append(one)
-    used = 0.0
-    for taken in by_process.values():
-        span = taken[-1].at - taken[0].at
-        used += (taken[-1].cpu_seconds - taken[0].cpu_seconds) / span if span else 0.0
-    return used
+    looked = [(taken[0], taken[-1]) for taken in by_process.values() if len(taken) > 1]
+    if not looked:
+        return None
+    return sum((last.cpu_seconds - first.cpu_seconds) / (last.at - first.at) for first, last in looked)

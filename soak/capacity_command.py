@@ -56,7 +56,8 @@ def capacity_command(folder: Path | None, **rest: Any) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict")
     for step in steps:
-        cpu = (f"{100 * step.cpu[part]:,.0f} %" for part in ("service", "dnastore", "load"))
+        used = (step.cpu[part] for part in ("service", "dnastore", "load"))
+        cpu = ("?" if one is None else f"{100 * one:,.0f} %" for one in used)
         numbers = (f"{step.rate:,.1f}", f"{step.p50_ms:,.1f}", f"{step.p99_ms:,.1f}")
         table.add_row(*numbers, *cpu, step.trouble or "good")
     console.print(table)
