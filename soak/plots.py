@@ -114,7 +114,7 @@ class Canvas:
 
     def _legend_below(self, lines: Sequence[Any], names: Sequence[str]) -> None:
         """In room of its own: it would lie over half of a small plot, and over what it names."""
-        columns = min(len(names), max(1, _LINE_OF_LEGEND // (max(map(len, names)) + 6)))
+        columns = min(len(names), max(1, _LINE_OF_LEGEND // (max(map(len, names)) + 8)))
         room = _ROW_OF_LEGEND * -(-len(names) // columns)
         width, height = self._figure.get_size_inches()
         margins = self._figure.subplotpars
