@@ -59,7 +59,7 @@ def growth_check(name: str, slope: Slope | None, limit: Limit, minutes: float, u
         seen = 0.0 if slope is None else slope.span / 60
         says = f"measured for {seen:.1f} minutes; {minutes:g} are needed"
         return Check(name, "inconclusive", None, limit.per_hour, rate, says)
-    allowed = limit.at(slope.level)
+    allowed = limit.at(slope.level, slope.span)
     lasting, surely = slope.lasting * _HOUR, slope.surely * _HOUR
     outcome = _outcome(lasting, surely, allowed)
     low, high, recent = slope.low * _HOUR, slope.high * _HOUR, slope.recent * _HOUR

@@ -13,6 +13,7 @@ from soak.results import Operation
 #: sysexits.h: EX_CONFIG, as the service ends with when its settings cannot work.
 EXIT_CODE: Final = 78
 DEFAULT: Final = Path(__file__).with_name("thresholds.toml")
+_HOUR: Final = 3600.0
 
 Profile = Literal["full", "quick"]
 _Positive = Annotated[float, msgspec.Meta(gt=0, lt=1e12)]
@@ -73,14 +74,21 @@ class Database(_Strict, frozen=True):
 
 
 class Limit(_Strict, frozen=True):
-    """The steepest slope that is allowed: the larger of the two, the second in percent of what is usual."""
+    """The steepest slope that is allowed: the largest of three.
+
+    Attributes:
+        percent_per_hour: of what is usual.
+        gained: in the later half of the time altogether. What gains less is not told from what comes in
+            pieces: a megabyte of the allocator's, a connection at a peak.
+    """
 
     per_hour: Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
     percent_per_hour: Annotated[float, msgspec.Meta(ge=0, lt=1e6)]
+    gained: Annotated[float, msgspec.Meta(ge=0, lt=1e12)] = 0.0
 
-    def at(self, level: float) -> float:
-        """The limit per hour, for what usually is at ``level``."""
-        return max(self.per_hour, self.percent_per_hour / 100 * level)
+    def at(self, level: float, seconds: float) -> float:
+        """The limit per hour, for what usually is at ``level`` and was measured for so long."""
+        return max(self.per_hour, self.percent_per_hour / 100 * level, self.gained / (seconds / 2 / _HOUR))
 
 
 class Growth(_Strict, frozen=True):

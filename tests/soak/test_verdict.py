@@ -86,6 +86,14 @@ def test_sound(tmp_path: Path, course: Course) -> None:
     assert found.verdict == "pass"
 
 
+@pytest.mark.parametrize(("leak", "amiss"), [(16.0, {}), (60.0, {"memory service/0": "fail"})])
+def test_half_an_hour(tmp_path: Path, leak: float, amiss: dict[str, str]) -> None:
+    """In half an hour a few megabytes of the allocator are no leak, and a real one is found."""
+    course = Course(**{**LONG, "seconds": 1800.0}, resident_mib=_hourly(leak))  # type: ignore[arg-type]
+    found = _amiss(_judged(tmp_path, course))
+    assert {name: outcome for name, outcome in found.items() if name.startswith("memory")} == amiss
+
+
 @pytest.mark.parametrize(("leak", "amiss"), [(0.0, {}), (4.0, {"memory service/0": "fail"})])
 def test_long_run(tmp_path: Path, leak: float, amiss: dict[str, str]) -> None:
     """In four hours a leak of 4 MiB an hour is found under saw-teeth, and saw-teeth alone are not."""
