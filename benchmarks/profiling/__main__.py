@@ -94,8 +94,9 @@ def _chosen(found: Sequence[Forced], wanted: str) -> list[Forced]:
     return chosen
 
 
-def _measure(options: argparse.Namespace, names: list[str], progress: Console) -> list[Counted]:
-    found = levels()
+def _measure(
+    options: argparse.Namespace, names: list[str], found: Sequence[Forced], progress: Console
+) -> list[Counted]:
     chosen = _chosen(found, options.level)
     work = list(shares(chosen, names, found[0].name, options.processes))
     if not work:
@@ -179,8 +180,9 @@ def main() -> int:
         if not options.write_baseline:
             counts.read(options.baseline)  # before minutes are spent
         made = dict(toolchain())
-        counted = _measure(options, names, Console(stderr=True))
-        now = Counts(made, by_level(counted, names))
+        found = levels()
+        counted = _measure(options, names, found, Console(stderr=True))
+        now = Counts(made, by_level(counted, found, names))
         counts.write(now, options.folder / "counts.json")
         if options.write_baseline:
             counts.write(now, options.baseline)

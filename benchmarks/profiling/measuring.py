@@ -240,9 +240,11 @@ class Measuring:
         return Counted(level, kernel, operation, items, count, profile)
 
 
-def by_level(counted: Iterable[Counted], names: Sequence[str]) -> dict[str, Level]:
-    """What was counted, level by level, in the order of the names."""
-    found: dict[str, Level] = {}
-    for one in sorted(counted, key=lambda one: names.index(one.operation)):
-        found.setdefault(one.level, Level(one.kernel, {})).operations[one.operation] = one.count
-    return found
+def by_level(counted: Iterable[Counted], forced: Sequence[Forced], names: Sequence[str]) -> dict[str, Level]:
+    """What was counted, in the order of the levels and of the names."""
+    found = {(one.level, one.operation): one for one in counted}
+    levels: dict[str, Level] = {}
+    for level, name in ((level.name, name) for level in forced for name in names):
+        if one := found.get((level, name)):
+            levels.setdefault(level, Level(one.kernel, {})).operations[name] = one.count
+    return levels

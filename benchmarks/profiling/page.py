@@ -23,8 +23,9 @@ def section(counts: Counts) -> str:
     made = counts.toolchain
     lines = [
         f"{made['compiler']}; Python {made['python']}; {made['libc']}; valgrind {made['valgrind']},"
-        f" {made['machine']}. Instructions of an item by the transcoder's vector level; SHA-256 is"
-        f" {next(iter(counts.levels.values())).kernel}.",
+        f" {made['machine']}.",
+        "Instructions of an item by the transcoder's vector level, and which of the first level's are"
+        f" {next(iter(counts.levels.values())).kernel} SHA-256:",
         "",
         f"![instructions of an item]({_PICTURE})",
         "",
