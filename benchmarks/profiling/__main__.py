@@ -22,6 +22,7 @@ from rich.console import Console
 from benchmarks.profiling import counts, report
 from benchmarks.profiling.counts import BASELINE, Counts, CountsError
 from benchmarks.profiling.judging import TOLERANCE, Result, compare
+from benchmarks.profiling.loading import load_operations
 from benchmarks.profiling.measuring import (
     Counted,
     Forced,
@@ -32,7 +33,7 @@ from benchmarks.profiling.measuring import (
     levels,
     shares,
 )
-from benchmarks.profiling.operations import OPERATIONS, load_operations
+from benchmarks.profiling.operations import OPERATIONS
 from benchmarks.profiling.toolchain import differences, toolchain
 
 _BUILD: Final = Path("build/profiling")

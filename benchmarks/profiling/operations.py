@@ -6,21 +6,17 @@ No operation is defined here; they are those that ``make bench`` and ``make benc
 from __future__ import annotations
 
 import contextlib
-import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Final
 
 from benchmarks import service
 from benchmarks.comparing.rows import library_rows
+from benchmarks.profiling.loading import Open, Operations
 from benchmarks.profiling.requests import requests_in_process
 from benchmarks.rows import Row, all_rows
 from benchmarks.sides import Side
-
-#: Makes an operation, and puts away what it needed.
-Open = Callable[[], AbstractContextManager[Side]]
-Operations = Mapping[str, Open]
 
 #: ``MODULE:FUNCTION`` of the operations.
 OPERATIONS: Final = "benchmarks.profiling.operations:all_operations"
@@ -61,10 +57,3 @@ def all_operations() -> Operations:
 def is_dispatched(name: str) -> bool:
     """Whether an operation is counted at lower levels too."""
     return name.startswith(_DISPATCHED)
-
-
-def load_operations(where: str) -> Operations:
-    """The operations that ``MODULE:FUNCTION`` returns."""
-    module, _, function = where.partition(":")
-    operations: Operations = getattr(importlib.import_module(module), function)()
-    return operations

@@ -19,7 +19,7 @@ import os
 import sys
 from typing import Final
 
-from benchmarks.profiling.operations import Open, load_operations
+from benchmarks.profiling.loading import Open, load_operations
 from sigil_native._canonical_text import vector_level
 from sigil_native._hashing import kernel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from benchmarks.profiling.operations import Operations
+from benchmarks.profiling.loading import Operations
 from benchmarks.sides import Side, each
 from sigil_native import HmacKey
 
