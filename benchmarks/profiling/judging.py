@@ -12,7 +12,7 @@ Verdict = Literal["same", "more", "less", "new", "not compared"]
 #: lengths put memory elsewhere, which malloc and memcpy notice.
 TOLERANCE: Final = 3.0
 #: Of an operation's instructions. Where the rest besides SHA-256 is less, it is not judged by itself.
-_WORTH: Final = 0.05
+_WORTH: Final = 0.02
 
 
 class Result(NamedTuple):
