@@ -15,7 +15,7 @@ TESTERS := $(shell expr $(JOBS) + 1)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # -- set-up -------------------------------------------------------------------
 
@@ -146,6 +146,17 @@ bench-service: $(VENV)/.native $(VENV)/.group-bench ## Load the service, and an 
 	$(call need,wrk=wrk taskset=util-linux)
 	$(BIN)/python -m benchmarks.service --json reports/bench-service.json $(BENCH)
 
+.PHONY: profile
+profile: $(VENV)/.native $(VENV)/.group-bench ## Count instructions of each operation, and compare with the baseline (PROFILE)
+	$(call need,valgrind=valgrind g++=g++)
+	$(BIN)/python -m benchmarks.profiling $(PROFILE)
+
+.PHONY: profile-baseline
+profile-baseline: $(VENV)/.native $(VENV)/.group-bench ## Count anew what make profile compares with, and show it in docs/benchmarks.md
+	$(call need,valgrind=valgrind g++=g++)
+	$(BIN)/python -m benchmarks.profiling --write-baseline
+	$(BIN)/python -m benchmarks.profiling.page
+
 # BASE=REVISION is what the working tree is compared with.
 .PHONY: bench-compare
 bench-compare: $(VENV)/.native $(VENV)/.group-bench ## Fail where the working tree is slower than BASE, beyond noise
@@ -180,7 +191,7 @@ docs: $(VENV)/.group-docs ## Build the documentation into site/
 
 .PHONY: test
 test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS=1 for the heavy cases too)
-	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium redis-server=redis-server)
+	$(call need,node=nodejs curl=curl openssl=openssl chromium=chromium redis-server=redis-server valgrind=valgrind)
 	$(need_postgresql)
 	$(need_prometheus)
 	# Bytecode is kept whatever the environment says: the tests start the service some hundred times.

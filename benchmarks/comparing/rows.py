@@ -79,6 +79,12 @@ def _verify_json() -> Side:
     return _over(lambda pair: codec.verify_json(pair[0], pair[1], tenant="acme"), sealed)
 
 
+def _verify_many() -> Side:
+    codec, values = _codec(), _values()
+    sealed = codec.encode_many(values, tenant="acme")
+    return Side(lambda: codec.verify_many(sealed, values, tenant="acme"), _EVENTS)
+
+
 def _sign() -> Side:
     key = sigil_native.HmacKey(_SECRET)
     return _over(lambda value: sigil_native.sign_event(value, key), _values())
@@ -149,6 +155,7 @@ def library_rows() -> Mapping[str, Callable[[], Side]]:
         "encode_ndjson": _encode_ndjson,
         "verify": _verify,
         "verify_json": _verify_json,
+        "verify_many": _verify_many,
         "sign_event": _sign,
         "audit append": _audit_append,
         "audit verify": _audit_verify,

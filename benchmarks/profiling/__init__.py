@@ -1,0 +1,1 @@
+"""Instructions that each operation takes, counted by valgrind; see docs/benchmarks.md."""
