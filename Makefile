@@ -116,8 +116,12 @@ bench: $(VENV)/.native $(VENV)/.group-bench ## Time every row of the goals besid
 	$(call need,wrk=wrk taskset=util-linux redis-server=redis-server)
 	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)
 
+.PHONY: bench-levels
+bench-levels: $(VENV)/.native $(VENV)/.group-bench ## Time the library at every level that this machine can be forced to
+	$(BIN)/python -m benchmarks.levels $(BENCH)
+
 .PHONY: bench-page
-bench-page: $(VENV)/.native $(VENV)/.group-bench ## Put the last make bench into docs/benchmarks.md
+bench-page: $(VENV)/.native $(VENV)/.group-bench ## Put the last make bench and make bench-levels into docs/benchmarks.md
 	$(BIN)/python -m benchmarks.page reports/bench.json
 
 .PHONY: bench-buckets

@@ -63,7 +63,9 @@ def usable_levels() -> tuple[str, ...]:
     from sigil_native._hashing import kernels  # noqa: PLC0415
 
     return tuple(
-        name for name, (kernel, vectors) in LEVELS.items() if kernel in kernels() and vectors in vector_levels()
+        name
+        for name, (kernel, vectors) in LEVELS.items()
+        if kernel in kernels() and vectors in vector_levels()
     )
 
 

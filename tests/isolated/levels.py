@@ -1,7 +1,7 @@
-"""Vectors, parity and the native code's own tests, once for each level: ``python -m tests.isolated.levels [PYTEST...]``.
+"""Vectors, parity and the native code's own tests at every level: ``python -m tests.isolated.levels``.
 
-Every level that this machine can be forced to (``SIGIL_NATIVE_LEVEL``) has a process of its own. Prints a table, which
-is also put into ``reports/levels.md``; fails where a test failed.
+Every level that this machine can be forced to (``SIGIL_NATIVE_LEVEL``) has a process of its own; options
+are for pytest. Prints a table, which is also put into ``reports/levels.md``; fails where a test failed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ def run(level: str, options: list[str]) -> tuple[int, dict[str, int]]:
 
 def main(options: list[str]) -> int:
     """Run every level, and print the table."""
-    rows = ["| level | SHA-256 kernel | transcoder | passed | failed | skipped |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| level | SHA-256 kernel | transcoder | passed | failed | skipped |",
+        "|---|---|---|---|---|---|",
+    ]
     failed = False
     for level in usable_levels():
         print(f"\n-- {level}", flush=True)

@@ -39,7 +39,7 @@ def test_level_tells_both_parts() -> None:
 
 
 def test_every_part_has_a_level() -> None:
-    """Each kernel and each vector level of this machine is reached by some level, the last by the portable one."""
+    """Every kernel and vector level of this machine is part of some level, the portable ones of the last."""
     reached = [LEVELS[name] for name in usable_levels()]
     assert {kernel for kernel, _ in reached} == set(kernels())
     assert {vectors for _, vectors in reached} >= set(vector_levels()) - {"sse2"}
