@@ -32,6 +32,14 @@ define need
 	fi
 endef
 
+# The same for a package of headers: FILE, PACKAGE.
+define need_file
+	@[ -e $(1) ] || { \
+	  $(APT) update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $(APT) install -qq -y --no-install-recommends $(2) >/dev/null; \
+	}
+endef
+
 # Debian keeps what a virtual environment and a compiled module need apart from Python itself.
 PYTHON_PROBE := import ensurepip, os, sys, sysconfig; \
   sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
@@ -108,8 +116,12 @@ bench: $(VENV)/.native $(VENV)/.group-bench ## Time every row of the goals besid
 	$(call need,wrk=wrk taskset=util-linux redis-server=redis-server)
 	$(BIN)/python -m benchmarks --json reports/bench.json $(BENCH)
 
+.PHONY: bench-levels
+bench-levels: $(VENV)/.native $(VENV)/.group-bench ## Time the library at every level that this machine can be forced to
+	$(BIN)/python -m benchmarks.levels $(BENCH)
+
 .PHONY: bench-page
-bench-page: $(VENV)/.native $(VENV)/.group-bench ## Put the last make bench into docs/benchmarks.md
+bench-page: $(VENV)/.native $(VENV)/.group-bench ## Put the last make bench and make bench-levels into docs/benchmarks.md
 	$(BIN)/python -m benchmarks.page reports/bench.json
 
 .PHONY: bench-buckets
@@ -253,6 +265,18 @@ SANITIZED := build/sanitized
 sanitize: $(VENV)/.native $(VENV)/.group-test ## Run the tests of native code under ASan and UBSan
 	$(call need,node=nodejs curl=curl openssl=openssl)
 	tests/isolated/sanitize.sh $(abspath $(BIN)/python) $(SANITIZED)
+
+.PHONY: test-levels
+test-levels: $(VENV)/.native $(VENV)/.group-test ## Run vectors and parity at every level that this machine can be forced to
+	$(call need,node=nodejs)
+	$(BIN)/python -m tests.isolated.levels --numprocesses $(JOBS) --dist worksteal $(PYTEST)
+
+EMULATED_ROUNDS ?= 2
+.PHONY: test-emulated
+test-emulated: ## Run the AVX-512 and ARM kernels by emulation, beside the portable ones (EMULATED_ROUNDS)
+	$(call need,g++=g++ qemu-aarch64=qemu-user aarch64-linux-gnu-g++=g++-aarch64-linux-gnu)
+	$(call need_file,/usr/include/simde/x86/avx512.h,libsimde-dev)
+	tests/isolated/emulated.sh build/emulated $(EMULATED_ROUNDS)
 
 FUZZ_SECONDS ?= 600
 .PHONY: fuzz

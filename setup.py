@@ -41,6 +41,7 @@ MODULES = {
         "json_level_sse2.cpp",
         "json_level_avx2.cpp",
         "json_level_avx512.cpp",
+        "json_level_neon.cpp",
         "number.cpp",
     ],
     "_canonical_values": ["number.cpp"],

@@ -1,6 +1,7 @@
-"""Puts a run into the documentation: ``python -m benchmarks.page [reports/bench.json]``.
+"""Puts a run into the documentation: ``python -m benchmarks.page [RUN [LEVELS]]``.
 
-What stands between the markers of docs/benchmarks.md is written anew, and the picture beside it.
+What stands between the markers of docs/benchmarks.md is written anew, and the picture beside it; the same
+for the run at every level, where there is one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from benchmarks import levels
 from benchmarks.picture import draw
+from benchmarks.running import summary_of
 from benchmarks.summary import Summary
 from benchmarks.table import machine, markdown_lines
 
@@ -19,6 +22,8 @@ PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 _PICTURE: Final = "images/benchmarks.svg"
 BEGIN: Final = "<!-- begin: make bench-page -->"
 END: Final = "<!-- end: make bench-page -->"
+LEVELS_BEGIN: Final = "<!-- begin: make bench-levels -->"
+LEVELS_END: Final = "<!-- end: make bench-levels -->"
 
 
 def section(summary: Summary) -> str:
@@ -40,21 +45,44 @@ def renewed(page: str, summary: Summary) -> str:
     Raises:
         ValueError: the page has no markers.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{section(summary)}\n\n{END}{after}"
+    return _between(page, BEGIN, section(summary), END)
+
+
+def renewed_levels(page: str, runs: levels.Runs) -> str:
+    """The same for runs at every level.
+
+    Raises:
+        ValueError: the page has no markers.
+    """
+    return _between(page, LEVELS_BEGIN, levels.section(runs), LEVELS_END)
+
+
+def _between(page: str, begin: str, text: str, end: str) -> str:
+    before, found_begin, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"the page lacks {begin} and {end}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 def main() -> int:
     """Write the page and the picture."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
     parser.add_argument("run", type=Path, nargs="?", default=Path("reports/bench.json"), metavar="FILE")
+    parser.add_argument(
+        "levels", type=Path, nargs="?", default=Path("reports/bench-levels.json"), metavar="LEVELS"
+    )
     options = parser.parse_args()
-    summary: Summary = json.loads(options.run.read_text(encoding="utf-8"))["sigil"]
-    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), summary), encoding="utf-8")
-    draw(summary, [PAGE.parent / _PICTURE])
+    if not options.run.exists() and not options.levels.exists():
+        parser.error(f"neither {options.run} nor {options.levels} is there")
+    page = PAGE.read_text(encoding="utf-8")
+    if options.levels.exists():
+        page = renewed_levels(page, json.loads(options.levels.read_text(encoding="utf-8")))
+    if options.run.exists():
+        summary = summary_of(options.run)
+        page = renewed(page, summary)
+        draw(summary, [PAGE.parent / _PICTURE])
+    PAGE.write_text(page, encoding="utf-8")
     return 0
 
 

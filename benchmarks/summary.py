@@ -42,6 +42,7 @@ class Summary(TypedDict):
     processor: str
     processors: int
     kernels: list[str]
+    level: str
     python: str
     backend: str
     date: str
@@ -104,6 +105,7 @@ def summarise(benchmarks: Iterable[Mapping[str, Any]]) -> Summary:
         "processor": processor(),
         "processors": os.cpu_count() or 1,
         "kernels": sorted(kernels()),
+        "level": sigil_native.level,
         "python": platform.python_version(),
         "backend": sigil_native.backend,
         "date": datetime.now(UTC).date().isoformat(),

@@ -27,18 +27,27 @@ def _time(seconds: float | None) -> str:
     return f"{nanoseconds:,.0f} ns" if nanoseconds < 10_000 else f"{nanoseconds / 1000:,.1f} µs"
 
 
+def figure(figures: Figures) -> str:
+    """What was measured, with its unit."""
+    return f"{figures['measured']:.2f}{'' if figures['unit'] == 'x' else ' '}{figures['unit']}"
+
+
+def goal(figures: Figures) -> str:
+    """The goal of a row, and from which side it is reached."""
+    sign = "≤" if figures["at_most"] else "≥"
+    return f"{sign} {figures['goal']:g}{'' if figures['unit'] == 'x' else ' '}{figures['unit']}"
+
+
 def cells(figures: Figures) -> tuple[str, ...]:
     """What the columns of a row say, the verdict aside."""
-    sign = "≤" if figures["at_most"] else "≥"
-    unit, ratio = figures["unit"], figures["unit"] == "x"
-    space = "" if ratio else " "
+    ratio = figures["unit"] == "x"
     return (
         figures["row"],
         figures["against"],
         _time(figures["ours"]) if ratio else "",
         _time(figures["peer"]),
-        f"{figures['measured']:.2f}{space}{unit}",
-        f"{sign} {figures['goal']:g}{space}{unit}",
+        figure(figures),
+        goal(figures),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from sigil_native._decision import Decision
+from sigil_native._levels import level_in_use
 from sigil_native.errors import (
     AuditFormatError,
     BucketFileError,
@@ -42,6 +43,7 @@ from sigil_native.errors import (
     TrailingDataError,
     UnknownKeyError,
     UnsupportedTypeError,
+    UnusableLevelError,
     VerificationError,
     WeakSecretError,
 )
@@ -93,6 +95,9 @@ else:
             name=error.name,
         ) from error
 
+
+#: The instructions that are used, by the names that ``SIGIL_NATIVE_LEVEL`` takes; ``none`` in plain Python.
+level: Final[str] = level_in_use() if backend == "native" else "none"
 
 #: What needs typing, which takes longer to import than the rest, and where it is.
 _LATE: Final = {
@@ -159,12 +164,14 @@ __all__ = [
     "TrailingDataError",
     "UnknownKeyError",
     "UnsupportedTypeError",
+    "UnusableLevelError",
     "VerificationError",
     "WeakSecretError",
     "__version__",
     "backend",
     "canonicalize",
     "canonicalize_json",
+    "level",
     "read_audit_line",
     "sign_event",
     "verify_event",

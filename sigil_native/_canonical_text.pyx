@@ -11,6 +11,7 @@ from libc.stdint cimport uint8_t
 from sigil_native._json cimport ByteBuffer, Failure, JsonOptions, Problem, problem_name
 
 from sigil_native._arguments import json_options, text_bytes
+from sigil_native._levels import asked_for_vectors
 from sigil_native.errors import canonicalization_error
 
 
@@ -196,7 +197,7 @@ def vector_level():
 
 cdef int _choose_level() except -1:
     """Follow the environment, which may ask for a lower level."""
-    wanted = os.environ.get("SIGIL_NATIVE_VECTOR")
+    wanted = os.environ.get("SIGIL_NATIVE_VECTOR") or asked_for_vectors(vector_levels())
     if not wanted:
         return 0
     cdef const VectorLevel* level = find_vector_level(wanted.encode())

@@ -3,8 +3,8 @@
 
 Sources: FIPS 180-4, RFC 2104 and RFC 5869. The kernels are C++ (``csrc/``). Those
 that this processor can run answer known questions when the module is imported;
-one that answers wrongly is not used. ``SIGIL_NATIVE_KERNEL`` names the kernel to
-use instead of the best one.
+one that answers wrongly is not used. ``SIGIL_NATIVE_LEVEL`` asks for less than the
+best one, ``SIGIL_NATIVE_KERNEL`` for a kernel by its own name.
 """
 
 import os
@@ -23,6 +23,7 @@ from libc.stdlib cimport free, malloc
 from sigil_native._input cimport Input, acquire, release
 
 from sigil_native._arguments import readable_bytes, secret_bytes
+from sigil_native._levels import asked_for_kernel
 from sigil_native.errors import InvalidOptionError
 
 cdef extern from "Python.h":
@@ -104,6 +105,7 @@ cdef int choose_kernel() except -1:
     if found_count == 0 or found_kernels[found_count - 1].name != b"portable":
         raise ImportError("the portable SHA-256 kernel fails its known answers: this build is unusable")
     active = found_kernels[0]
+    active = find_kernel(asked_for_kernel(kernels()))
     wanted = os.environ.get("SIGIL_NATIVE_KERNEL")
     if wanted:
         try:

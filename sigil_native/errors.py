@@ -213,6 +213,26 @@ class InvalidOptionError(SigilError):
     code = "invalid_option"
 
 
+class UnusableLevelError(SigilError, ImportError):
+    """``SIGIL_NATIVE_LEVEL`` names no level, or one that this machine cannot run.
+
+    Raised by the import of this package.
+
+    Attributes:
+        level: what the variable asks for.
+    """
+
+    code = "unusable_level"
+
+    def __init__(self, level: str, reason: str) -> None:
+        super().__init__(level, reason)
+        self.level = level
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"SIGIL_NATIVE_LEVEL asks for {self.level!r}: {self.reason}"
+
+
 class InvalidTenantError(SigilError):
     """A tenant is not 1 to 128 bytes of UTF-8."""
 

@@ -63,6 +63,7 @@ def sampling_in(registry: CollectorRegistry, place: int, *, component: str) -> S
         "python": platform.python_version(),
         "backend": sigil_native.backend,
         "kernel": _kernel(),
+        "level": sigil_native.level,
         "component": component,
     }
     sampling.made_gauge("sigil_build_info", "Always 1.", mode="livemax", labels=labels).set(1)

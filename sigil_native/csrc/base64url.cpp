@@ -3,6 +3,8 @@
 #include <array>
 #include <cstring>
 
+#include "forced_level.h"
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define SIGIL_SSSE3 __attribute__((target("ssse3")))
@@ -90,7 +92,7 @@ SIGIL_SSSE3 std::size_t read_vectors(const std::uint8_t* text, std::size_t size,
     return done;
 }
 
-const bool kHasVectors = __builtin_cpu_supports("ssse3") != 0;
+const bool kHasVectors = __builtin_cpu_supports("ssse3") != 0 && level_has_ssse3();
 
 #endif
 

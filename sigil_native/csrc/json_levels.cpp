@@ -24,6 +24,8 @@ struct Levels {
         add("avx512", has_avx512, avx512::transcode);
         add("avx2", has_avx2, avx2::transcode);
         add("sse2", true, sse2::transcode);
+#elif SIGIL_ARM_LEVELS
+        add("neon", true, neon::transcode);
 #endif
         add("portable", true, portable::transcode);
         for (std::size_t i = count; i-- > 0;) {

@@ -13,6 +13,11 @@
 #else
 #define SIGIL_X86_LEVELS 0
 #endif
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define SIGIL_ARM_LEVELS 1
+#else
+#define SIGIL_ARM_LEVELS 0
+#endif
 
 namespace sigil {
 
@@ -53,6 +58,11 @@ namespace avx2 {
 Outcome transcode(const std::uint8_t*, std::size_t, const JsonOptions&, Scratch&, ByteBuffer&) noexcept;
 }
 namespace avx512 {
+Outcome transcode(const std::uint8_t*, std::size_t, const JsonOptions&, Scratch&, ByteBuffer&) noexcept;
+}
+#endif
+#if SIGIL_ARM_LEVELS
+namespace neon {
 Outcome transcode(const std::uint8_t*, std::size_t, const JsonOptions&, Scratch&, ByteBuffer&) noexcept;
 }
 #endif

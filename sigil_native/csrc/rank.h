@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "forced_level.h"
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define SIGIL_RANK_AVX2 1
@@ -27,7 +29,7 @@ inline void count_below(const std::uint64_t* numbers, std::size_t count, std::ui
 }
 
 #ifdef SIGIL_RANK_AVX2
-inline const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
+inline const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0 && level_has_avx2();
 
 template <std::size_t kVectors>
 __attribute__((target("avx2"))) void count_below_avx2(const std::uint64_t* numbers, std::size_t count,

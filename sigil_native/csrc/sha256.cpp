@@ -38,6 +38,23 @@ bool hashes_right(const Sha256Kernel& kernel, const std::uint8_t* question) noex
     return std::memcmp(digest, kHashAnswer, kDigestSize) == 0;
 }
 
+// Eight messages of one block, two of two and six of three: a group of sixteen lanes
+// that becomes one of eight after the first block, and pairs after the second.
+constexpr std::uint8_t kShrinking[16] = {0, 1, 2, 3, 4, 5, 6, 55, 56, 119, 120, 121, 122, 123, 124, 130};
+
+// Whether a batch of the questions of these sizes gets the answers of before.
+bool signs_batch(const Sha256Kernel& kernel, const HmacState& key, const std::uint8_t* question,
+                 const std::uint8_t* answers, const std::uint8_t* sizes, std::size_t count) noexcept {
+    HmacMessage batch[kLongestQuestion + 1];
+    std::uint8_t tags[kLongestQuestion + 1][kDigestSize];
+    for (std::size_t i = 0; i < count; ++i) batch[i] = {question, sizes[i], tags[i]};
+    hmac_digest_many(kernel, key, batch, count);
+    for (std::size_t i = 0; i < count; ++i) {
+        if (std::memcmp(tags[i], answers + sizes[i] * 2 * kDigestSize, kDigestSize) != 0) return false;
+    }
+    return true;
+}
+
 bool signs_right(const Sha256Kernel& kernel, const std::uint8_t* question) noexcept {
     std::uint8_t answers[(kLongestQuestion + 1) * 2 * kDigestSize];
     std::uint8_t digest[kDigestSize];
@@ -57,18 +74,15 @@ bool signs_right(const Sha256Kernel& kernel, const std::uint8_t* question) noexc
     // two, fills no group of sixteen and leaves too few lanes in its last block.
     constexpr std::size_t kSecond = 9;
     constexpr std::size_t kFirst = kLongestQuestion + 1 - kSecond;
-    HmacMessage batch[kLongestQuestion + 1];
-    std::uint8_t tags[kLongestQuestion + 1][kDigestSize];
+    std::uint8_t order[kLongestQuestion + 1];
     for (std::size_t i = 0; i <= kLongestQuestion; ++i) {
-        const std::size_t n = 37 * i % (kLongestQuestion + 1);
-        batch[i] = {question, n, tags[n]};
+        order[i] = static_cast<std::uint8_t>(37 * i % (kLongestQuestion + 1));
     }
-    hmac_digest_many(kernel, key, batch, kFirst);
-    hmac_digest_many(kernel, key, batch + kFirst, kSecond);
-    for (std::size_t n = 0; n <= kLongestQuestion; ++n) {
-        if (std::memcmp(tags[n], answers + n * 2 * kDigestSize, kDigestSize) != 0) return false;
-    }
-    return true;
+    return signs_batch(kernel, key, question, answers, order, kFirst) &&
+           signs_batch(kernel, key, question, answers, order + kFirst, kSecond) &&
+           signs_batch(kernel, key, question, answers, kShrinking, sizeof kShrinking) &&
+           signs_batch(kernel, key, question, answers, kShrinking + 8, 8) &&
+           signs_batch(kernel, key, question, answers, kShrinking + 9, 7);
 }
 
 }  // namespace

@@ -53,6 +53,9 @@ struct Sha256Kernel {
     // Optional: 1 to 16 HMACs side by side, the messages in ascending order of their blocks.
     void (*hmac_sixteen)(const HmacState& key, const PaddedMessage* messages, std::uint8_t* const* tags,
                          std::size_t count) noexcept;
+    // Optional: what is left of two messages, interleaved, from block `from` of each on.
+    void (*hash_two)(std::uint32_t* first_state, std::uint32_t* second_state, const PaddedMessage& first,
+                     const PaddedMessage& second, std::size_t from) noexcept;
 };
 
 // Null where the kernel is not compiled for this architecture.

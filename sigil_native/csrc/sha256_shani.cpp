@@ -54,6 +54,14 @@ SIGIL_SHANI_INLINE void unpack(State state, __m128i& abcd, __m128i& efgh) noexce
     efgh = _mm_alignr_epi8(dchg, feba, 8);
 }
 
+SIGIL_SHANI_INLINE void store_state(std::uint32_t* words, State state) noexcept {
+    __m128i abcd;
+    __m128i efgh;
+    unpack(state, abcd, efgh);
+    store(words, abcd);
+    store(words + 4, efgh);
+}
+
 SIGIL_SHANI_INLINE Words load_block(const std::uint8_t* block) noexcept {
     return {{swap_bytes(load(block)), swap_bytes(load(block + 16)), swap_bytes(load(block + 32)),
              swap_bytes(load(block + 48))}};
@@ -116,11 +124,7 @@ SIGIL_SHANI void compress(std::uint32_t* state, const std::uint8_t* blocks, std:
         Words words = load_block(blocks);
         compress_block<1>(&running, &words);
     }
-    __m128i abcd;
-    __m128i efgh;
-    unpack(running, abcd, efgh);
-    store(state, abcd);
-    store(state + 4, efgh);
+    store_state(state, running);
 }
 
 SIGIL_SHANI void hmac(const HmacState& key, const PaddedMessage& message, std::uint8_t* tag) noexcept {
@@ -135,13 +139,13 @@ SIGIL_SHANI void hmac(const HmacState& key, const PaddedMessage& message, std::u
     store_digest(state, tag);
 }
 
-SIGIL_SHANI void hmac_two(const HmacState& key, const PaddedMessage& first, const PaddedMessage& second,
-                          std::uint8_t* first_tag, std::uint8_t* second_tag) noexcept {
+// What is left of two messages: side by side as far as both go, then the longer one alone.
+SIGIL_SHANI_INLINE void run_two(State* state, const PaddedMessage& first, const PaddedMessage& second,
+                                std::size_t from) noexcept {
     const PaddedMessage* const messages[2] = {&first, &second};
-    State state[2] = {load_state(key.inner), load_state(key.inner)};
     Words words[2];
     const std::size_t common = first.total < second.total ? first.total : second.total;
-    std::size_t i = 0;
+    std::size_t i = from;
     for (; i < common; ++i) {
         words[0] = load_block(first.block(i));
         words[1] = load_block(second.block(i));
@@ -154,8 +158,21 @@ SIGIL_SHANI void hmac_two(const HmacState& key, const PaddedMessage& first, cons
         compress_block<1>(&rest, words);
     }
     state[longer] = rest;
-    words[0] = outer_block(state[0]);
-    words[1] = outer_block(state[1]);
+}
+
+SIGIL_SHANI void hash_two(std::uint32_t* first_state, std::uint32_t* second_state, const PaddedMessage& first,
+                          const PaddedMessage& second, std::size_t from) noexcept {
+    State state[2] = {load_state(first_state), load_state(second_state)};
+    run_two(state, first, second, from);
+    store_state(first_state, state[0]);
+    store_state(second_state, state[1]);
+}
+
+SIGIL_SHANI void hmac_two(const HmacState& key, const PaddedMessage& first, const PaddedMessage& second,
+                          std::uint8_t* first_tag, std::uint8_t* second_tag) noexcept {
+    State state[2] = {load_state(key.inner), load_state(key.inner)};
+    run_two(state, first, second, 0);
+    Words words[2] = {outer_block(state[0]), outer_block(state[1])};
     state[0] = state[1] = load_state(key.outer);
     compress_block<2>(state, words);
     store_digest(state[0], first_tag);
@@ -174,7 +191,7 @@ bool usable() noexcept {
     return (ebx & kSha) != 0;
 }
 
-constexpr Sha256Kernel kKernel = {"sha-ni", usable, compress, hmac, hmac_two, nullptr};
+constexpr Sha256Kernel kKernel = {"sha-ni", usable, compress, hmac, hmac_two, nullptr, hash_two};
 
 }  // namespace
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.page import BEGIN, END, PAGE, renewed
+from benchmarks.page import BEGIN, END, LEVELS_BEGIN, LEVELS_END, PAGE, renewed, renewed_levels
 from benchmarks.picture import draw
 from benchmarks.rows import Row, all_rows
 from benchmarks.sides import over
@@ -97,6 +98,23 @@ def test_page_of_a_run() -> None:
     assert run["processor"] in page
     assert page.count("| **missed** |") == sum(not row["reached"] for row in run["rows"]) > 0
     assert renewed(page, run) == page
+
+
+def test_page_of_all_levels() -> None:
+    """Each row stands once, with a figure for each level, and those that miss their goal stand out."""
+    slow, quick = _run(), _run()
+    slow["rows"] = [row for row in slow["rows"] if row["suite"] == "hashing"]
+    quick["rows"] = [{**row, "reached": False} for row in slow["rows"][1:]]
+    page = renewed_levels(f"a\n{LEVELS_BEGIN}\nold\n{LEVELS_END}\nz\n", {"avx2": slow, "portable": quick})
+    assert page.startswith(f"a\n{LEVELS_BEGIN}\n")
+    assert page.endswith(f"{LEVELS_END}\nz\n")
+    assert "old" not in page
+    assert "| what | against | goal | `avx2` | `portable` |" in page
+    (first, *others) = [line for line in page.splitlines() if line.startswith(("| HmacKey", "| digest_many"))]
+    assert first.endswith(" |  |")
+    assert len(others) == len(quick["rows"])
+    assert all(re.search(r" \*\*\d\.\d\dx\*\* \|$", line) for line in others)
+    assert f"`portable` 0 of {len(others)}" in page
 
 
 def test_page_shows_every_row() -> None:
