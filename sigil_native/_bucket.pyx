@@ -203,13 +203,14 @@ cdef class TokenBucket:
 
     def acquire(self, key, cost=1):
         """Take tokens if they are there; whether they were."""
-        cdef Text text = text_of(key)
-        return self.take(text, cost).granted
+        cdef BucketVerdict verdict
+        self.take(key, cost, &verdict)
+        return verdict.granted
 
     def check(self, key, cost=1):
         """Take tokens if they are there, and tell how things stand after it. A cost of 0 only looks."""
-        cdef Text text = text_of(key)
-        cdef BucketVerdict verdict = self.take(text, cost)
+        cdef BucketVerdict verdict
+        self.take(key, cost, &verdict)
         return Decision(
             verdict.granted,
             self.time.burst(),
@@ -228,11 +229,11 @@ cdef class TokenBucket:
         cdef cbool[GROUP] verdicts
         cdef Py_ssize_t start, i, count
         for item in items:
-            text_of(item)  # nothing is taken if one is no key
+            find_text(item, &texts[0])  # nothing is taken if one is no key
         for start in range(0, len(items), GROUP):
             count = min(<Py_ssize_t> GROUP, len(items) - start)
             for i in range(count):
-                texts[i] = text_of(items[start + i])
+                find_text(items[start + i], &texts[i])
             with nogil:
                 self.take_group(texts, count, now, tokens, verdicts)
             for i in range(count):
@@ -241,7 +242,8 @@ cdef class TokenBucket:
 
     def refund(self, key, cost=1):
         """Give back tokens that were taken and not used; a bucket gets no fuller than full."""
-        cdef Text text = text_of(key)
+        cdef Text text
+        find_text(key, &text)
         cdef int64_t tokens = min(cost_of(cost), self.time.burst())
         self.table.refund(siphash(self.hash_key, text.data, text.size), tokens)
 
@@ -261,10 +263,13 @@ cdef class TokenBucket:
             return monotonic_ns()
         return self.clock()
 
-    cdef BucketVerdict take(self, Text text, object cost) except *:
+    cdef int take(self, object key, object cost, BucketVerdict* verdict) except -1:
+        cdef Text text
+        find_text(key, &text)
         cdef int64_t tokens = 1 if cost is ONE else cost_of(cost)
         cdef int64_t now = self.now()
-        return self.judged(siphash(self.hash_key, text.data, text.size), now, tokens)
+        verdict[0] = self.judged(siphash(self.hash_key, text.data, text.size), now, tokens)
+        return 0
 
     cdef inline BucketVerdict judged(self, uint64_t hash, int64_t now, int64_t tokens) noexcept nogil:
         cdef BucketVerdict verdict
@@ -300,7 +305,8 @@ cdef object ONE = 1
 def siphash13(key, data):
     """SipHash-1-3 of bytes under a key of 16 bytes; the tests compare it with Python's own."""
     cdef SipKey words
-    cdef Text text = text_of(data)
+    cdef Text text
+    find_text(data, &text)
     words.low = int.from_bytes(key[:8], "little")
     words.high = int.from_bytes(key[8:16], "little")
     return siphash(words, text.data, text.size)
@@ -312,21 +318,24 @@ cdef inline int64_t cost_of(object cost) except -1:
     return value if value < (1 << 62) else 1 << 62
 
 
-cdef inline Text text_of(object key) except *:
-    """The text of a key. It lies in the key itself."""
-    cdef Text text
-    cdef Py_ssize_t size
+cdef inline int find_text(object key, Text* text) except -1:
+    """Find the text of a key. It lies in the key itself."""
     if PyUnicode_CheckExact(<PyObject*> key) and PyUnicode_IS_COMPACT_ASCII(<PyObject*> key):
         text.data = sigil_ascii_data(<PyObject*> key)
         text.size = <size_t> PyUnicode_GET_LENGTH(<PyObject*> key)
-        return text
+        return 0
+    return find_unusual_text(key, text)
+
+
+cdef int find_unusual_text(object key, Text* text) except -1:
+    cdef const char* data
+    cdef Py_ssize_t size
     if isinstance(key, bytes):
         text.data = <const uint8_t*> PyBytes_AS_STRING(key)
         text.size = <size_t> PyBytes_GET_SIZE(key)
-        return text
+        return 0
     if not isinstance(key, str):
         bucket_key(key)
-    cdef const char* data
     try:
         data = PyUnicode_AsUTF8AndSize(key, &size)
     except UnicodeEncodeError:
@@ -334,7 +343,7 @@ cdef inline Text text_of(object key) except *:
         raise
     text.data = <const uint8_t*> data
     text.size = <size_t> size
-    return text
+    return 0
 
 
 cdef extern from "Python.h":

@@ -7,45 +7,33 @@ in the walker, with references of its own, and becomes an exception afterwards.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_Clear
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 from libc.stddef cimport size_t
-from libc.stdint cimport SIZE_MAX, uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.stdint cimport SIZE_MAX, uint8_t, uint32_t, uintptr_t
+from libc.stdlib cimport free
 
 from sigil_native._json cimport ByteBuffer, JsonOptions
+from sigil_native._json_deep cimport write_deep
+from sigil_native._json_members cimport collect_members
 from sigil_native._json_scalars cimport (
-    has_surrogate,
-    text_of,
+    is_word,
     write_float,
     write_int,
-    write_points,
+    write_scalar,
     write_string,
+    write_word,
 )
 from sigil_native._python_objects cimport (
-    Py_False,
-    Py_None,
-    Py_True,
     PyDict_Check,
     PyDict_CheckExact,
-    PyDict_GET_SIZE,
-    PyDict_Next,
-    PyFloat_Check,
     PyFloat_CheckExact,
     PyList_Check,
-    PyLong_Check,
     PyLong_CheckExact,
     PySequence_Fast_GET_SIZE,
     PySequence_Fast_ITEMS,
     PyTuple_Check,
-    PyUnicode_Check,
     PyUnicode_CheckExact,
-    PyUnicode_GET_LENGTH,
-    PyUnicode_IS_COMPACT_ASCII,
-    sigil_ascii_data,
-    sigil_make_ready,
 )
 from sigil_native._walker cimport (
     TAIL,
@@ -53,13 +41,10 @@ from sigil_native._walker cimport (
     ValueScratch,
     Walker,
     add_step,
-    fail,
+    close,
     fail_too_large,
-    fail_without_memory,
     likely,
     more_room,
-    order_prefix,
-    order_prefix_ascii,
     room,
     unlikely,
     value_scratch,
@@ -109,11 +94,6 @@ cdef int raise_problem(Walker* walker) except -1:
 # -- values ---------------------------------------------------------------------
 
 
-cdef inline uint8_t* put(uint8_t* out, const char* word, size_t size) noexcept:
-    memcpy(out, word, size)
-    return out + size
-
-
 cdef inline uint8_t* write_value(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
     """Write a value inside of `depth` containers; null: walker.problem tells why not."""
     if PyUnicode_CheckExact(value):
@@ -132,31 +112,13 @@ cdef uint8_t* write_other_than_string(Walker* walker, PyObject* value, uint8_t* 
         return write_dict(walker, value, out, depth + 1)
     if PyFloat_CheckExact(value):
         return write_float(walker, value, out)
-    if value == Py_True or value == Py_False or value == Py_None:
-        out = room(walker, out, 5 + TAIL)
-        if unlikely(out == NULL):
-            return NULL
-        if value == Py_None:
-            return put(out, "null", 4)
-        return put(out, "true", 4) if value == Py_True else put(out, "false", 5)
-    if PyList_Check(value):
+    if is_word(value):
+        return write_word(walker, value, out)
+    if PyList_Check(value) or PyTuple_Check(value):
         return write_items(walker, value, out, depth + 1)
-    return write_other(walker, value, out, depth)
-
-
-cdef uint8_t* write_other(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
-    """Tuples, and subclasses by their underlying value."""
-    if PyTuple_Check(value):
-        return write_items(walker, value, out, depth + 1)
-    if PyUnicode_Check(value):
-        return write_points(walker, value, out)
-    if PyLong_Check(value):
-        return write_int(walker, value, out)
-    if PyFloat_Check(value):
-        return write_float(walker, value, out)
     if PyDict_Check(value):
         return write_dict(walker, value, out, depth + 1)
-    return fail(walker, "unsupported_type", value)
+    return write_scalar(walker, value, out)
 
 
 cdef uint8_t* write_items(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
@@ -180,19 +142,9 @@ cdef uint8_t* write_items(Walker* walker, PyObject* value, uint8_t* out, uint32_
     return close(walker, out, c"]", count > 0)
 
 
-cdef inline uint8_t* close(Walker* walker, uint8_t* out, uint8_t bracket, bint in_place_of_comma) noexcept:
-    if in_place_of_comma:
-        out -= 1
-    out = room(walker, out, 1 + TAIL)
-    if unlikely(out == NULL):
-        return NULL
-    out[0] = bracket
-    return out + 1
-
-
 cdef uint8_t* write_dict(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
     cdef size_t i, count, base = walker.members.size()
-    cdef PyObject* name
+    cdef Member member
     if unlikely(depth > walker.shallow):
         return write_deep(walker, value, out, depth)
     if unlikely(not collect_members(walker, value, base)):
@@ -204,179 +156,18 @@ cdef uint8_t* write_dict(Walker* walker, PyObject* value, uint8_t* out, uint32_t
     out += 1
     count = walker.members.size() - base
     for i in range(count):
-        name = <PyObject*> walker.members.ordered(base, i).name
-        out = write_string(walker, name, out)
+        member = walker.members.ordered(base, i)
+        out = write_string(walker, <PyObject*> member.name, out)
         if likely(out != NULL):
             out[0] = c":"
-            out = write_value(walker, <PyObject*> walker.members.ordered(base, i).value, out + 1, depth)
+            out = write_value(walker, <PyObject*> member.value, out + 1, depth)
         if unlikely(out == NULL):
-            add_step(walker, name, 0)
+            add_step(walker, <PyObject*> member.name, 0)
             return NULL
         out[0] = c","
         out += 1
     walker.members.set_size(base)
     return close(walker, out, c"}", count > 0)
-
-
-cdef bint collect_members(Walker* walker, PyObject* value, size_t base) noexcept:
-    """Push a dict's members and order them; False: walker.problem tells why not."""
-    cdef PyObject* name
-    cdef PyObject* member
-    cdef Py_ssize_t place = 0
-    cdef size_t count = 0
-    cdef Member* members
-    cdef uint64_t* prefixes
-    cdef uint64_t previous = 0
-    cdef bint is_ascending = True
-    cdef bint is_distinct = True   # as long as all names are plain str
-    if unlikely(not walker.members.reserve(<size_t> PyDict_GET_SIZE(value))):
-        fail_without_memory(walker)
-        return False
-    members = walker.members.members(base)
-    prefixes = walker.members.prefixes(base)
-    while PyDict_Next(value, &place, &name, &member):
-        if likely(PyUnicode_CheckExact(name) and PyUnicode_IS_COMPACT_ASCII(name)):
-            prefixes[count] = order_prefix_ascii(sigil_ascii_data(name), <size_t> PyUnicode_GET_LENGTH(name))
-        else:
-            if not check_name(walker, name):
-                return False
-            prefixes[count] = order_prefix(text_of(name))
-            is_distinct = False
-        is_ascending &= prefixes[count] > previous
-        previous = prefixes[count]
-        members[count] = Member(name, member)
-        count += 1
-    walker.members.set_size(base + count)
-    if unlikely(walker.as_ecmascript):
-        if not is_distinct:
-            walker.members.sort(base, text_of)
-            if not check_distinct(walker, base):
-                return False
-        walker.members.sort_as_ecmascript(base, text_of)
-        return True
-    if is_ascending:
-        walker.members.keep_order(base)
-        return True
-    walker.members.sort(base, text_of)
-    return is_distinct or check_distinct(walker, base)
-
-
-cdef bint check_name(Walker* walker, PyObject* name) noexcept:
-    """Judge a name that is not a plain ASCII str; False: walker.problem tells why not."""
-    if not PyUnicode_Check(name):
-        fail(walker, "unsupported_name_type", name)
-        return False
-    if sigil_make_ready(name) < 0:
-        PyErr_Clear()
-        fail_without_memory(walker)
-        return False
-    if not walker.as_ecmascript and has_surrogate(text_of(name)):
-        fail(walker, "lone_surrogate", NULL)
-        return False
-    return True
-
-
-cdef bint check_distinct(Walker* walker, size_t base) noexcept:
-    """Sorted names may be equal where subclasses of str compare by rules of their own."""
-    cdef size_t place = walker.members.find_duplicate(base, text_of)
-    if likely(place == SIZE_MAX):
-        return True
-    fail(walker, "duplicate_name", NULL)
-    add_step(walker, <PyObject*> walker.members.ordered(base, place).name, 0)
-    return False
-
-
-# -- deep values ----------------------------------------------------------------
-
-
-cdef struct Level:
-    PyObject* container
-    size_t base         # of a dict's members
-    Py_ssize_t count
-    Py_ssize_t next     # the first that is not yet begun
-
-
-cdef uint8_t* write_deep(Walker* walker, PyObject* value, uint8_t* out, uint32_t depth) noexcept:
-    """A container at a depth that is too large for recursion, or for the limit, with all that it holds."""
-    cdef Level* levels
-    cdef Level* level
-    cdef size_t height = 0
-    if depth > walker.max_depth:
-        return fail(walker, "nesting_too_deep", NULL)
-    levels = <Level*> malloc((walker.max_depth - depth + 1) * sizeof(Level))
-    if levels == NULL:
-        return fail_without_memory(walker)
-    out = open_level(walker, levels, value, out)
-    height = out != NULL
-    while out != NULL and height != 0:
-        level = &levels[height - 1]
-        if level.next == level.count:
-            out = close_level(walker, level, out)
-            height -= 1
-        else:
-            value = next_value(walker, level, &out)
-            if out == NULL:
-                break
-            if not PyDict_Check(value) and not PyList_Check(value) and not PyTuple_Check(value):
-                out = write_value(walker, value, out, depth)
-            elif depth + height > walker.max_depth:
-                out = fail(walker, "nesting_too_deep", NULL)
-            else:
-                out = open_level(walker, level + 1, value, out)
-                height += out != NULL
-                continue
-        if out != NULL and height != 0:
-            out[0] = c","
-            out += 1
-    while height != 0:
-        height -= 1
-        level = &levels[height]
-        if PyDict_Check(level.container):
-            add_step(walker, <PyObject*> walker.members.ordered(level.base, level.next - 1).name, 0)
-        else:
-            add_step(walker, NULL, level.next - 1)
-    free(levels)
-    return out
-
-
-cdef uint8_t* open_level(Walker* walker, Level* level, PyObject* value, uint8_t* out) noexcept:
-    cdef bint is_dict = PyDict_Check(value)
-    level.container = value
-    level.next = 0
-    level.base = walker.members.size()
-    if not is_dict:
-        level.count = PySequence_Fast_GET_SIZE(value)
-    elif collect_members(walker, value, level.base):
-        level.count = <Py_ssize_t> (walker.members.size() - level.base)
-    else:
-        return NULL
-    out = room(walker, out, 2 + TAIL)
-    if out == NULL:
-        return NULL
-    out[0] = c"{" if is_dict else c"["
-    return out + 1
-
-
-cdef PyObject* next_value(Walker* walker, Level* level, uint8_t** out) noexcept:
-    """The next value of a level, its name written; null in `out`: walker.problem tells why not."""
-    cdef Py_ssize_t i = level.next
-    level.next += 1
-    if not PyDict_Check(level.container):
-        return PySequence_Fast_ITEMS(level.container)[i]
-    out[0] = write_string(walker, <PyObject*> walker.members.ordered(level.base, i).name, out[0])
-    if out[0] != NULL:
-        out[0][0] = c":"
-        out[0] += 1
-    return <PyObject*> walker.members.ordered(level.base, i).value
-
-
-cdef uint8_t* close_level(Walker* walker, Level* level, uint8_t* out) noexcept:
-    if PyDict_Check(level.container):
-        walker.members.set_size(level.base)
-        out = close(walker, out, c"}", level.count > 0)
-    else:
-        out = close(walker, out, c"]", level.count > 0)
-    return fail_too_large(walker) if <uintptr_t> out > walker.most else out
 
 
 # -- doors -----------------------------------------------------------------------

@@ -1,17 +1,24 @@
-"""Strings and numbers of a walk over a Python value, written as JSON."""
+"""Values that hold no others, written as JSON: strings, numbers, true, false and null."""
 
 from cpython.exc cimport PyErr_Clear
 from cpython.object cimport PyObject
 from libc.math cimport isfinite
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 from libcpp cimport bool as cbool
 
 from sigil_native._python_objects cimport (
+    Py_False,
+    Py_None,
+    Py_True,
     PyFloat_AS_DOUBLE,
+    PyFloat_Check,
     PyLong_AsDouble,
+    PyLong_Check,
     PyLong_SHIFT,
+    PyUnicode_Check,
+    PyUnicode_CheckExact,
     PyUnicode_DATA,
     PyUnicode_GET_LENGTH,
     PyUnicode_IS_COMPACT_ASCII,
@@ -41,6 +48,39 @@ cdef extern from "number.h" namespace "sigil" nogil:
 cdef extern from "big_integer.h" namespace "sigil" nogil:
     const size_t kMaxIntegerDigits
     size_t write_big_integer(const digit* digits, size_t count, unsigned int bits, char* out)
+
+
+cdef inline uint8_t* write_scalar(Walker* walker, PyObject* value, uint8_t* out) noexcept:
+    """Any value but a dict, list or tuple; subclasses by their underlying value."""
+    if PyUnicode_CheckExact(value):
+        return write_string(walker, value, out)
+    if is_word(value):
+        return write_word(walker, value, out)
+    if PyUnicode_Check(value):
+        return write_points(walker, value, out)
+    if PyLong_Check(value):
+        return write_int(walker, value, out)
+    if PyFloat_Check(value):
+        return write_float(walker, value, out)
+    return fail(walker, "unsupported_type", value)
+
+
+cdef inline bint is_word(PyObject* value) noexcept:
+    return value == Py_True or value == Py_False or value == Py_None
+
+
+cdef inline uint8_t* write_word(Walker* walker, PyObject* value, uint8_t* out) noexcept:
+    out = room(walker, out, 5 + TAIL)
+    if unlikely(out == NULL):
+        return NULL
+    if value == Py_None:
+        return put(out, "null", 4)
+    return put(out, "true", 4) if value == Py_True else put(out, "false", 5)
+
+
+cdef inline uint8_t* put(uint8_t* out, const char* word, size_t size) noexcept:
+    memcpy(out, word, size)
+    return out + size
 
 
 cdef inline uint8_t* write_string(Walker* walker, PyObject* value, uint8_t* out) noexcept:

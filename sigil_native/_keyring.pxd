@@ -22,6 +22,9 @@ cdef class Key:
     cdef int64_t not_before_ms, retire_at_ms  # -1 and INT64_MAX: no bound
     # Two generations: the young one fills up, then becomes the old one.
     cdef dict young, old
+    # The tenant looked up last, and its key: callers keep to one object for a name, and it is known at a glance.
+    cdef object latest_name
+    cdef TenantKey latest_key
     cdef Py_ssize_t generation_size
 
     cdef TenantKey for_tenant(self, object tenant)

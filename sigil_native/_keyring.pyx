@@ -72,10 +72,14 @@ cdef class Key:
     cdef TenantKey for_tenant(self, object tenant):
         """The tenant's key; raises TypeError or InvalidTenantError."""
         cdef PyObject* found
+        if tenant is self.latest_name and tenant is not None:
+            return self.latest_key
         if type(tenant) is str:
             found = PyDict_GetItem(self.young, tenant)
             if found != NULL:
-                return <TenantKey> found
+                self.latest_key = <TenantKey> found
+                self.latest_name = tenant
+                return self.latest_key
         return self._derive(tenant)
 
     cdef TenantKey _derive(self, object tenant):

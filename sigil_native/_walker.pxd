@@ -16,6 +16,18 @@ cdef extern from "Python.h":
     cbool likely(cbool condition) nogil
     cbool unlikely(cbool condition) nogil
 
+cdef extern from *:
+    """
+    // Spares callers a second look at a place that has room, and so is not null.
+    static inline uint8_t* sigil_not_null(uint8_t* place) {
+    #if defined(__GNUC__)
+        if (!place) __builtin_unreachable();
+    #endif
+        return place;
+    }
+    """
+    uint8_t* sigil_not_null(uint8_t* place) noexcept nogil
+
 cdef extern from "utf16_order.h" namespace "sigil" nogil:
     cdef cppclass Text:
         const void* points
@@ -111,8 +123,19 @@ cdef inline void add_step(Walker* walker, PyObject* name, Py_ssize_t index) noex
 cdef inline uint8_t* room(Walker* walker, uint8_t* out, size_t count) noexcept:
     """The place to write `count` bytes at; null when there is no memory."""
     if likely(<size_t> (walker.room_end - out) >= count):
-        return out
+        return sigil_not_null(out)
     return more_room(walker, out, count)
+
+
+cdef inline uint8_t* close(Walker* walker, uint8_t* out, uint8_t bracket, bint in_place_of_comma) noexcept:
+    """Write the end of a container whose values are each followed by a comma."""
+    if in_place_of_comma:
+        out -= 1
+    out = room(walker, out, 1 + TAIL)
+    if unlikely(out == NULL):
+        return NULL
+    out[0] = bracket
+    return out + 1
 
 
 cdef inline uint8_t* more_room(Walker* walker, uint8_t* out, size_t count) noexcept:

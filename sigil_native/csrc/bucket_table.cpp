@@ -145,6 +145,9 @@ BucketVerdict BucketTable::take(std::uint64_t hash, std::int64_t now, std::int64
     const std::uint64_t key = key_of(hash);
     const std::int64_t cost = tokens * time_.token();
     Pair* const window = this->window(key);
+    // Where the table is not crowded, a key stands at the head of its window: no search for that.
+    BucketVerdict at_head;
+    if (load_first(window) == key && charge(window, key, now, cost, at_head)) return at_head;
     for (;;) {
         Found found = find(window, key, now);
         BucketVerdict verdict = {true, true, 0, 0};

@@ -4,17 +4,13 @@
 
 #include "json_diagnosis.h"
 #include "json_levels.h"
+#include "thread_owned.h"
 
 namespace sigil {
 namespace {
 
 // The most that a thread keeps between calls, in bytes.
 constexpr std::size_t kKeptScratch = std::size_t{1} << 20;
-
-Scratch& thread_scratch() noexcept {
-    static thread_local Scratch scratch;
-    return scratch;
-}
 
 bool refuse(Failure& failure, Problem problem, std::size_t offset) noexcept {
     failure.problem = problem;
@@ -30,7 +26,7 @@ bool canonicalize_text_at(const VectorLevel& level, const std::uint8_t* text, st
     if (size > options.max_bytes) return refuse(failure, Problem::document_too_large, options.max_bytes);
     if (size > kLargestText) return refuse(failure, Problem::document_too_large, kLargestText);
     const std::size_t before = out.size();
-    Scratch& scratch = thread_scratch();
+    Scratch& scratch = thread_owned<Scratch>();
     const Outcome outcome = level.transcode(text, size, options, scratch, out);
     scratch.shrink_if_above(kKeptScratch);
     if (outcome == Outcome::done) return true;

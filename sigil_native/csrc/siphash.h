@@ -51,19 +51,18 @@ inline std::uint64_t word_at(const std::uint8_t* data) noexcept {
 }
 
 // The last 0 to 7 bytes, and the size in the top byte.
-inline std::uint64_t last_word(const std::uint8_t* rest, std::size_t size) noexcept {
-    std::uint64_t word = static_cast<std::uint64_t>(size) << 56;
-    switch (size & 7) {
-        case 7: word |= static_cast<std::uint64_t>(rest[6]) << 48; [[fallthrough]];
-        case 6: word |= static_cast<std::uint64_t>(rest[5]) << 40; [[fallthrough]];
-        case 5: word |= static_cast<std::uint64_t>(rest[4]) << 32; [[fallthrough]];
-        case 4: word |= static_cast<std::uint64_t>(rest[3]) << 24; [[fallthrough]];
-        case 3: word |= static_cast<std::uint64_t>(rest[2]) << 16; [[fallthrough]];
-        case 2: word |= static_cast<std::uint64_t>(rest[1]) << 8; [[fallthrough]];
-        case 1: word |= rest[0]; break;
-        default: break;
-    }
-    return word;
+inline std::uint64_t last_word(const std::uint8_t* data, std::size_t size) noexcept {
+    const std::uint64_t tag = static_cast<std::uint64_t>(size) << 56;
+    const std::size_t count = size & 7;
+    const std::uint8_t* const rest = data + (size - count);
+    if (count == 0) return tag;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    // The eight bytes that end with the text, less those that are hashed already.
+    if (size >= 8) return tag | word_at(rest + count - 8) >> (64 - 8 * count);
+#endif
+    std::uint64_t word = 0;
+    for (std::size_t i = count; i != 0; --i) word = word << 8 | rest[i - 1];
+    return tag | word;
 }
 
 }  // namespace sip
@@ -71,9 +70,11 @@ inline std::uint64_t last_word(const std::uint8_t* rest, std::size_t size) noexc
 inline std::uint64_t siphash(const SipKey& key, const std::uint8_t* data, std::size_t size) noexcept {
     sip::State state{key.low ^ 0x736f6d6570736575U, key.high ^ 0x646f72616e646f6dU, key.low ^ 0x6c7967656e657261U,
                      key.high ^ 0x7465646279746573U};
-    const std::uint8_t* const rest = data + (size & ~std::size_t{7});
-    for (; data != rest; data += 8) state.absorb(sip::word_at(data));
-    state.absorb(sip::last_word(rest, size));
+    const std::uint64_t last = sip::last_word(data, size);
+    for (const std::uint8_t* const rest = data + (size & ~std::size_t{7}); data != rest; data += 8) {
+        state.absorb(sip::word_at(data));
+    }
+    state.absorb(last);
     state.v2 ^= 0xff;
     state.round();
     state.round();

@@ -2,15 +2,13 @@
 #pragma once
 
 #include "byte_buffer.h"
+#include "thread_owned.h"
 
 namespace sigil {
 
 // What a thread keeps of it between calls, at most: shrink_if_above() after use.
 constexpr std::size_t kKeptBuffer = std::size_t{1} << 20;
 
-inline ByteBuffer& thread_buffer() noexcept {
-    thread_local ByteBuffer buffer;
-    return buffer;
-}
+inline ByteBuffer& thread_buffer() noexcept { return thread_owned<ByteBuffer>(); }
 
 }  // namespace sigil

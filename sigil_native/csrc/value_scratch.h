@@ -3,6 +3,7 @@
 
 #include "member_stack.h"
 #include "thread_buffer.h"
+#include "thread_owned.h"
 
 namespace sigil {
 
@@ -15,9 +16,6 @@ struct ValueScratch {
     void trim_members() noexcept { members.shrink_if_above(std::size_t{1} << 14); }
 };
 
-inline ValueScratch& value_scratch() noexcept {
-    thread_local ValueScratch scratch;
-    return scratch;
-}
+inline ValueScratch& value_scratch() noexcept { return thread_owned<ValueScratch>(); }
 
 }  // namespace sigil
