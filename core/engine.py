@@ -21,12 +21,13 @@ from core.errors import (
 )
 from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Damage, Record, Status, id_of
+from core.sealed_records import SealedRecords, pieces_of
 from core.seals import Seals
 from core.store.interface import Store
 from core.time_slices import TimeSlices
 from core.timestamps import has_timestamp
 from core.verdict import Finding, Revocation, Verdict, finding_from_error, verdict_of
-from sigil_native import Sigil, SigilCodec, SigilError, canonicalize_json
+from sigil_native import SealRequests, Sigil, SigilCodec, SigilError, canonicalize_json
 from sigil_native.errors import SigilFormatError
 
 LONGEST_REASON: Final = 500
@@ -55,13 +56,6 @@ class Page(msgspec.Struct, frozen=True):
 def now_ms() -> int:
     """The time of the clock that records and expiry are judged by."""
     return time.time_ns() // 1_000_000
-
-
-class SealRequest(NamedTuple):
-    """A payload to seal, and for how many seconds; None: for ever."""
-
-    payload: CanonicalJson
-    expires_in: float | None
 
 
 class Presented(NamedTuple):
@@ -105,18 +99,18 @@ class Engine:
         await self._store.put((record,))
         return record
 
-    async def encode_many(self, tenant: str, subject: str, wanted: Sequence[SealRequest]) -> Sequence[Record]:
-        """Seal payloads in their order, all with one ring; all are durable when this returns.
+    async def encode_requests(self, tenant: str, subject: str, requests: SealRequests) -> SealedRecords:
+        """Seal all lines of a body that are not refused, with one ring; all are durable when this returns.
 
         Raises:
             SigilError, StoreUnavailableError: as in encode; none was kept, as far as anybody knows.
         """
         codec = self._seals.keys.codec
         slices = TimeSlices()
-        records = []
-        for payload, expires_in in wanted:
-            records.append(_sealed(codec, tenant, subject, payload, expires_in))
+        for first, last in pieces_of(requests):
+            codec.seal_requests(requests, first, last, tenant=tenant)
             await slices.pause()
+        records = SealedRecords(requests, tenant, subject, now_ms())
         await self._store.put(records)
         return records
 

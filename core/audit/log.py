@@ -79,19 +79,17 @@ class AuditLog:
 
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.write_all."""
-        if not self._required:
-            for members in lines:
-                self.note(event, **members)
-            return
         if not lines:
+            return
+        if not self._required:
+            if self._queue.admits(event, lines[0]):
+                self._put(Entry(event, *lines))
             return
         broken = self._writer.outage.reason
         loop = asyncio.get_running_loop()
         # What has happened is queued all the same: the log shall have it when it works again.
-        entries = [Entry(event, members) for members in lines]
-        # Lines get into the file in their order, so whoever waits for the last waits for all.
-        future = entries[-1].future = loop.create_future() if broken is None else None
-        if not self._put(*entries):
+        future = loop.create_future() if broken is None else None
+        if not self._put(Entry(event, *lines, future=future)):
             raise AuditUnavailableError("overloaded", retry_after=1)
         if future is None:
             raise AuditUnavailableError(broken or "")
@@ -136,8 +134,8 @@ class AuditLog:
         """Have it told how many seconds it takes to write lines; it is called in the writer's thread."""
         self._writer.on_written = tell
 
-    def _put(self, *entries: Entry) -> bool:
-        kept = self._queue.put(*entries)
+    def _put(self, entry: Entry) -> bool:
+        kept = self._queue.put(entry)
         if not kept:
             self._writer.outage.begin("overloaded")
         return kept

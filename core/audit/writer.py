@@ -93,7 +93,7 @@ class AuditWriter:
             entries, lost = self._queue.head()
             written = self._write(entries, lost, closing=closing)
             self.tried.set()
-            if closing and (not written or len(entries) < LONGEST_GROUP):
+            if closing and (not written or sum(entry.count for entry in entries) < LONGEST_GROUP):
                 break
             if written:
                 self._queue.wait(self._next_duty(), for_entries=True)
@@ -118,9 +118,10 @@ class AuditWriter:
     def _write(self, entries: Sequence[Entry], lost: int, *, closing: bool) -> bool:
         now = time.monotonic()
         durable = self._durable or closing or now - self._synced_at >= _SYNC_SECONDS
-        lines = [entry.line() for entry in entries]
+        lines = [line for entry in entries for line in entry.lines()]
+        count = len(lines)
         if lost:
-            lines.append(Entry("audit.lost", {"count": lost}).line())
+            lines += Entry("audit.lost", {"count": lost}).lines()
         try:
             appended = self._appended(lines, durable=durable)
         except Exception as error:
@@ -128,7 +129,7 @@ class AuditWriter:
             self._failed(error)
             return False
         self.on_written(time.monotonic() - now)
-        self.written += len(entries)
+        self.written += count
         self.lost += lost
         left = self._queue.drop(len(entries), lost)
         if left < LONGEST_GROUP:
