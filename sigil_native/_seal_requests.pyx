@@ -53,6 +53,7 @@ cdef extern from "request_line.h" namespace "sigil" nogil:
         LineFinder() noexcept
         LineFinder(const uint8_t* text, size_t size, size_t number) noexcept
         bint next(FoundLine& out) noexcept
+        size_t number() noexcept
     bint read_plain_request(const uint8_t* line, size_t size, PlainRequest& out) noexcept
 
 cdef extern from "record_text.h" namespace "sigil" nogil:
@@ -122,7 +123,7 @@ cdef class SealRequests:
 
     Attributes:
         end: how much of the body was looked at: all of it, or what is before the line that is too many.
-        next_number: the number of the line that begins there.
+        next_number: the number of the line that begins there, or would.
 
     Raises:
         TypeError: an argument of a wrong type.
@@ -138,7 +139,6 @@ cdef class SealRequests:
             <const uint8_t*> PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), start
         )
         self.end = PyBytes_GET_SIZE(self.body)
-        self.next_number = start
         while lines.next(found):
             if left == 0:
                 self.end = found.begin
@@ -150,7 +150,7 @@ cdef class SealRequests:
             line.lifetime_ms = 0
             line.state = UNREAD
             self.lines.push_back(line)
-            self.next_number = found.number + 1
+        self.next_number = lines.number()
 
     def __len__(self):
         return self.lines.size()

@@ -106,8 +106,9 @@ def test_lines_and_their_numbers(library: SimpleNamespace) -> None:
     assert [requests.text(place) for place in range(len(requests))] == [b" a\rb \r", b"\xe2\x80\xa8", b"c"]
     assert [requests.number(place) for place in range(3)] == [7, 9, 10]
     assert (requests.end, requests.next_number) == (17, 11)
-    for body in (b"", b"\n\n", b" \t\r"):
-        assert len(library.SealRequests(body, most=1)) == 0
+    for body, number in ((b"", 1), (b"\n\n", 3), (b" \t\r", 2), (b"\n ", 3)):
+        blank = library.SealRequests(body, most=1)
+        assert (len(blank), blank.end, blank.next_number) == (0, len(body), number)
 
 
 def test_more_lines_than_wanted(library: SimpleNamespace) -> None:
@@ -116,7 +117,7 @@ def test_more_lines_than_wanted(library: SimpleNamespace) -> None:
     requests = library.SealRequests(body, most=2)
     assert (len(requests), body[requests.end :], requests.next_number) == (2, b" 3\n", 5)
     whole = library.SealRequests(body[: requests.end], most=2)
-    assert (len(whole), whole.end, whole.next_number) == (2, requests.end, 4)
+    assert (len(whole), whole.end, whole.next_number) == (2, requests.end, 5)
 
 
 def test_answers_in_their_order(library: SimpleNamespace) -> None:
