@@ -7,6 +7,7 @@ released meanwhile. Every other line is its caller's to read, and takes its plac
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -24,6 +25,7 @@ from sigil_native._sigil cimport (
     kHeaderSize,
     kIdentifierOffset,
     kTagSize,
+    kTextSize,
     key_id_of,
     spell_text,
     write_header,
@@ -34,6 +36,10 @@ from sigil_native.errors import InvalidExpiryError, NoActiveKeyError
 
 
 cdef extern from "Python.h":
+    PyObject* bytes_of_size "PyBytes_FromStringAndSize"(const char* text, Py_ssize_t size) except NULL
+    char* bytes_start "PyBytes_AS_STRING"(PyObject* text) noexcept nogil
+    int resize_bytes "_PyBytes_Resize"(PyObject** text, Py_ssize_t size) except -1
+    void Py_DECREF(PyObject* one) noexcept
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 largest)
     uint8_t* PyUnicode_1BYTE_DATA(object text)
 
@@ -58,6 +64,7 @@ cdef extern from "request_line.h" namespace "sigil" nogil:
 
 cdef extern from "record_text.h" namespace "sigil" nogil:
     const size_t kUuidTextSize
+    const size_t kMomentSize
     uint8_t* write_hex(const uint8_t* data, size_t size, uint8_t* out) noexcept
     uint8_t* write_uuid(const uint8_t* id, uint8_t* out) noexcept
     cdef cppclass MomentWriter:
@@ -66,10 +73,8 @@ cdef extern from "record_text.h" namespace "sigil" nogil:
 
 
 cdef enum:
-    # Seals that are hashed together, and answered together: they stay in cache.
+    # Seals that are hashed together: they stay in cache.
     GROUP_SIZE = 128
-    # The longest of what a field comes to: a sigil's text.
-    LONGEST_FIELD = 96
 
 # 9999-12-31T23:59:59.999Z, as in _constants.py.
 cdef int64_t LAST_MOMENT_MS = 253402300799999
@@ -94,14 +99,15 @@ cdef struct Part:
 cdef enum:
     MOST_PARTS = 32  # as in _constants.py
 
+# Each with the longest of what it comes to.
 cdef dict FIELDS = {
-    "id": ID,
-    "sigil": SIGIL,
-    "key_id": KEY_ID,
-    "issued_at": ISSUED_AT,
-    "expires_at": EXPIRES_AT,
-    "status": STATUS,
-    "canonical_sha256": SHA256,
+    "id": (ID, kUuidTextSize),
+    "sigil": (SIGIL, kTextSize),
+    "key_id": (KEY_ID, 8),
+    "issued_at": (ISSUED_AT, kMomentSize),
+    "expires_at": (EXPIRES_AT, kMomentSize + 2),
+    "status": (STATUS, 7),
+    "canonical_sha256": (SHA256, 64),
 }
 
 
@@ -283,9 +289,9 @@ cdef class SealRequests:
         cdef Part compiled[MOST_PARTS]
         cdef Py_ssize_t begin, end, i, count
         cdef int64_t moment = now_ms
-        cdef size_t literals = 0
-        cdef ByteBuffer out
-        cdef bint done
+        cdef size_t longest = 0, size = 0
+        cdef PyObject* out
+        cdef uint8_t* last_byte
         cdef tuple pieces = answer_parts(parts)
         count = PyTuple_GET_SIZE(pieces)
         for i in range(count):
@@ -294,20 +300,23 @@ cdef class SealRequests:
                 compiled[i].field = LITERAL
                 compiled[i].text = <const uint8_t*> PyBytes_AS_STRING(piece)
                 compiled[i].size = PyBytes_GET_SIZE(piece)
-                literals += compiled[i].size
             else:
-                compiled[i].field = FIELDS[piece]
+                compiled[i].field, compiled[i].size = FIELDS[piece]
+            longest += compiled[i].size
         begin, end = line_range(first, last, self.lines.size())
         self._check_states(begin, end, SEALED)
-        self._enter()
+        for i in range(begin, end):
+            size += self.lines[i].filled if self.lines[i].state == REFUSED else longest
+        self._check_idle()
+        out = bytes_of_size(NULL, size)
+        self.busy = True
         with nogil:
-            done = _answer(
-                self, compiled, count, literals + count * LONGEST_FIELD, begin, end, moment, out
-            )
+            last_byte = _answer(self, compiled, count, begin, end, moment, <uint8_t*> bytes_start(out))
         self.busy = False
-        if not done:
-            raise MemoryError
-        return PyBytes_FromStringAndSize(<char*> out.data(), out.size())
+        resize_bytes(&out, last_byte - <uint8_t*> bytes_start(out))
+        answers = <object> out
+        Py_DECREF(out)
+        return answers
 
     cdef int seal(self, KeyRing ring, object tenant, Py_ssize_t first, Py_ssize_t last) except -1:
         """Seal those lines of a range that are read; see ``SigilCodec.seal_requests``."""
@@ -349,17 +358,20 @@ cdef class SealRequests:
 
     cdef RequestLine* _unread(self, object index) except NULL:
         cdef RequestLine* line = self._line(index)
-        if self.busy:
-            raise RuntimeError("another thread is at these lines")
+        self._check_idle()
         if line.state != UNREAD:
             raise ValueError(f"line {line.number} was read, or refused, before")
         return line
 
     cdef int _enter(self) except -1:
         """Keep other threads out while the GIL is released."""
+        self._check_idle()
+        self.busy = True
+        return 0
+
+    cdef int _check_idle(self) except -1:
         if self.busy:
             raise RuntimeError("another thread is at these lines")
-        self.busy = True
         return 0
 
     cdef int _check_states(self, Py_ssize_t first, Py_ssize_t last, LineState wanted) except -1:
@@ -379,7 +391,12 @@ cdef bint _read(SealRequests self, const uint8_t* text, Py_ssize_t first, Py_ssi
     cdef Failure failure
     cdef RequestLine* line
     cdef size_t start
+    cdef size_t size = 0
     cdef Py_ssize_t i
+    for i in range(first, last):
+        size += self.lines[i].size + kHeaderSize + kTagSize
+    if not self.buffer.reserve(size):
+        return False
     for i in range(first, last):
         line = &self.lines[i]
         if line.state != UNREAD or not read_plain_request(text + line.begin, line.size, request):
@@ -432,11 +449,11 @@ cdef bint _seal_group(
     return True
 
 
-cdef bint _answer(
-    SealRequests self, const Part* parts, Py_ssize_t count, size_t longest, Py_ssize_t first, Py_ssize_t last,
-    int64_t now_ms, ByteBuffer& out,
+cdef uint8_t* _answer(
+    SealRequests self, const Part* parts, Py_ssize_t count, Py_ssize_t first, Py_ssize_t last,
+    int64_t now_ms, uint8_t* out,
 ) noexcept nogil:
-    """Append the answers. False: no memory."""
+    """Write the answers, for which there is room. Returns their end."""
     cdef MomentWriter issued
     cdef MomentWriter expiry
     cdef RequestLine* line
@@ -446,15 +463,11 @@ cdef bint _answer(
         line = &self.lines[i]
         placed = self.buffer.data() + line.place
         if line.state == REFUSED:
-            if not out.reserve(line.filled):
-                return False
-            memcpy(out.end(), placed, line.filled)
-            out.set_size(out.size() + line.filled)
+            memcpy(out, placed, line.filled)
+            out += line.filled
         else:
-            if not out.reserve(longest):
-                return False
-            out.set_end(_write_answer(parts, count, line, placed, now_ms, issued, expiry, out.end()))
-    return True
+            out = _write_answer(parts, count, line, placed, now_ms, issued, expiry, out)
+    return out
 
 
 cdef uint8_t* _write_answer(

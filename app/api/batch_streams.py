@@ -11,7 +11,7 @@ import structlog
 from app.api.schemas import StreamEnd, broken_off
 from app.http.bodies import BodyStream
 from app.http.context import Context
-from app.http.lines import MOST_LINES, MOST_STREAMED_LINES, empty_batch, too_many_lines, whole_lines
+from app.http.lines import LINES_A_PIECE, MOST_STREAMED_LINES, empty_batch, too_many_lines, whole_lines
 from app.http.problems import ProblemError, problem_from
 from app.http.queries import query_of
 from core.errors import DomainError
@@ -56,7 +56,7 @@ async def answers_to(context: Context, body: BodyStream, work: Work) -> AsyncGen
         async for text in whole_lines(body):
             at = 0
             while at < len(text):
-                requests = SealRequests(text[at:], most=MOST_LINES, number=number)
+                requests = SealRequests(text[at:], most=LINES_A_PIECE, number=number)
                 if count := len(requests):
                     answers = await _carried_out(context, requests, answered, work)
                     answered += count
@@ -71,7 +71,8 @@ async def answers_to(context: Context, body: BodyStream, work: Work) -> AsyncGen
         if not begun or problem is None:
             raise
         _note(context, problem, error)
-        yield _encode_lines([broken_off(number, problem)])
+        headers = (*problem.headers, *context.rate_headers)
+        yield _encode_lines([broken_off(number, problem, headers)])
         return
     yield _END
 

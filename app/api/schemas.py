@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from app.http.problem_catalogue import KINDS, problem_type
-from app.http.problems import ProblemError
+from app.http.problems import Headers, ProblemError
 from core.audit.interface import AuditCondition
 from core.engine import LONGEST_REASON
 from core.records import Record, Status
@@ -285,9 +285,9 @@ def failed_line(number: int, problem: ProblemError) -> FailedLine:
     )
 
 
-def broken_off(number: int, problem: ProblemError) -> BrokenOff:
-    """Why the rest of a batch was not carried out, as the API shows it."""
+def broken_off(number: int, problem: ProblemError, headers: Headers) -> BrokenOff:
+    """Why the rest of a batch was not carried out, as the API shows it, with what headers would tell."""
     code = problem.code
     why = BreakProblem(problem_type(code), KINDS[code].title, problem.status, code, problem.detail)
-    waits = [int(value) for name, value in problem.headers if name == b"retry-after"]
+    waits = [int(value) for name, value in headers if name == b"retry-after"]
     return BrokenOff(why, number, waits[0] if waits else None)

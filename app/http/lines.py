@@ -15,7 +15,10 @@ MOST_LINES: Final = 1000
 #: Lines of a body that is worked on while it comes. It is in memory a piece at a time; what this bounds is
 #: how long one request may go on.
 MOST_STREAMED_LINES: Final = 100_000
-#: Bytes of such a body that are read before anything is done with them: some hundred lines for each commit.
+#: Lines of such a body that are kept, or judged, together: few enough for usual rate limits, which must allow
+#: all of them at once.
+LINES_A_PIECE: Final = 100
+#: Bytes of such a body that are read before anything is done with them.
 PIECE_BYTES: Final = 64 << 10
 
 
