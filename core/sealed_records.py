@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple, overload
 from uuid import UUID
@@ -67,6 +67,9 @@ class SealedRecords(Sequence[Record]):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...

@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 from sigil_native._canonical_text cimport canonicalize_text
 from sigil_native._hashing cimport HmacMessage, hmac_digest_many, sha256_digest
 from sigil_native._identifiers cimport uuid7_fill
-from sigil_native._json cimport ByteBuffer, Failure, JsonOptions
+from sigil_native._json cimport Failure, JsonOptions
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
 from sigil_native._sealing cimport Form, check_tenant, lifetime_of, render, write_lifetime
 from sigil_native._sigil cimport (
