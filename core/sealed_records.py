@@ -18,6 +18,8 @@ _BYTES_A_PIECE: Final = 128 << 10
 def pieces_of(requests: SealRequests) -> Sequence[tuple[int, int]]:
     """Ranges of the lines of a body; others get their turns between them."""
     lines = len(requests)
+    if lines <= _LINES_A_PIECE and requests.end <= _BYTES_A_PIECE:
+        return ((0, lines),)
     step = max(1, min(_LINES_A_PIECE, _BYTES_A_PIECE * lines // max(requests.end, 1)))
     return [(first, min(first + step, lines)) for first in range(0, lines, step)]
 

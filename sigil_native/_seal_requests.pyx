@@ -31,7 +31,7 @@ from sigil_native._sigil cimport (
     write_header,
 )
 
-from sigil_native._request_arguments import answer_parts, line_range, request_body
+from sigil_native._request_arguments import answer_parts, request_body
 from sigil_native.errors import InvalidExpiryError, NoActiveKeyError
 
 
@@ -99,6 +99,8 @@ cdef struct Part:
 cdef enum:
     MOST_PARTS = 32  # as in _constants.py
 
+cdef object FIRST = 1
+
 # Each with the longest of what it comes to.
 cdef dict FIELDS = {
     "id": (ID, kUuidTextSize),
@@ -139,10 +141,13 @@ cdef class SealRequests:
     def __cinit__(self, body, *, most, number=1):
         cdef FoundLine found
         cdef RequestLine line
-        self.body, limit, start = request_body(body, most, number)
-        cdef size_t left = limit
+        # Checked in Python unless it is what is usual.
+        if type(body) is not bytes or type(most) is not int or number is not FIRST or not 1 <= most <= 1 << 20:
+            body, most, number = request_body(body, most, number)
+        self.body = body
+        cdef size_t left = most
         cdef LineFinder lines = LineFinder(
-            <const uint8_t*> PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), start
+            <const uint8_t*> PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), number
         )
         self.end = PyBytes_GET_SIZE(self.body)
         while lines.next(found):
@@ -186,7 +191,7 @@ cdef class SealRequests:
         cdef Py_ssize_t begin, end, i
         cdef bint done
         cdef const uint8_t* text = <const uint8_t*> PyBytes_AS_STRING(self.body)
-        begin, end = line_range(first, last, self.lines.size())
+        self._range(first, last, &begin, &end)
         self._enter()
         with nogil:
             done = _read(self, text, begin, end)
@@ -238,7 +243,8 @@ cdef class SealRequests:
         cdef Py_ssize_t begin, end, i
         cdef RequestLine* line
         cdef const uint8_t* header
-        begin, end = line_range(first, last, self.lines.size())
+        self._range(first, last, &begin, &end)
+        self._check_idle()
         found = []
         for i in range(begin, end):
             line = &self.lines[i]
@@ -259,7 +265,8 @@ cdef class SealRequests:
     def ids(self, first, last):
         """The ids of those of a range that are sealed, as text."""
         cdef Py_ssize_t begin, end, i
-        begin, end = line_range(first, last, self.lines.size())
+        self._range(first, last, &begin, &end)
+        self._check_idle()
         found = []
         for i in range(begin, end):
             if self.lines[i].state == SEALED:
@@ -292,7 +299,8 @@ cdef class SealRequests:
         cdef size_t longest = 0, size = 0
         cdef PyObject* out
         cdef uint8_t* last_byte
-        cdef tuple pieces = answer_parts(parts)
+        # Checked in Python unless it is what is usual: a tuple of what is known.
+        cdef tuple pieces = parts if type(parts) is tuple and len(parts) <= MOST_PARTS else answer_parts(parts)
         count = PyTuple_GET_SIZE(pieces)
         for i in range(count):
             piece = pieces[i]
@@ -301,9 +309,13 @@ cdef class SealRequests:
                 compiled[i].text = <const uint8_t*> PyBytes_AS_STRING(piece)
                 compiled[i].size = PyBytes_GET_SIZE(piece)
             else:
-                compiled[i].field, compiled[i].size = FIELDS[piece]
+                field = FIELDS.get(piece) if type(piece) is str else None
+                if field is None:
+                    (piece,) = answer_parts([piece])
+                    field = FIELDS[piece]
+                compiled[i].field, compiled[i].size = field
             longest += compiled[i].size
-        begin, end = line_range(first, last, self.lines.size())
+        self._range(first, last, &begin, &end)
         self._check_states(begin, end, SEALED)
         for i in range(begin, end):
             size += self.lines[i].filled if self.lines[i].state == REFUSED else longest
@@ -372,6 +384,12 @@ cdef class SealRequests:
     cdef int _check_idle(self) except -1:
         if self.busy:
             raise RuntimeError("another thread is at these lines")
+        return 0
+
+    cdef int _range(self, object first, object last, Py_ssize_t* begin, Py_ssize_t* end) except -1:
+        begin[0], end[0] = first, last
+        if not 0 <= begin[0] <= end[0] <= <Py_ssize_t> self.lines.size():
+            raise IndexError("no such lines")
         return 0
 
     cdef int _check_states(self, Py_ssize_t first, Py_ssize_t last, LineState wanted) except -1:
