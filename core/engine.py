@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import time
@@ -22,7 +23,7 @@ from core.errors import (
 from core.idempotency import Claimant, claim_of
 from core.records import CanonicalJson, Damage, Record, Status, id_of
 from core.seals import Seals
-from core.store.interface import Store
+from core.store.interface import PromptStore, Store
 from core.time_slices import TimeSlices
 from core.timestamps import has_timestamp
 from core.verdict import Finding, Revocation, Verdict, finding_from_error, verdict_of
@@ -90,6 +91,7 @@ class Engine:
         """
         self._seals = seals
         self._store = store
+        self._prompt_store = store if isinstance(store, PromptStore) else None
         self._unasked = Revocation("unknown", accepted=revocation_unknown == "accept")
 
     async def encode(
@@ -104,6 +106,24 @@ class Engine:
         record = _sealed(self._seals.keys.codec, tenant, subject, payload, expires_in)
         await self._store.put((record,))
         return record
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether ``encode_soon`` may be called: the store needs no task to wait in."""
+        return self._prompt_store is not None
+
+    def encode_soon(
+        self, tenant: str, subject: str, payload: CanonicalJson, *, expires_in: float | None
+    ) -> tuple[Record, asyncio.Future[None] | None]:
+        """As encode; the record is durable when what comes with it is awaited, or at once.
+
+        Raises:
+            SigilError, StoreUnavailableError: as in encode.
+        """
+        if self._prompt_store is None:
+            raise RuntimeError("the store needs a task to wait in")
+        record = _sealed(self._seals.keys.codec, tenant, subject, payload, expires_in)
+        return record, self._prompt_store.put_soon((record,))
 
     async def encode_many(self, tenant: str, subject: str, wanted: Sequence[SealRequest]) -> Sequence[Record]:
         """Seal payloads in their order, all with one ring; all are durable when this returns.

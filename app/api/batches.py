@@ -75,7 +75,7 @@ class BatchRoutes:
 
     async def encode(self, context: Context) -> Reply:
         """Seal payloads and keep their records."""
-        if context.idempotency_keys:
+        if context.head.idempotency_keys:
             raise ProblemError("idempotency_key_refused", "a batch takes no Idempotency-Key")
         items = await _read_all(await self._paid_lines(context), _seal_request)
         wanted = [item for item in items if isinstance(item, SealRequest)]

@@ -62,10 +62,10 @@ class BodyReader:
             ProblemError: another type, too large, or too slow.
             ClientGoneError: the client went away.
         """
-        if not media_type.fits(context.content_type):
+        if not media_type.fits(context.head.content_type):
             detail = f"the content type must be {media_type.name.decode()}"
             raise ProblemError("unsupported_media_type", detail)
-        if context.content_encoding not in {b"", b"identity"}:
+        if context.head.content_encoding not in {b"", b"identity"}:
             raise ProblemError("unsupported_media_type", "the body must not be compressed")
         begun = time.perf_counter()
         try:

@@ -13,6 +13,7 @@ from app.limits.outcomes import Outcomes
 from core.errors import LimiterUnavailableError
 from core.limits.counting import Counting
 from core.limits.interface import Answer, Limit
+from core.limits.local import LocalLimiter
 from core.limits.quota import Quotas, share_of
 from core.limits.routes import COSTS, RouteClass
 from sigil_native import Decision
@@ -33,6 +34,13 @@ class CallerLimits(Protocol):
             LimiterUnavailableError: nobody can tell, and such calls are denied then.
         """
 
+    def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
+        """The same at once, where ``is_prompt``."""
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether nobody else has to be asked."""
+
     async def charge(self, context: Context, items: int) -> None:
         """Count what an admitted request asks for beyond its first item: all of it, or none.
 
@@ -45,8 +53,13 @@ class CallerLimits(Protocol):
 class NoCallerLimits:
     """Where rate limits are switched off."""
 
+    is_prompt = True
+
     async def admit(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
         """See CallerLimits.admit."""
+
+    def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
+        """See CallerLimits.admit_now."""
 
     async def charge(self, context: Context, items: int) -> None:
         """See CallerLimits.charge."""
@@ -77,6 +90,10 @@ class CountedCallers:
     ) -> None:
         """Count by these quotas; ``shadow``: and let everything pass."""
         self._limiters = counting.callers
+        self._local = {
+            name: limiter for name, limiter in counting.callers.items() if isinstance(limiter, LocalLimiter)
+        }
+        self.is_prompt: Final = self._local.keys() == counting.callers.keys()
         self._quotas = quotas
         self._share = share
         self._outcomes = outcomes
@@ -99,6 +116,24 @@ class CountedCallers:
             if not self._shadow:
                 raise
             return
+        self._decide(context, caller, plan, decisions)
+
+    def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
+        """See CallerLimits.admit_now."""
+        context.route_class = route_class
+        plan = self._plan(caller.tenant, caller.issuer, caller.subject)
+        try:
+            decisions = self._local[route_class].take_now(caller.tenant, plan.limits, COSTS[route_class])
+        except LimiterUnavailableError as error:
+            self._outcomes.unavailable("user", error)
+            if not self._shadow:
+                raise
+            return
+        self._decide(context, caller, plan, decisions)
+
+    def _decide(
+        self, context: Context, caller: Caller, plan: _Plan, decisions: Sequence[Decision]
+    ) -> None:
         user, tenant = decisions
         if user[0] and tenant[0]:
             self._allow(context, plan, decisions)

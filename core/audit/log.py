@@ -77,14 +77,23 @@ class AuditLog:
         """See Audit.write."""
         await self.write_all(event, (members,))
 
+    def write_soon(self, event: AuditEvent, members: Mapping[str, Member]) -> asyncio.Future[None] | None:
+        """See Audit.write_soon."""
+        return self._write(event, (members,))
+
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.write_all."""
+        future = self._write(event, lines)
+        if future is not None:
+            await future
+
+    def _write(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> asyncio.Future[None] | None:
         if not self._required:
             for members in lines:
                 self.note(event, **members)
-            return
+            return None
         if not lines:
-            return
+            return None
         broken = self._writer.outage.reason
         loop = asyncio.get_running_loop()
         # What has happened is queued all the same: the log shall have it when it works again.
@@ -98,7 +107,7 @@ class AuditLog:
         if not self._watching:
             self._watching = True
             loop.call_later(self._patience / _LOOKS_IN_PATIENCE, self._watch, loop)
-        await future
+        return future
 
     def check(self) -> None:
         """See Audit.check."""

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.idempotency import Claim
 from core.records import Entry, Listing, Place, Record, Status
+
+
+@runtime_checkable
+class PromptStore(Protocol):
+    """A store that also keeps records for those who have no task to wait in."""
+
+    def put_soon(self, records: Sequence[Record]) -> asyncio.Future[None] | None:
+        """Begin to put; what is to be awaited then, if anything is. It raises as ``Store.put``, then or now."""
 
 
 class Store(Protocol):

@@ -136,6 +136,10 @@ class SqlStore:
         if records or entries:
             await self._writer.submit(Insert(records, entries, self._tools))
 
+    def put_soon(self, records: Sequence[Record]) -> asyncio.Future[None]:
+        """See PromptStore.put_soon."""
+        return self._writer.submit(Insert(records, (), self._tools))
+
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once."""
         earlier = await self._writer.submit(PutOnce(record, claim, self._tools))
