@@ -39,7 +39,7 @@ class Access:
 
     def known(self, context: Context, role: str) -> Caller | None:
         """The caller of a token that is remembered as a good one, who has the role; nothing is counted."""
-        caller = self._authenticator.known(context.head.authorization)
+        caller = self._authenticator.known(context.head)
         return caller if caller is not None and role in caller.roles else None
 
     def count(self, context: Context, role: str) -> None:

@@ -66,6 +66,7 @@ class Context:
         outcomes: how many items came to what.
         reasons: how many sigils are invalid for what reason.
         rate_headers: what the answer says about rate limits.
+        rate_lines: the same as it stands on the wire, for answers that are given without a task.
         route_class: what the request counts as; set when it is counted.
         status: of the answer, when that has begun; 0 before.
         renew_deadline: gives the request as much time as it had at first, from now on.
@@ -82,6 +83,7 @@ class Context:
     reasons: Mapping[str, int] = _NOTHING
     renew_deadline: Callable[[], None] = staticmethod(_do_nothing)
     rate_headers: Headers = ()
+    rate_lines = b""
     route_class: RouteClass = "read"
     _caller: Caller | None = None
 

@@ -16,7 +16,7 @@ from app.http.context import HEAD, ClientGoneError, Context
 from app.http.deadlines import DeadlinePassedError, Deadlines
 from app.http.problems import Headers, ProblemError, problem_from
 from app.http.prompt import NO_HANDLERS, PromptHandlers, Whole
-from app.http.prompted import Running, Prompted
+from app.http.prompted import Prompted, Running
 from app.http.replies import SAFETY, lines_of, send_problem
 
 _log = structlog.get_logger("app")
@@ -72,10 +72,10 @@ class Guard:
         self._max_body_bytes = max_body_bytes
         self._limits = limits
         self._common_headers = (*SAFETY, *more_headers)
-        self.common_lines: Final = lines_of(self._common_headers)
-        self.admission: Final = Admission(limits.at_once)
-        self.deadlines: Final = Deadlines(limits.seconds)
-        self.on_done: Final = on_done
+        self.common_lines = lines_of(self._common_headers)
+        self.admission = Admission(limits.at_once)
+        self.deadlines = Deadlines(limits.seconds)
+        self.on_done = on_done
         self._prompt_handlers = prompt_handlers
         self._running = Running()
 

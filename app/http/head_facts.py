@@ -24,11 +24,13 @@ class HeadFacts:
         content_length: of the body, as far as it is announced.
         idempotency_keys: the values of these headers.
         request_id: the client's, if it is well-formed; otherwise empty.
-        is_plain: whether the body is announced as JSON in the usual spelling, and there is no idempotency key.
+        bearer: the token in the authorization, where somebody has looked for it.
+        is_plain: whether a body is announced as JSON in the usual spelling, and there is no idempotency key.
     """
 
     __slots__ = (
         "authorization",
+        "bearer",
         "content_encoding",
         "content_length",
         "content_type",
@@ -39,6 +41,7 @@ class HeadFacts:
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.authorization: list[bytes] = []
+        self.bearer: bytes | None = None
         self.content_type = b""
         self.content_encoding = b""
         self.content_length = 0

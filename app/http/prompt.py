@@ -1,9 +1,9 @@
 """Requests that are answered without a task.
 
-Most of what a quick request costs is what is made around it: a task, its timers, the layers of an application. A
+Most of what a quick request costs is made around it: a task, its timers, the layers of an application. A
 request that came whole, with a head that was read before, is given to its prompt handler as a plain call. The
-handler runs as far as it can; where it waits for the store or the audit log, it is woken by that alone. So nothing
-can cancel it, and what it has begun is done to its end, whether or not its caller still waits.
+handler runs as far as it can; where it waits for the store or the audit log, it is woken by that alone. So
+nothing can cancel it, and what it has begun is done to its end, whether or not its caller still waits.
 
 Everything that is not as usual is left to the way through ASGI, before anything has happened.
 """
@@ -16,12 +16,13 @@ from typing import Any, Final, NamedTuple, Protocol
 from app.http.context import Context
 from app.http.head_facts import HeadFacts
 
+
 class PromptAnswer(NamedTuple):
     """An answer.
 
     Attributes:
-        lines: its own headers as they stand on the wire, well-formed: all but those that every answer has, and the
-            body's length.
+        lines: its own headers as they stand on the wire, well-formed: all but those that every answer has,
+            and the body's length.
     """
 
     status: int

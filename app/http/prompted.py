@@ -12,7 +12,7 @@ from app.http.context import Context
 from app.http.deadlines import DeadlinePassedError, Deadlines
 from app.http.problems import ProblemError
 from app.http.prompt import PromptAnswer, Whole
-from app.http.replies import lines_of, problem_reply, wire_lines
+from app.http.replies import problem_reply, wire_lines
 
 
 class Host(Protocol):
@@ -116,11 +116,10 @@ class Prompted:
         status, own_lines, body = answer
         context = self._context
         context.answer_with(status)
-        rates = lines_of(context.rate_headers) if context.rate_headers else b""
         lines = b"x-request-id: %b\r\n%b%b%bcontent-length: %d\r\n" % (
             context.request_id,
             self._host.common_lines,
-            rates,
+            context.rate_lines,
             own_lines,
             len(body),
         )
@@ -132,7 +131,7 @@ class Prompted:
         context.problem = problem.code
         reply = problem_reply(context, problem)
         context.answer_with(reply.status)
-        self._end(reply.status, wire_lines(context, reply), reply.body)
+        self._end(reply.status, context.rate_lines + wire_lines(context, reply), reply.body)
 
     def _end(self, status: int, lines: bytes, body: bytes) -> None:
         self._is_over = True

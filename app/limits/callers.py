@@ -13,7 +13,7 @@ from app.limits.outcomes import Outcomes
 from core.errors import LimiterUnavailableError
 from core.limits.counting import Counting
 from core.limits.interface import Answer, Limit
-from core.limits.local import LocalLimiter
+from core.limits.local import LocalLimiter, Prepared, prepared
 from core.limits.quota import Quotas, share_of
 from core.limits.routes import COSTS, RouteClass
 from sigil_native import Decision
@@ -70,11 +70,13 @@ class _Plan(NamedTuple):
 
     Attributes:
         limits: of the user and the tenant.
+        local: the same, ready for a limiter of this host.
         headers: writes what is told about them.
         share_headers: about those that this host keeps while Redis is away.
     """
 
     limits: tuple[Limit, ...]
+    local: tuple[Prepared, ...]
     headers: RateHeaders
     share_headers: RateHeaders
 
@@ -116,27 +118,28 @@ class CountedCallers:
             if not self._shadow:
                 raise
             return
-        self._decide(context, caller, plan, decisions)
+        user, tenant = decisions
+        if user[0] and tenant[0]:
+            self._allow(context, plan, decisions)
+        else:
+            self._refuse(context, caller, plan, decisions)
 
     def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
         """See CallerLimits.admit_now."""
         context.route_class = route_class
         plan = self._plan(caller.tenant, caller.issuer, caller.subject)
         try:
-            decisions = self._local[route_class].take_now(caller.tenant, plan.limits, COSTS[route_class])
+            decisions = self._local[route_class].take_prepared(plan.local, COSTS[route_class])
         except LimiterUnavailableError as error:
             self._outcomes.unavailable("user", error)
             if not self._shadow:
                 raise
             return
-        self._decide(context, caller, plan, decisions)
-
-    def _decide(
-        self, context: Context, caller: Caller, plan: _Plan, decisions: Sequence[Decision]
-    ) -> None:
         user, tenant = decisions
         if user[0] and tenant[0]:
-            self._allow(context, plan, decisions)
+            self._outcomes.decided("user", "allowed")
+            if not self._shadow:
+                context.rate_lines = plan.headers.lines(decisions)
         else:
             self._refuse(context, caller, plan, decisions)
 
@@ -207,7 +210,7 @@ class CountedCallers:
             )
             named = [(limit.name, limit.quota) for limit in limits]
             shares = [(limit.name, share_of(limit.quota, share)) for limit in limits]
-            return _Plan(limits, rate_headers(*named), rate_headers(*shares))
+            return _Plan(limits, prepared(tenant, limits), rate_headers(*named), rate_headers(*shares))
 
         return plan
 

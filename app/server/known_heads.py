@@ -1,6 +1,6 @@
 """Heads of requests that were read before.
 
-A client on a connection that stays open sends the same head again and again, but for the length of its body. What
+A client whose connection stays open sends the same head again and again, but for the length of its body. What
 a parser finds in a head depends on nothing but its bytes, so the finding is kept, and found again by them: one
 look into a dict in the place of a dozen callbacks.
 """
@@ -40,7 +40,7 @@ class KnownHead:
 
 
 class KnownHeads:
-    """The heads that were read last, of all connections of a process. The oldest makes room for the newest."""
+    """The heads that a process read last, of all connections. The oldest makes room for a new one."""
 
     def __init__(self, *, most: int = _MOST, most_bytes: int = _MOST_BYTES) -> None:
         self._most = most

@@ -7,9 +7,10 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
+from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -222,15 +223,15 @@ class BoundedProtocol(HttpToolsProtocol):
         head = self._known_head(data[:end])
         if head is None or len(data) - end != head.body_size:
             return False
-        self.scope = scope = {**head.scope, **self._ends, "state": self.app_state.copy()}  # type: ignore[typeddict-item]
-        self.cycle = request = WholeRequest(self, head, scope, data[end:])  # type: ignore[arg-type]
+        scope = {**head.scope, **self._ends, "state": self.app_state.copy()}
+        self.scope = cast("HTTPScope", scope)
+        self.cycle = request = WholeRequest(self, head, scope, data[end:])
         if self._among.stopping:
             request.keep_alive = False
+        self._leave_line()
         if not self._prompt(request):
             request.for_asgi(self)
             self._start_asgi_task(request, self.app)
-        if not request.response_complete:
-            self._leave_line()
         return True
 
     def on_response_complete(self) -> None:

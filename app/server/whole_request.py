@@ -35,7 +35,9 @@ class WholeRequest(RequestResponseCycle):
     _event: asyncio.Event | None = None
     _is_read = False
 
-    def __init__(self, protocol: BoundedProtocol, head: KnownHead, scope: dict[str, Any], body: bytes) -> None:
+    def __init__(
+        self, protocol: BoundedProtocol, head: KnownHead, scope: dict[str, Any], body: bytes
+    ) -> None:
         """Make it of a connection that has nothing else to do."""
         self.head = head
         self.scope = scope  # type: ignore[assignment]

@@ -16,7 +16,7 @@ class PromptStore(Protocol):
     """A store that also keeps records for those who have no task to wait in."""
 
     def put_soon(self, records: Sequence[Record]) -> asyncio.Future[None] | None:
-        """Begin to put; what is to be awaited then, if anything is. It raises as ``Store.put``, then or now."""
+        """Begin to put; what is to be awaited then, if anything is. It raises as ``Store.put``."""
 
 
 class Store(Protocol):

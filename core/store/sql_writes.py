@@ -35,7 +35,7 @@ class Tools(NamedTuple):
 
 
 def _size(records: Sequence[Record], entries: Sequence[Entry] = ()) -> int:
-    payloads = sum(len(record.payload or b"") for record in records)
+    payloads = sum([len(record.payload or b"") for record in records])
     return payloads + _RECORD_OVERHEAD * (len(records) + len(entries))
 
 
