@@ -139,12 +139,12 @@ class RateHeaders:
         self._policies = tuple(policies)
         if not self._policies or len({policy.name for policy in self._policies}) < len(self._policies):
             raise InvalidOptionError("policies must be one or more, each of another name")
-        policies = b", ".join(item.policy_item() for item in self._policies)
-        self._policy_field = (b"ratelimit-policy", policies)
+        items = b", ".join(item.policy_item() for item in self._policies)
+        self._policy_field = (b"ratelimit-policy", items)
         stands = b", ".join(item.stand for item in self._policies)
         self._lines = b"%b: %%d\r\n%b: %%d\r\n%b: %%d\r\n%b: %b\r\n%b: %b\r\n" % (
             *(b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset"),
-            *(b"ratelimit-policy", policies.replace(b"%", b"%%"), b"ratelimit", stands),
+            *(b"ratelimit-policy", items.replace(b"%", b"%%"), b"ratelimit", stands),
         )
 
     @property
@@ -177,7 +177,7 @@ class RateHeaders:
 
     def lines(self, decisions: Sequence[Decision]) -> bytes:
         """The header fields of ``fields`` as HTTP/1.1 has them, each with its end of line."""
-        stands = []
+        stands: list[int] = []
         least, longest, most = inf, 0.0, 0
         for policy, (allowed, limit, remaining, _, reset_after) in zip(
             self._policies, decisions, strict=True
@@ -187,7 +187,7 @@ class RateHeaders:
             if remaining < least or (remaining == least and reset_after > longest):
                 least, longest, most = remaining, reset_after, limit
             wait = reset_after - (limit - remaining - 1) * policy.seconds_a_token
-            stands += remaining, 1 if wait <= 1 else whole_seconds(wait)
+            stands += (remaining, 1 if wait <= 1 else whole_seconds(wait))
         reset = 1 if 0 < longest <= 1 else whole_seconds(longest)
         return self._lines % (most, least, reset, *stands)
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 from starlette.routing import Route
 
-from app.api.audit_members import encoded, verified
+from app.api.audit_members import EncodedLines, verified
 from app.api.requests import payload_of, read_request
 from app.api.resource import Secured
 from app.api.schemas import (
@@ -17,23 +17,24 @@ from app.api.schemas import (
     FailedLine,
     VerifyRequest,
     failed_line,
-    record_answer,
+    record_parts,
     verify_answer,
 )
 from app.authentication.access import Access
 from app.http.bodies import LINES, BodyLimits, BodyReader
 from app.http.completion import Completion
 from app.http.context import Context
-from app.http.lines import Line, lines_of
+from app.http.lines import Line, lines_of, requests_of
 from app.http.problems import Headers, ProblemError, problem_from
 from app.http.replies import Reply, stale_header
 from app.http.resource import Resource
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit, AuditEvent, Member
-from core.engine import Engine, Presented, SealRequest, now_ms
-from core.records import Record
+from core.engine import Engine, Presented, now_ms
+from core.sealed_records import SealedRecords, pieces_of
 from core.time_slices import TimeSlices
 from core.verdict import Verdict
+from sigil_native import SealRequests
 from sigil_native.errors import CanonicalizationError
 
 _BASE: Final = "/api/consciousness/sigils"
@@ -77,22 +78,18 @@ class BatchRoutes:
         """Seal payloads and keep their records."""
         if context.head.idempotency_keys:
             raise ProblemError("idempotency_key_refused", "a batch takes no Idempotency-Key")
-        items = await _read_all(await self._paid_lines(context), _seal_request)
-        wanted = [item for item in items if isinstance(item, SealRequest)]
-        records = iter(await self._completion.of(self._encode(context, wanted)))
-        context.outcomes = {"sealed": len(wanted), "refused": len(items) - len(wanted)}
-        now = now_ms()
-        slices = TimeSlices()
-        results: list[object] = []
-        for item in items:
-            results.append(item if isinstance(item, FailedLine) else record_answer(next(records), now))
-            await slices.pause()
-        return _reply(results)
+        requests = requests_of(await self._bodies.text(context, LINES))
+        await self._pay(context, len(requests))
+        refused = await _read_requests(requests)
+        records = await self._completion.of(self._encode(context, requests))
+        context.outcomes = {"sealed": len(requests) - refused, "refused": refused}
+        return Reply(200, await _answers(requests, records), media_type=LINES.name)
 
-    async def _encode(self, context: Context, wanted: Sequence[SealRequest]) -> Sequence[Record]:
+    async def _encode(self, context: Context, requests: SealRequests) -> SealedRecords:
         caller = context.caller
-        records = await self._engine.encode_many(caller.tenant, caller.subject, wanted)
-        await self._audited(context, "sigil.encoded", [encoded(record) for record in records])
+        records = await self._engine.encode_requests(caller.tenant, caller.subject, requests)
+        who = {"request_id": context.request_id.decode(), **caller.named()}
+        await self._audit.write_all("sigil.encoded", EncodedLines(records, who))
         return records
 
     async def verify(self, context: Context) -> Reply:
@@ -117,7 +114,7 @@ class BatchRoutes:
                     reasons[result.reason] += 1
                 results.append(verify_answer(result))
             else:
-                results.append(_failed(line, result) if isinstance(result, Exception) else result)
+                results.append(_failed(line.number, result) if isinstance(result, Exception) else result)
             await slices.pause()
         await self._audited(context, "sigil.verified", noted)
         context.outcomes = {"valid": valid, "invalid": len(noted) - valid, "refused": len(items) - len(noted)}
@@ -131,11 +128,15 @@ class BatchRoutes:
     async def _paid_lines(self, context: Context) -> list[Line]:
         """The lines of the body, all of which the caller's limits allow."""
         lines = lines_of(await self._bodies.text(context, LINES))
-        context.items = len(lines)
+        await self._pay(context, len(lines))
+        return lines
+
+    async def _pay(self, context: Context, lines: int) -> None:
+        """Have the caller's limits allow all lines of a body, or none."""
+        context.items = lines
         self._audit.check()
         # The first one was paid for when the request was let in.
-        await self._limits.callers.charge(context, len(lines) - 1)
-        return lines
+        await self._limits.callers.charge(context, lines - 1)
 
     async def _audited(self, context: Context, event: AuditEvent, done: Sequence[dict[str, Member]]) -> None:
         """Audit what the caller did; an answer that the log does not know of must not be given."""
@@ -143,9 +144,34 @@ class BatchRoutes:
         await self._audit.write_all(event, [{**who, **members} for members in done])
 
 
-def _seal_request(text: bytes) -> SealRequest:
-    request = read_request(text, _encode_request)
-    return SealRequest(payload_of(request.data), request.expires_in)
+async def _read_requests(requests: SealRequests) -> int:
+    """Read all lines, or refuse them; how many were refused."""
+    slices = TimeSlices()
+    refused = 0
+    for first, last in pieces_of(requests):
+        for place in requests.read(first, last):
+            try:
+                request = read_request(requests.text(place), _encode_request)
+                requests.accept(place, payload_of(request.data), request.expires_in)
+            except (CanonicalizationError, ProblemError) as error:
+                failed = _failed(requests.number(place), error)
+                requests.refuse(place, _encode_lines([failed]))
+                refused += 1
+            await slices.pause()
+        await slices.pause()
+    return refused
+
+
+async def _answers(requests: SealRequests, records: SealedRecords) -> bytes:
+    """The lines of the answer."""
+    parts = record_parts(records.created_at_ms, records.created_by)
+    slices = TimeSlices()
+    answers = []
+    now = now_ms()
+    for first, last in pieces_of(requests):
+        answers.append(requests.answers(parts, first, last, now_ms=now))
+        await slices.pause()
+    return b"".join(answers)
 
 
 def _presented(text: bytes) -> Presented:
@@ -161,16 +187,16 @@ async def _read_all(lines: Sequence[Line], read: Callable[[bytes], _T]) -> list[
         try:
             items.append(read(line.text))
         except (CanonicalizationError, ProblemError) as error:
-            items.append(_failed(line, error))
+            items.append(_failed(line.number, error))
         await slices.pause()
     return items
 
 
-def _failed(line: Line, error: Exception) -> FailedLine:
+def _failed(number: int, error: Exception) -> FailedLine:
     problem = problem_from(error)
     if problem is None:
         raise error
-    return failed_line(line.number, problem)
+    return failed_line(number, problem)
 
 
 def _reply(results: Sequence[object], headers: Headers = ()) -> Reply:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from app.api.audit_members import encoded
 from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest
 from app.authentication.access import Access
@@ -15,12 +14,14 @@ from app.http.context import Context
 from app.http.prompt import NO_HANDLERS, PromptAnswer, PromptHandlers
 from core.audit.interface import Audit
 from core.engine import Engine, now_ms
-from core.records import Record
 from core.timestamps import timestamp
+from sigil_native import SealRequests
 
 _BASE: Final = "/api/consciousness/sigils"
 _ROLE: Final = "sigil:encode"
 _CREATED: Final = 201
+#: Its place in a row of ``SealRequests.sealed``.
+_KEY_ID: Final = 2
 #: What single items come to.
 _SEALED_ONE: Final = {"sealed": 1}
 _LINES: Final = f"location: {_BASE}/%b\r\ncontent-type: application/json\r\n".encode()
@@ -49,21 +50,41 @@ class PromptEncoding:
     async def answer(self, context: Context, body: bytes) -> PromptAnswer:
         """See PromptHandler.answer."""
         self._access.count(context, _ROLE)
-        request = read_request(body, _encode_request)
-        payload = payload_of(request.data)
+        requests = seal_request(body)
         self._audit.check()
         caller = context.caller
-        record, kept = self._engine.encode_soon(
-            caller.tenant, caller.subject, payload, expires_in=request.expires_in
-        )
+        records, kept = self._engine.encode_soon(caller.tenant, caller.subject, requests)
         if kept is not None:
             await kept
-        members = {"request_id": context.request_id.decode(), **caller.named(), **encoded(record)}
+        (record_id,), (seal,) = records.ids, records.seals
+        members = {
+            "request_id": context.request_id.decode(),
+            **caller.named(),
+            "sigil_id": record_id,
+            "sealing_key": f"{seal[_KEY_ID]:08x}",
+        }
         noted = self._audit.write_soon("sigil.encoded", members)
         if noted is not None:
             await noted
         context.outcomes = _SEALED_ONE
-        return PromptAnswer(_CREATED, _LINES % record.id.encode(), new_record_json(record, now_ms()))
+        text = record_json(record_id, seal, records.created_at_ms, caller.subject)
+        return PromptAnswer(_CREATED, _LINES % record_id.encode(), text)
+
+
+def seal_request(body: bytes) -> SealRequests:
+    """What a body asks for, read.
+
+    Raises:
+        CanonicalizationError, ProblemError: see ``read_request``.
+    """
+    requests = SealRequests(body, most=2)
+    if len(requests) == 1 and not requests.read(0, 1):
+        return requests
+    # It is not plain; or it has several lines, which are one text here.
+    request = read_request(body, _encode_request)
+    requests = SealRequests(b"{}", most=1)
+    requests.accept(0, payload_of(request.data), request.expires_in)
+    return requests
 
 
 def prompt_handlers(engine: Engine, access: Access, audit: Audit) -> PromptHandlers:
@@ -73,17 +94,20 @@ def prompt_handlers(engine: Engine, access: Access, audit: Audit) -> PromptHandl
     return {("POST", _BASE): PromptEncoding(engine, access, audit)}
 
 
-def new_record_json(record: Record, now: int) -> bytes:
-    """A record that was just made, as ``record_answer`` shows it, in JSON."""
-    issued_at = timestamp(record.issued_at_ms)
-    created_at = issued_at if record.created_at_ms == record.issued_at_ms else timestamp(record.created_at_ms)
-    expires_at = f'"{timestamp(record.expires_at_ms)}"' if record.expires_at_ms else "null"
+def record_json(record_id: str, seal: tuple[Any, ...], created_at_ms: int, created_by: str) -> bytes:
+    """A record that was just made, as ``record_answer`` shows it, in JSON; ``seal`` is of ``SealedRecords``."""
+    _, sigil, key_id, issued_at_ms, expires_at_ms, digest, _ = seal
+    issued_at = timestamp(issued_at_ms)
+    created_at = issued_at if created_at_ms == issued_at_ms else timestamp(created_at_ms)
+    expires_at, status = "null", "active"
+    if expires_at_ms:
+        expires_at = f'"{timestamp(expires_at_ms)}"'
+        status = "expired" if now_ms() >= expires_at_ms else status
     # Nothing in these texts needs to be escaped but the subject.
     return (
-        f'{{"id":"{record.id}","sigil":"{record.sigil}","key_id":"{record.key_id:08x}",'
-        f'"issued_at":"{issued_at}","expires_at":{expires_at},"status":"{record.status(now)}",'
-        f'"canonical_sha256":"{record.canonical_sha256.hex()}","created_at":"{created_at}",'
-        f'"created_by":{_in_json(record.created_by)},'
+        f'{{"id":"{record_id}","sigil":"{sigil}","key_id":"{key_id:08x}","issued_at":"{issued_at}",'
+        f'"expires_at":{expires_at},"status":"{status}","canonical_sha256":"{digest.hex()}",'
+        f'"created_at":"{created_at}","created_by":{_in_json(created_by)},'
         '"revoked_at":null,"revoked_by":null,"revoked_reason":null}'
     ).encode()
 

@@ -197,6 +197,20 @@ def record_answer(record: Record, now_ms: int) -> SigilRecord:
     )
 
 
+def record_parts(created_at_ms: int, created_by: str) -> tuple[bytes | str, ...]:
+    """The line of a record that was just made, for ``SealRequests.answers``: what ``record_answer`` shows."""
+    made = b'","created_at":"%b","created_by":%b' % (
+        timestamp(created_at_ms).encode(),
+        msgspec.json.encode(created_by),
+    )
+    return (
+        *(b'{"id":"', "id", b'","sigil":"', "sigil", b'","key_id":"', "key_id"),
+        *(b'","issued_at":"', "issued_at", b'","expires_at":', "expires_at", b',"status":"', "status"),
+        *(b'","canonical_sha256":"', "canonical_sha256", made),
+        b',"revoked_at":null,"revoked_by":null,"revoked_reason":null}\n',
+    )
+
+
 def record_with_data(record: Record, sigil: Sigil, now_ms: int) -> SigilRecordWithData:
     """A record and its payload as the API shows them."""
     shown = record_answer(record, now_ms)

@@ -6,6 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from app.http.problems import ProblemError
+from sigil_native import SealRequests
 
 #: Lines that a body may have. Each becomes a row of the store and a line of the audit log, and those who wait
 #: for these at the same time must find room.
@@ -42,8 +43,30 @@ def lines_of(body: bytes) -> list[Line]:
         end = body.find(b"\n", begin)
         position = len(body) if end < 0 else end
         if len(found) == MOST_LINES:
-            raise ProblemError("too_many_lines", f"a batch may have {MOST_LINES} lines that are not blank")
+            raise _too_many_lines()
         found.append(Line(number, body[first:position]))
     if not found:
-        raise ProblemError("empty_batch", "a batch has a line or more that is not blank")
+        raise _empty_batch()
     return found
+
+
+def requests_of(body: bytes) -> SealRequests:
+    """The same lines, to be sealed.
+
+    Raises:
+        ProblemError: as above.
+    """
+    requests = SealRequests(body, most=MOST_LINES)
+    if requests.end < len(body):
+        raise _too_many_lines()
+    if not len(requests):
+        raise _empty_batch()
+    return requests
+
+
+def _too_many_lines() -> ProblemError:
+    return ProblemError("too_many_lines", f"a batch may have {MOST_LINES} lines that are not blank")
+
+
+def _empty_batch() -> ProblemError:
+    return ProblemError("empty_batch", "a batch has a line or more that is not blank")

@@ -64,7 +64,7 @@ class PromptHandler(Protocol):
         """Whether it will answer this one. If not, nothing has happened."""
 
     async def answer(self, context: Context, body: bytes) -> PromptAnswer:
-        """Answer it; as it has no task, it may await nothing but futures.
+        """Answer it; as it has no task, it may await nothing but a ``Later``.
 
         Raises:
             Exception: which the request's problem is made of.

@@ -13,6 +13,7 @@ from app.http.deadlines import DeadlinePassedError, Deadlines
 from app.http.problems import ProblemError
 from app.http.prompt import PromptAnswer, Whole
 from app.http.replies import problem_reply, wire_lines
+from core.later import Later
 
 
 class Host(Protocol):
@@ -75,7 +76,7 @@ class Prompted:
         """Go as far as it can without waiting."""
         self._host.admission.enter()
         try:
-            waited = self._work.send(None)
+            waited: Later = self._work.send(None)
         except StopIteration as end:
             self._answer(end.value)
         except Exception as error:
@@ -83,30 +84,25 @@ class Prompted:
         else:
             self._host.deadlines.watch_over(self)
             self._running.add(self)
-            self._wait(waited)
+            waited.add_done_callback(self._go_on)
 
     def expire(self) -> None:
         """See Expiring."""
         self._fail(DeadlinePassedError())
 
-    def _wait(self, waited: Any) -> None:
-        # What a task says to a future that it waits for.
-        waited._asyncio_future_blocking = False
-        waited.add_done_callback(self._go_on)
-
-    def _go_on(self, _: object) -> None:
+    def _go_on(self, _: Later) -> None:
         try:
-            waited = self._work.send(None)
+            waited: Later = self._work.send(None)
         except StopIteration as end:
             self._finish()
             if not self._is_over:
                 self._answer(end.value)
-        except (Exception, asyncio.CancelledError) as error:
+        except Exception as error:
             self._finish()
             if not self._is_over:
-                self._fail(error if isinstance(error, Exception) else RuntimeError("cancelled"))
+                self._fail(error)
         else:
-            self._wait(waited)
+            waited.add_done_callback(self._go_on)
 
     def _finish(self) -> None:
         self._host.deadlines.forget(self)

@@ -1,7 +1,7 @@
 """Heads of requests that were read before.
 
-A client whose connection stays open sends the same head again and again, but for the length of its body. What
-a parser finds in a head depends on nothing but its bytes, so the finding is kept, and found again by them: one
+A client whose connection stays open sends the same head again and again, but for the length of its body.
+What a parser finds in a head depends on nothing but its bytes, so it is kept, and found again by them: one
 look into a dict in the place of a dozen callbacks.
 """
 

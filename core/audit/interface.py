@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
+
+from core.later import Later
 
 #: What is audited. The first word is the subject, the second what happened to it.
 AuditEvent = Literal[
@@ -57,7 +58,7 @@ class Audit(Protocol):
                 told that its call succeeded.
         """
 
-    def write_soon(self, event: AuditEvent, members: Mapping[str, Member]) -> asyncio.Future[None] | None:
+    def write_soon(self, event: AuditEvent, members: Mapping[str, Member]) -> Later | None:
         """Queue a line like ``write``; what is to be awaited then, if anything is.
 
         Raises:

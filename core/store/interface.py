@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.idempotency import Claim
+from core.later import Later
 from core.records import Entry, Listing, Place, Record, Status
 
 
@@ -15,7 +15,7 @@ from core.records import Entry, Listing, Place, Record, Status
 class PromptStore(Protocol):
     """A store that also keeps records for those who have no task to wait in."""
 
-    def put_soon(self, records: Sequence[Record]) -> asyncio.Future[None] | None:
+    def put_soon(self, records: Sequence[Record]) -> Later | None:
         """Begin to put; what is to be awaited then, if anything is. It raises as ``Store.put``."""
 
 

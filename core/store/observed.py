@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from core.errors import StoreUnavailableError
 from core.idempotency import Claim
+from core.later import Later
 from core.records import Damage, Entry, Listing, Record, Status
 from core.store.interface import PromptStore, Store
 from core.store.observation import StorageObserver
@@ -97,19 +97,19 @@ class ObservedPromptStore(ObservedStore):
         super().__init__(store, observer)
         self._put_soon = prompt.put_soon
 
-    def put_soon(self, records: Sequence[Record]) -> asyncio.Future[None] | None:
+    def put_soon(self, records: Sequence[Record]) -> Later | None:
         """See PromptStore.put_soon."""
         begun = time.perf_counter()
         try:
-            future = self._put_soon(records)
+            later = self._put_soon(records)
         except StoreUnavailableError as error:
             self._put(begun, error)
             raise
-        if future is None:
+        if later is None:
             self._put(begun, None)
         else:
-            future.add_done_callback(lambda done: self._put(begun, done.exception()))
-        return future
+            later.add_done_callback(lambda done: self._put(begun, done.exception()))
+        return later
 
     def _put(self, begun: float, error: BaseException | None) -> None:
         if isinstance(error, StoreUnavailableError):

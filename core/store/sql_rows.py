@@ -10,6 +10,7 @@ import msgspec
 
 from core.errors import InvalidRecordError, RecordCorruptError
 from core.records import Entry, Record, is_id
+from core.sealed_records import SealedRecords
 from core.store.unreadable import place_past
 
 #: Columns in the order of the rows here.
@@ -57,6 +58,21 @@ def row_of(record: Record) -> tuple[object, ...]:
         record.revoked_reason,
         record.payload,
     )
+
+
+def rows_of(records: Sequence[Record]) -> list[tuple[object, ...]]:
+    """The rows of records.
+
+    Raises:
+        InvalidRecordError: an id is none.
+    """
+    if not isinstance(records, SealedRecords):
+        return [row_of(record) for record in records]
+    tenant, created_by, created_at_ms = records.tenant, records.created_by, records.created_at_ms
+    return [
+        (tenant, *sealed, created_at_ms, created_by, None, None, None, payload)
+        for *sealed, payload in records.seals
+    ]
 
 
 def entry_row_of(entry: Entry) -> tuple[object, ...]:

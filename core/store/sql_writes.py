@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from core.errors import DuplicateRecordError, StoreUnavailableError
 from core.idempotency import Claim
 from core.records import Entry, Record
+from core.sealed_records import SealedRecords
 from core.store.database import Database
 from core.store.sql_idempotency import KeyBook
-from core.store.sql_rows import entry_row_of, made_alike, record_of, row_of
+from core.store.sql_rows import entry_row_of, made_alike, record_of, row_of, rows_of
 from core.store.sql_statements import Statements
 from core.store.sql_writer import Write
 
@@ -35,7 +36,10 @@ class Tools(NamedTuple):
 
 
 def _size(records: Sequence[Record], entries: Sequence[Entry] = ()) -> int:
-    payloads = sum([len(record.payload or b"") for record in records])
+    if isinstance(records, SealedRecords):
+        payloads = records.payload_bytes
+    else:
+        payloads = sum([len(record.payload or b"") for record in records])
     return payloads + _RECORD_OVERHEAD * (len(records) + len(entries))
 
 
@@ -45,7 +49,7 @@ class Insert(Write):
     __slots__ = ("entries", "rows", "size", "statements")
 
     def __init__(self, records: Sequence[Record], entries: Sequence[Entry], tools: Tools) -> None:
-        self.rows = [row_of(record) for record in records]
+        self.rows = rows_of(records)
         self.entries = [entry_row_of(entry) for entry in entries]
         self.size = _size(records, entries)
         self.statements = tools.statements
