@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Later:
-    """A future that tells at once: whoever waits is called where the result is set, not in the loop's next turn.
+    """A future that tells at once: who waits is called where the result is set, not in the loop's next turn.
 
     A group of writes that is done wakes its callers one behind the other, for a third of what futures take.
     It belongs to its loop's thread, and is not cancelled.
@@ -43,7 +43,7 @@ class Later:
         return self._error
 
     def add_done_callback(self, tell: Callable[[Later], object]) -> None:
-        """Have something called when it is done; it must not raise."""
+        """Have something called when it is done."""
         self._callbacks.append(tell)
 
     def set_result(self, result: object) -> None:
@@ -59,7 +59,11 @@ class Later:
     def _tell(self) -> None:
         self._is_done = True
         for tell in self._callbacks:
-            tell(self)
+            try:
+                tell(self)
+            except Exception as error:
+                # A defect of ours. Whoever sets results has others to wake.
+                self._loop.call_exception_handler({"message": "a callback failed", "exception": error})
 
 
 #: What stores and the audit log settle: for a task, or for one who waits without.

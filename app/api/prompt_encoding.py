@@ -95,7 +95,7 @@ def prompt_handlers(engine: Engine, access: Access, audit: Audit) -> PromptHandl
 
 
 def record_json(record_id: str, seal: tuple[Any, ...], created_at_ms: int, created_by: str) -> bytes:
-    """A record that was just made, as ``record_answer`` shows it, in JSON; ``seal`` is of ``SealedRecords``."""
+    """A record that was just made, as ``record_answer`` shows it; ``seal`` is of ``SealedRecords.seals``."""
     _, sigil, key_id, issued_at_ms, expires_at_ms, digest, _ = seal
     issued_at = timestamp(issued_at_ms)
     created_at = issued_at if created_at_ms == issued_at_ms else timestamp(created_at_ms)

@@ -42,6 +42,8 @@ _LONGEST_WHOLE: Final = 64 << 10
 #: Bytes of a body that are copied to stand behind their head. More are better not: thousands of clients may
 #: wait for the same page.
 _MOST_JOINED: Final = 16 << 10
+#: Headers of heads that are not remembered: the parser's own affair, and what is another with each request.
+_NOT_AGAIN: Final = frozenset({b"transfer-encoding", b"x-request-id", b"idempotency-key", b"traceparent"})
 #: What a scope says of its connection and its server, and no head.
 _OF_CONNECTION: Final = frozenset({"server", "client", "scheme", "extensions", "state"})
 #: struct linger: on, for no time.
@@ -425,7 +427,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive
             and not self.expect_100_continue
             and self._announced <= _LONGEST_WHOLE
-            and all(name != b"transfer-encoding" for name, _ in self.headers)
+            and _NOT_AGAIN.isdisjoint([name for name, _ in self.headers])
             and not self.parser.should_upgrade()
         )
         if self._among.stopping:

@@ -122,7 +122,7 @@ def test_pieces_and_pipelines(service: Service) -> None:
 
 
 def test_heads_are_bounded() -> None:
-    """As many heads are kept as may be, and as many bytes; the oldest goes first, and long ones never come."""
+    """Heads are kept up to a number and a sum of bytes; the oldest goes first, and long ones never come."""
     scope = {"method": "GET", "path": "/", "headers": []}
     heads = KnownHeads(most=3, most_bytes=100)
     for name in (b"a" * 30, b"b" * 30, b"c" * 30, b"d" * 30, b"e" * 5000):
