@@ -47,7 +47,10 @@ class Whole(Protocol):
 
     scope: Any
     whole_body: bytes
-    write_answer: Callable[[int, bytes, bytes], None]
+
+    @property
+    def write_answer(self) -> Callable[[int, bytes, bytes], None]:
+        """Sends an answer now: its status, its headers as they stand on the wire, and its body."""
 
     @property
     def head(self) -> KnownRequestHead:
