@@ -20,10 +20,11 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claimant, claim_of
+from core.later import Later
 from core.records import CanonicalJson, Damage, Record, Status, id_of
 from core.sealed_records import SealedRecords, pieces_of
 from core.seals import Seals
-from core.store.interface import Store
+from core.store.interface import PromptStore, Store
 from core.time_slices import TimeSlices
 from core.timestamps import has_timestamp
 from core.verdict import Finding, Revocation, Verdict, finding_from_error, verdict_of
@@ -84,6 +85,7 @@ class Engine:
         """
         self._seals = seals
         self._store = store
+        self._prompt_store = store if isinstance(store, PromptStore) else None
         self._unasked = Revocation("unknown", accepted=revocation_unknown == "accept")
 
     async def encode(
@@ -98,6 +100,25 @@ class Engine:
         record = _sealed(self._seals.keys.codec, tenant, subject, payload, expires_in)
         await self._store.put((record,))
         return record
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether ``encode_soon`` may be called: the store needs no task to wait in."""
+        return self._prompt_store is not None
+
+    def encode_soon(
+        self, tenant: str, subject: str, requests: SealRequests
+    ) -> tuple[SealedRecords, Later | None]:
+        """As ``encode_requests``, of few; all are durable when what comes with them is awaited, or at once.
+
+        Raises:
+            SigilError, StoreUnavailableError: as in encode.
+        """
+        if self._prompt_store is None:
+            raise RuntimeError("the store needs a task to wait in")
+        self._seals.keys.codec.seal_requests(requests, 0, len(requests), tenant=tenant)
+        records = SealedRecords(requests, tenant, subject, now_ms())
+        return records, self._prompt_store.put_soon(records)
 
     async def encode_requests(self, tenant: str, subject: str, requests: SealRequests) -> SealedRecords:
         """Seal all lines of a body that are not refused, with one ring; all are durable when this returns.

@@ -48,19 +48,26 @@ class SealedRecords(Sequence[Record]):
     def __init__(self, requests: SealRequests, tenant: str, created_by: str, created_at_ms: int) -> None:
         """The records of requests of which all are sealed or refused."""
         self._requests = requests
+        # Not a "cached_property": its lock costs more than a single record.
+        self._ids: Sequence[str] | None = None
+        self._seals: Sequence[tuple[bytes, str, int, int, int, bytes, bytes]] | None = None
         self.tenant = tenant
         self.created_by = created_by
         self.created_at_ms = created_at_ms
 
-    @cached_property
+    @property
     def ids(self) -> Sequence[str]:
         """Their ids."""
-        return self._requests.ids(0, len(self._requests))
+        if self._ids is None:
+            self._ids = self._requests.ids(0, len(self._requests))
+        return self._ids
 
-    @cached_property
+    @property
     def seals(self) -> Sequence[tuple[bytes, str, int, int, int, bytes, bytes]]:
         """What differs between them, each like a ``Seal``."""
-        return self._requests.sealed(0, len(self._requests))
+        if self._seals is None:
+            self._seals = self._requests.sealed(0, len(self._requests))
+        return self._seals
 
     @property
     def payload_bytes(self) -> int:

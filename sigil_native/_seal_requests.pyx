@@ -75,6 +75,8 @@ cdef extern from "record_text.h" namespace "sigil" nogil:
 cdef enum:
     # Seals that are hashed together: they stay in cache.
     GROUP_SIZE = 128
+    # Bytes of a line, as it came and as it is sealed, that are worked on with the GIL held.
+    BRIEF = 4096
 
 # 9999-12-31T23:59:59.999Z, as in _constants.py.
 cdef int64_t LAST_MOMENT_MS = 253402300799999
@@ -193,8 +195,11 @@ cdef class SealRequests:
         cdef const uint8_t* text = <const uint8_t*> PyBytes_AS_STRING(self.body)
         self._range(first, last, &begin, &end)
         self._enter()
-        with nogil:
+        if _is_brief(self, begin, end):
             done = _read(self, text, begin, end)
+        else:
+            with nogil:
+                done = _read(self, text, begin, end)
         self.busy = False
         if not done:
             raise MemoryError
@@ -322,8 +327,11 @@ cdef class SealRequests:
         self._check_idle()
         out = bytes_of_size(NULL, size)
         self.busy = True
-        with nogil:
+        if _is_brief(self, begin, end):
             last_byte = _answer(self, compiled, count, begin, end, moment, <uint8_t*> bytes_start(out))
+        else:
+            with nogil:
+                last_byte = _answer(self, compiled, count, begin, end, moment, <uint8_t*> bytes_start(out))
         self.busy = False
         resize_bytes(&out, last_byte - <uint8_t*> bytes_start(out))
         answers = <object> out
@@ -351,10 +359,13 @@ cdef class SealRequests:
             raise NoActiveKeyError("the ring holds no key that may sign now")
         tenant_key = key.for_tenant(tenant)
         self._enter()
-        with nogil:
-            while done and first < last:
-                done = _seal_group(self, key, tenant_key, first, min(first + GROUP_SIZE, last))
-                first += GROUP_SIZE
+        if _is_brief(self, first, last):
+            done = _seal_group(self, key, tenant_key, first, last)
+        else:
+            with nogil:
+                while done and first < last:
+                    done = _seal_group(self, key, tenant_key, first, min(first + GROUP_SIZE, last))
+                    first += GROUP_SIZE
         self.busy = False
         if not done:
             raise OSError("the system gave no randomness")
@@ -401,6 +412,11 @@ cdef class SealRequests:
 
 
 # -- without the GIL: each of these is called between _enter() and its end -----------
+
+cdef bint _is_brief(SealRequests self, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Whether work on a range takes less time than to let another thread have the GIL, and to get it back."""
+    return last - first == 1 and self.lines[first].size + self.lines[first].filled < BRIEF
+
 
 cdef bint _read(SealRequests self, const uint8_t* text, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """False: no memory."""

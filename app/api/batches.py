@@ -79,7 +79,7 @@ class BatchRoutes:
 
     async def encode(self, context: Context) -> Reply | Stream:
         """Seal payloads and keep their records."""
-        if context.idempotency_keys:
+        if context.head.idempotency_keys:
             raise ProblemError("idempotency_key_refused", "a batch takes no Idempotency-Key")
         if wants_stream(context):
             body = self._bodies.stream(context, LINES)

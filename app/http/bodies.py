@@ -128,10 +128,10 @@ class BodyStream:
 
 
 def _check_type(context: Context, media_type: MediaType) -> None:
-    if not media_type.fits(context.content_type):
+    if not media_type.fits(context.head.content_type):
         detail = f"the content type must be {media_type.name.decode()}"
         raise ProblemError("unsupported_media_type", detail)
-    if context.content_encoding not in {b"", b"identity"}:
+    if context.head.content_encoding not in {b"", b"identity"}:
         raise ProblemError("unsupported_media_type", "the body must not be compressed")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import deque
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from core.audit.interface import AuditEvent, Member
 from core.audit.refusals import LIMITED, RefusalLimit
+from core.later import Settled
 from core.timestamps import timestamp
 
 #: What an entry holds besides its strings, roughly.
@@ -33,7 +33,7 @@ class Entry:
         self,
         event: AuditEvent,
         *lines: Mapping[str, Member],
-        future: asyncio.Future[None] | None = None,
+        future: Settled | None = None,
     ) -> None:
         self._event = event
         self._lines = lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from core.audit.outage import Outage
 from core.audit.position import Position
 from core.audit.queue import LONGEST_GROUP, AuditQueue, Entry
 from core.errors import AuditUnavailableError
+from core.later import Settled
 from sigil_native import canonicalize
 
 _log = structlog.get_logger("core.audit.interface")
@@ -33,7 +33,7 @@ _LONGEST_LINE: Final = 32 << 10
 _Line = dict[str, Member]
 
 
-def settle(futures: Sequence[asyncio.Future[None]], error: AuditUnavailableError | None) -> None:
+def settle(futures: Sequence[Settled], error: AuditUnavailableError | None) -> None:
     """Tell callers that their lines are in the file, or why not. In their event loop."""
     for future in futures:
         if future.done():  # given up, or cancelled

@@ -39,7 +39,7 @@ def _size(records: Sequence[Record], entries: Sequence[Entry] = ()) -> int:
     if isinstance(records, SealedRecords):
         payloads = records.payload_bytes
     else:
-        payloads = sum(len(record.payload or b"") for record in records)
+        payloads = sum([len(record.payload or b"") for record in records])
     return payloads + _RECORD_OVERHEAD * (len(records) + len(entries))
 
 
