@@ -49,6 +49,7 @@ MODULES = {
     "_keyring": [],
     "_sealing": [],
     "_batch": [],
+    "_seal_requests": [],
     "_codec": [],
     "_signature": [],
     "_audit": ["audit_line.cpp"],

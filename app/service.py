@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from app.api.batches import BatchRoutes
 from app.api.pages import ServiceRoutes
+from app.api.prompt_encoding import prompt_handlers
 from app.api.sigils import SigilRoutes
 from app.authentication.access import Access
 from app.authentication.bearer import Authenticator, TrustedIssuer
@@ -56,7 +57,7 @@ from core.settings import Settings
 from core.settings_loading import SettingsError
 from core.spool.spooled_store import SpooledStore
 from core.store.interface import Store
-from core.store.observed import ObservedStore
+from core.store.observed import observed_store
 from core.store.retention import Retention
 from sigil_native import __version__
 
@@ -92,6 +93,7 @@ def build_app(
         async with reloader.at_work(), kept, sampling:
             yield
         await engine.close()
+        await guard.finish()
         await sigils.close()
         await batches.close()
         await authenticator.close()
@@ -109,7 +111,14 @@ def build_app(
     for one in watching:
         one.route_of = RouteNames(routes).of
     on_done = all_of([one.ended for one in watching])
-    return Guard(router, max_body_bytes=body_limits.size, limits=request_limits, on_done=on_done)
+    guard = Guard(
+        router,
+        max_body_bytes=body_limits.size,
+        limits=request_limits,
+        on_done=on_done,
+        prompt_handlers=prompt_handlers(engine, access, audit),
+    )
+    return guard
 
 
 def authenticator_from(settings: Settings) -> Authenticator:
@@ -159,7 +168,7 @@ def observed(store: Store, innermost: Store, observers: Observers) -> Store:
     if observers.storage is None or observers.sampling is None:
         return store
     watch_store(observers.sampling, innermost, observers.storage.committed)
-    return ObservedStore(store, observers.storage)
+    return observed_store(store, observers.storage)
 
 
 def tenant_classes_from(settings: Settings, observers: Observers) -> Sequence[Reloadable]:

@@ -40,6 +40,9 @@ class NoStore:
     async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """See Store.put."""
 
+    def put_soon(self, records: Sequence[Record]) -> None:
+        """See PromptStore.put_soon."""
+
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once."""
         return record

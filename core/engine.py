@@ -20,13 +20,15 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claimant, claim_of
+from core.later import Later
 from core.records import CanonicalJson, Damage, Record, Status, id_of
+from core.sealed_records import SealedRecords, pieces_of
 from core.seals import Seals
-from core.store.interface import Store
+from core.store.interface import PromptStore, Store
 from core.time_slices import TimeSlices
 from core.timestamps import has_timestamp
 from core.verdict import Finding, Revocation, Verdict, finding_from_error, verdict_of
-from sigil_native import Sigil, SigilCodec, SigilError, canonicalize_json
+from sigil_native import SealRequests, Sigil, SigilCodec, SigilError, canonicalize_json
 from sigil_native.errors import SigilFormatError
 
 LONGEST_REASON: Final = 500
@@ -57,13 +59,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class SealRequest(NamedTuple):
-    """A payload to seal, and for how many seconds; None: for ever."""
-
-    payload: CanonicalJson
-    expires_in: float | None
-
-
 class Presented(NamedTuple):
     """A sigil to judge, and the payload; None where the sigil is a token that carries it."""
 
@@ -90,6 +85,7 @@ class Engine:
         """
         self._seals = seals
         self._store = store
+        self._prompt_store = store if isinstance(store, PromptStore) else None
         self._unasked = Revocation("unknown", accepted=revocation_unknown == "accept")
 
     async def encode(
@@ -105,18 +101,37 @@ class Engine:
         await self._store.put((record,))
         return record
 
-    async def encode_many(self, tenant: str, subject: str, wanted: Sequence[SealRequest]) -> Sequence[Record]:
-        """Seal payloads in their order, all with one ring; all are durable when this returns.
+    @property
+    def is_prompt(self) -> bool:
+        """Whether ``encode_soon`` may be called: the store needs no task to wait in."""
+        return self._prompt_store is not None
+
+    def encode_soon(
+        self, tenant: str, subject: str, requests: SealRequests
+    ) -> tuple[SealedRecords, Later | None]:
+        """As ``encode_requests``, of few; all are durable when what comes with them is awaited, or at once.
+
+        Raises:
+            SigilError, StoreUnavailableError: as in encode.
+        """
+        if self._prompt_store is None:
+            raise RuntimeError("the store needs a task to wait in")
+        self._seals.keys.codec.seal_requests(requests, 0, len(requests), tenant=tenant)
+        records = SealedRecords(requests, tenant, subject, now_ms())
+        return records, self._prompt_store.put_soon(records)
+
+    async def encode_requests(self, tenant: str, subject: str, requests: SealRequests) -> SealedRecords:
+        """Seal all lines of a body that are not refused, with one ring; all are durable when this returns.
 
         Raises:
             SigilError, StoreUnavailableError: as in encode; none was kept, as far as anybody knows.
         """
         codec = self._seals.keys.codec
         slices = TimeSlices()
-        records = []
-        for payload, expires_in in wanted:
-            records.append(_sealed(codec, tenant, subject, payload, expires_in))
+        for first, last in pieces_of(requests):
+            codec.seal_requests(requests, first, last, tenant=tenant)
             await slices.pause()
+        records = SealedRecords(requests, tenant, subject, now_ms())
         await self._store.put(records)
         return records
 

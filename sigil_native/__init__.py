@@ -72,6 +72,7 @@ if TYPE_CHECKING or _wants_pure:
     from sigil_native._pure.codec import SigilCodec
     from sigil_native._pure.hashing import HmacKey
     from sigil_native._pure.keyring import KeyRing
+    from sigil_native._pure.seal_requests import SealRequests
     from sigil_native._pure.sigil import Sigil
     from sigil_native._pure.signature import sign_event, verify_event
 else:
@@ -84,6 +85,7 @@ else:
         from sigil_native._codec import SigilCodec
         from sigil_native._hashing import HmacKey
         from sigil_native._keyring import KeyRing
+        from sigil_native._seal_requests import SealRequests
         from sigil_native._sigil import Sigil
         from sigil_native._signature import sign_event, verify_event
     except ModuleNotFoundError as error:
@@ -154,6 +156,7 @@ __all__ = [
     "RateLimitedError",
     "RetiredKeyError",
     "RevokedKeyError",
+    "SealRequests",
     "Sigil",
     "SigilCodec",
     "SigilError",

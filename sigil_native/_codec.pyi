@@ -2,6 +2,7 @@ from collections.abc import Iterable
 from typing import Literal, final, overload
 
 from sigil_native._keyring import KeyRing
+from sigil_native._seal_requests import SealRequests
 from sigil_native._sigil import Sigil
 from sigil_native.errors import SigilError
 
@@ -69,6 +70,7 @@ class SigilCodec:
     def encode_ndjson(
         self, lines: _JsonText, *, tenant: str, expires_in: float | None = None, form: str = "text"
     ) -> bytes: ...
+    def seal_requests(self, requests: SealRequests, first: int, last: int, *, tenant: str) -> None: ...
     def verify(
         self, sigil: Sigil | _JsonText, payload: object, *, tenant: str, now: float | None = None
     ) -> Sigil: ...

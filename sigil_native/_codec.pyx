@@ -23,10 +23,12 @@ from sigil_native._sealing cimport (
     render,
     start_seal,
 )
+from sigil_native._seal_requests cimport SealRequests
 from sigil_native._sigil cimport Sigil, kHeaderSize, key_id_of, read_sigil
 
 from sigil_native._arguments import json_options, payload_list, skew_ms, text_bytes
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
+from sigil_native._request_arguments import line_range
 from sigil_native.errors import (
     CanonicalizationError,
     InvalidOptionError,
@@ -145,6 +147,25 @@ cdef class SigilCodec:
             The errors of ``encode``, for its arguments alone.
         """
         return encode_lines(self.ring, self.options, lines, tenant, expires_in, form)
+
+    def seal_requests(self, SealRequests requests not None, first, last, *, tenant):
+        """Seal those lines of a range that are read, or were accepted.
+
+        Args:
+            requests: the lines of a body.
+            first: the first line's place.
+            last: that of the line behind the last one.
+            tenant: as for ``encode``.
+
+        Raises:
+            IndexError: there is no such range.
+            ValueError: a line of it is neither read nor refused, or sealed already.
+            InvalidExpiryError: a lifetime reaches beyond the year 9999.
+            NoActiveKeyError: no key of the ring may sign now.
+            InvalidTenantError, TypeError: a bad argument.
+        """
+        begin, end = line_range(first, last, len(requests))
+        requests.seal(self.ring, tenant, begin, end)
 
     def verify(self, sigil, payload, *, tenant, now=None):
         """Verify a sigil against a payload of Python values.

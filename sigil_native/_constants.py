@@ -50,3 +50,9 @@ AUDIT_RESERVED: Final = ("seq", "chain", "format", "key_id", "previous")
 
 #: What becomes of new keys while a table of token buckets has no room.
 FULL_POLICIES: Final = ("refuse", "allow")
+
+#: The longest lifetime of a plain request for a seal, in seconds: a century.
+MAX_PLAIN_LIFETIME: Final = 3_155_760_000
+#: What the answer to such a request may tell of its seal.
+ANSWER_FIELDS: Final = ("id", "sigil", "key_id", "issued_at", "expires_at", "status", "canonical_sha256")
+MOST_ANSWER_PARTS: Final = 32

@@ -17,6 +17,7 @@ cdef extern from "hmac.h" namespace "sigil" nogil:
         uint8_t* tag  # room for 32 bytes
 
 
+cdef void sha256_digest(const uint8_t* data, size_t size, uint8_t* digest) noexcept nogil
 # A key of any length (RFC 2104); the 32-byte minimum is HmacKey's.
 cdef void hmac_init(HmacState* state, const uint8_t* key, size_t size) noexcept nogil
 cdef void hmac_digest(

@@ -120,6 +120,10 @@ cdef int choose_kernel() except -1:
 # -- for other compiled modules ------------------------------------------------
 
 
+cdef void sha256_digest(const uint8_t* data, size_t size, uint8_t* digest) noexcept nogil:
+    cpp_sha256(active[0], data, size, digest)
+
+
 cdef void hmac_init(HmacState* state, const uint8_t* key, size_t size) noexcept nogil:
     cpp_hmac_init(active[0], state[0], key, size)
 

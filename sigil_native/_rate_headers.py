@@ -128,7 +128,7 @@ def _tightness(decision: Decision) -> tuple[bool, int, float]:
 class RateHeaders:
     """Writes the header fields of one set of limits. Shared by all requests that have these limits."""
 
-    __slots__ = ("_policies", "_policy_field")
+    __slots__ = ("_lines", "_policies", "_policy_field")
 
     def __init__(self, policies: Iterable[RatePolicy]) -> None:
         """Prepare what is the same for all requests.
@@ -139,7 +139,13 @@ class RateHeaders:
         self._policies = tuple(policies)
         if not self._policies or len({policy.name for policy in self._policies}) < len(self._policies):
             raise InvalidOptionError("policies must be one or more, each of another name")
-        self._policy_field = (b"ratelimit-policy", b", ".join(item.policy_item() for item in self._policies))
+        items = b", ".join(item.policy_item() for item in self._policies)
+        self._policy_field = (b"ratelimit-policy", items)
+        stands = b", ".join(item.stand for item in self._policies)
+        self._lines = b"%b: %%d\r\n%b: %%d\r\n%b: %%d\r\n%b: %b\r\n%b: %b\r\n" % (
+            *(b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset"),
+            *(b"ratelimit-policy", items.replace(b"%", b"%%"), b"ratelimit", stands),
+        )
 
     @property
     def policies(self) -> tuple[RatePolicy, ...]:
@@ -168,6 +174,22 @@ class RateHeaders:
             wait = reset_after - (limit - remaining - 1) * policy.seconds_a_token
             stands.append(policy.stand % (remaining, 1 if wait <= 1 else whole_seconds(wait)))
         return self._written(most, least, longest, stands)
+
+    def lines(self, decisions: Sequence[Decision]) -> bytes:
+        """The header fields of ``fields`` as HTTP/1.1 has them, each with its end of line."""
+        stands: list[int] = []
+        least, longest, most = inf, 0.0, 0
+        for policy, (allowed, limit, remaining, _, reset_after) in zip(
+            self._policies, decisions, strict=True
+        ):
+            if not allowed:
+                return b"".join([b"%b: %b\r\n" % field for field in self._refused(decisions)])
+            if remaining < least or (remaining == least and reset_after > longest):
+                least, longest, most = remaining, reset_after, limit
+            wait = reset_after - (limit - remaining - 1) * policy.seconds_a_token
+            stands += (remaining, 1 if wait <= 1 else whole_seconds(wait))
+        reset = 1 if 0 < longest <= 1 else whole_seconds(longest)
+        return self._lines % (most, least, reset, *stands)
 
     def _refused(self, decisions: Sequence[Decision]) -> list[tuple[bytes, bytes]]:
         _, limit, remaining, _, reset_after = min(decisions, key=_tightness)

@@ -20,6 +20,7 @@ _HOMES = {
     "parse": ("_sigil", "_pure.sigil"),
     "KeyRing": ("_keyring", "_pure.keyring"),
     "SigilCodec": ("_codec", "_pure.codec"),
+    "SealRequests": ("_seal_requests", "_pure.seal_requests"),
     "sign_event": ("_signature", "_pure.signature"),
     "verify_event": ("_signature", "_pure.signature"),
     "AuditChain": ("_audit_chain", "_pure.audit"),

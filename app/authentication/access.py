@@ -32,6 +32,24 @@ class Access:
         self._addresses = limits.addresses
         self._audit = audit
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether limits can be asked for at once: nobody else keeps them."""
+        return self._callers.is_prompt
+
+    def known(self, context: Context, role: str) -> Caller | None:
+        """The caller of a token that is remembered as a good one, who has the role; nothing is counted."""
+        caller = self._authenticator.known(context.head)
+        return caller if caller is not None and role in caller.roles else None
+
+    def count(self, context: Context, role: str) -> None:
+        """Count a request of the context's caller, who is known; where ``is_prompt``.
+
+        Raises:
+            ProblemError, LimiterUnavailableError: as ``require``.
+        """
+        self._callers.admit_now(context, context.caller, _ROUTE_CLASSES[role])
+
     async def require(self, context: Context, role: str) -> Caller:
         """The caller, who has the role; the request has been counted.
 
@@ -39,7 +57,7 @@ class Access:
             ProblemError: 401 without a valid token, 403 without tenant or role, 429 beyond a limit.
             KeysUnavailableError, LimiterUnavailableError: nobody can tell now.
         """
-        caller = self._authenticator.recall(context.authorization) or await self._meet(context)
+        caller = self._authenticator.recall(context.head.authorization) or await self._meet(context)
         await self._callers.admit(context, caller, _ROUTE_CLASSES[role])
         if role not in caller.roles:
             context.refusal = "role_missing"
@@ -61,7 +79,7 @@ class Access:
         self._addresses.admit(context)
         request_id = context.request_id.decode()
         try:
-            caller = await self._authenticator.authenticate(context.authorization)
+            caller = await self._authenticator.authenticate(context.head.authorization)
         except KeysUnavailableError:
             self._addresses.pardon(context)
             raise
@@ -87,6 +105,6 @@ class Access:
 
 
 def _unauthenticated(context: Context) -> ProblemError:
-    if not context.authorization:
+    if not context.head.authorization:
         return ProblemError("unauthenticated", "no bearer token", headers=_NO_TOKEN)
     return ProblemError("unauthenticated", "the bearer token is not valid", headers=_INVALID_TOKEN)

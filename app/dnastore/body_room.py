@@ -27,7 +27,7 @@ class BodyRoom:
         Raises:
             ProblemError: there is no room now.
         """
-        size = context.content_length or self._largest_body
+        size = context.head.content_length or self._largest_body
         if size > self._left:
             detail = "too many large requests are in progress; try again"
             raise ProblemError("overloaded", detail, headers=retry_after(1))

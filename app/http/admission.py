@@ -33,6 +33,19 @@ class Admission:
         """Requests that are inside now."""
         return self._inside
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more are let in now."""
+        return self._inside >= self._most
+
+    def enter(self) -> None:
+        """Let a request in for which there is room."""
+        self._inside += 1
+
+    def leave(self) -> None:
+        """Let it out."""
+        self._inside -= 1
+
     def __enter__(self) -> None:
         """Let a request in.
 

@@ -1,16 +1,16 @@
-"""What the service needs of a request, gathered in one pass, without an object for each header."""
+"""What the service needs of a request, and what becomes of it."""
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from starlette.types import Receive, Scope
 
+from app.http.head_facts import HeadFacts
 from app.http.problems import Headers
+from app.http.request_ids import new_request_id
 from core.limits.routes import RouteClass
 
 #: The extension of an ASGI scope with a function that ends the request's connection at once.
@@ -20,17 +20,20 @@ ANSWER: Final = "sigil.answer"
 #: The extension with the names that the client's certificate proves, where it had to show one.
 PEER_NAMES: Final = "sigil.peer_names"
 
+#: What a scope's headers say, as far as the server knows that.
+HEAD: Final = "sigil.head"
+
 _NOTHING: Final[Mapping[str, int]] = {}
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class ClientGoneError(Exception):
     """The client closed the connection before its request was complete."""
 
 
-def _joined(earlier: bytes, value: bytes) -> bytes:
-    """What lines of one header mean together (RFC 9110 §5.3)."""
-    return earlier + b", " + value if earlier else value
+def _sum(earlier: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int]:
+    if not earlier:
+        return more
+    return {name: earlier.get(name, 0) + more.get(name, 0) for name in {**earlier, **more}}
 
 
 def _do_nothing() -> None:
@@ -58,6 +61,7 @@ class Context:
     """One request on its way through the service.
 
     Attributes:
+        head: what the request's headers say.
         request_id: the client's if it is well-formed, otherwise made here.
         common_headers: what every answer has.
         answering: whether the answer has begun, so that there can be no other.
@@ -68,73 +72,36 @@ class Context:
         outcomes: how many items came to what.
         reasons: how many sigils are invalid for what reason.
         rate_headers: what the answer says about rate limits.
+        rate_lines: the same as it stands on the wire, for answers that are given without a task.
         route_class: what the request counts as; set when it is counted.
         status: of the answer, when that has begun; 0 before.
         renew_deadline: gives the request as much time as it had at first, from now on.
     """
 
-    __slots__ = (
-        "_caller",
-        "answering",
-        "authorization",
-        "body_seconds",
-        "common_headers",
-        "content_encoding",
-        "content_length",
-        "content_type",
-        "idempotency_keys",
-        "items",
-        "outcomes",
-        "problem",
-        "rate_headers",
-        "reasons",
-        "receive",
-        "refusal",
-        "renew_deadline",
-        "request_id",
-        "route_class",
-        "scope",
-        "status",
-    )
+    # As they are at first: most requests change few of them.
+    answering = False
+    body_seconds = 0.0
+    status = 0
+    problem = ""
+    refusal = ""
+    items = 1
+    outcomes: Mapping[str, int] = _NOTHING
+    reasons: Mapping[str, int] = _NOTHING
+    renew_deadline: Callable[[], None] = staticmethod(_do_nothing)
+    rate_headers: Headers = ()
+    rate_lines = b""
+    route_class: RouteClass = "read"
+    _caller: Caller | None = None
 
-    def __init__(self, scope: Scope, receive: Receive, common_headers: Headers = ()) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, common_headers: Headers = (), head: HeadFacts | None = None
+    ) -> None:
+        """Gather what is needed; ``head`` is what the scope's headers say, where that is known."""
         self.scope = scope
         self.receive = receive
         self.common_headers = common_headers
-        self.answering = False
-        self.body_seconds = 0.0
-        self.status = 0
-        self.problem = ""
-        self.refusal = ""
-        self.items = 1
-        self.outcomes: Mapping[str, int] = _NOTHING
-        self.reasons: Mapping[str, int] = _NOTHING
-        self.renew_deadline: Callable[[], None] = _do_nothing
-        self.rate_headers: Headers = ()
-        self.route_class: RouteClass = "read"
-        self.request_id = b""
-        self.authorization: list[bytes] = []
-        self.content_type = b""
-        self.content_encoding = b""
-        self.content_length = 0
-        self.idempotency_keys: list[bytes] = []
-        self._caller: Caller | None = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                self.authorization.append(value)
-            elif name == b"content-type":
-                self.content_type = _joined(self.content_type, value)
-            elif name == b"content-length":
-                # The server has refused what is no number; more digits than these are too large anyway.
-                self.content_length = int(value[:19]) if value.isdigit() else 0
-            elif name == b"content-encoding":
-                self.content_encoding = _joined(self.content_encoding, value)
-            elif name == b"idempotency-key":
-                self.idempotency_keys.append(value)
-            elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                self.request_id = value
-        if not self.request_id:
-            self.request_id = secrets.token_hex(16).encode()
+        self.head = head = head or HeadFacts(scope["headers"])
+        self.request_id = head.request_id or new_request_id()
         scope["sigil"] = self
 
     @staticmethod
@@ -147,6 +114,11 @@ class Context:
         """Note that an answer begins."""
         self.answering = True
         self.status = status
+
+    def add_outcomes(self, outcomes: Mapping[str, int], reasons: Mapping[str, int] = _NOTHING) -> None:
+        """Note what more items came to."""
+        self.outcomes = _sum(self.outcomes, outcomes)
+        self.reasons = _sum(self.reasons, reasons)
 
     def release(self) -> None:
         """Part with the scope at the request's end. They lead to each other: neither would go by itself."""

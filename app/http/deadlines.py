@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 _SWEEP_SECONDS: Final = 1.0
 
 
 class DeadlinePassedError(Exception):
     """It has taken too long."""
+
+
+class Expiring(Protocol):
+    """What may take too long."""
+
+    def expire(self) -> None:
+        """Its time is over, and it is not watched any more."""
 
 
 class Deadlines:
@@ -22,14 +29,26 @@ class Deadlines:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._begun: dict[_Watched, float] = {}  # the oldest first
+        self._begun: dict[Expiring, float] = {}  # the oldest first
         self._clock: asyncio.TimerHandle | None = None
 
     def watch(self) -> _Watched:
         """A context for the running task. It raises DeadlinePassedError when its time is over."""
+        self._wind_up()
+        return _Watched(self._begun)
+
+    def watch_over(self, one: Expiring) -> None:
+        """Have something told when its time is over, unless ``forget`` is called before."""
+        self._wind_up()
+        self._begun[one] = time.monotonic()
+
+    def forget(self, one: Expiring) -> None:
+        """Watch no longer over something."""
+        self._begun.pop(one, None)
+
+    def _wind_up(self) -> None:
         if self._clock is None:
             self._clock = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
-        return _Watched(self._begun)
 
     def _sweep(self) -> None:
         latest = time.monotonic() - self._seconds
@@ -39,6 +58,7 @@ class Deadlines:
                 break
             overdue.append(watched)
         for watched in overdue:
+            del self._begun[watched]
             watched.expire()
         loop = asyncio.get_running_loop()
         self._clock = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._begun else None
@@ -51,7 +71,7 @@ class _Watched:
 
     _task: asyncio.Task[object] | None
 
-    def __init__(self, begun: dict[_Watched, float]) -> None:
+    def __init__(self, begun: dict[Expiring, float]) -> None:
         self._begun = begun
         #: How often others had cancelled the task when its time was over; -1 if it is not.
         self._cancelled_before = -1
@@ -79,7 +99,6 @@ class _Watched:
             self._begun[self] = time.monotonic()  # at the end: the oldest come first
 
     def expire(self) -> None:
-        del self._begun[self]
         if self._task is not None:
             self._cancelled_before = self._task.cancelling()
             self._task.cancel()

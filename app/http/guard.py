@@ -12,10 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.admission import Admission
 from app.http.bodies import body_too_large
-from app.http.context import ClientGoneError, Context
+from app.http.context import HEAD, ClientGoneError, Context
 from app.http.deadlines import DeadlinePassedError, Deadlines
 from app.http.problems import Headers, ProblemError, problem_from
-from app.http.replies import SAFETY, send_problem
+from app.http.prompt import NO_HANDLERS, PromptHandlers, Whole
+from app.http.prompted import Prompted, Running
+from app.http.replies import SAFETY, lines_of, send_problem
 
 _log = structlog.get_logger("app")
 #: Errors that the operator must hear of although the caller gets an ordinary answer.
@@ -53,6 +55,7 @@ class Guard:
         limits: RequestLimits = DEFAULT_LIMITS,
         more_headers: Headers = (),
         on_done: Callable[[Context, float], None] | None = None,
+        prompt_handlers: PromptHandlers = NO_HANDLERS,
     ) -> None:
         """Guard an application.
 
@@ -63,57 +66,81 @@ class Guard:
             more_headers: go with every answer.
             on_done: is told of each request that has ended, and how many seconds it took, without those
                 in which its body came.
+            prompt_handlers: answer what they can without a task, by method and path.
         """
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._limits = limits
         self._common_headers = (*SAFETY, *more_headers)
-        self._admission = Admission(limits.at_once)
-        self._deadlines = Deadlines(limits.seconds)
-        self._on_done = on_done
+        self.common_lines = lines_of(self._common_headers)
+        self.admission = Admission(limits.at_once)
+        self.deadlines = Deadlines(limits.seconds)
+        self.on_done = on_done
+        self._prompt_handlers = prompt_handlers
+        self._running = Running()
 
     @property
     def in_progress(self) -> int:
         """Requests that are inside now; probes are none."""
-        return self._admission.inside
+        return self.admission.inside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes go through as they are."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = Context(scope, receive, self._common_headers)
+        context = Context(scope, receive, self._common_headers, scope.get(HEAD))
         begun = time.perf_counter()
         try:
             if scope["path"] in _PROBES:
                 await self._serve(context, send)
             else:
-                with self._admission:
+                with self.admission:
                     await self._serve(context, send)
         except ClientGoneError:
             return
         except Exception as error:
             # The last line of defence: a defect of ours must not become a broken connection.
-            problem = self._problem(error, context)
+            problem = self.problem(error, context)
             context.problem = problem.code
             if context.answering:
                 await context.abort()
             else:
                 await send_problem(send, context, problem)
         finally:
-            if self._on_done is not None:
+            if self.on_done is not None:
                 # What the caller took is not ours.
-                self._on_done(context, time.perf_counter() - begun - context.body_seconds)
+                self.on_done(context, time.perf_counter() - begun - context.body_seconds)
             context.release()
 
+    def prompt(self, whole: Whole) -> bool:
+        """Answer a request that came whole without a task; False, if that is no way for it."""
+        head = whole.head
+        handler = self._prompt_handlers.get(head.route)
+        if handler is None or self.admission.is_full or head.facts.content_length > self._max_body_bytes:
+            return False
+        begun = time.perf_counter()
+        context = Context(whole.scope, whole.receive, self._common_headers, head.facts)
+        if not handler.takes(context):
+            context.release()
+            return False
+        work = handler.answer(context, whole.whole_body)
+        Prompted(self, self._running, whole, context, work, begun).start()
+        return True
+
+    async def finish(self) -> None:
+        """Wait for what runs without a task."""
+        await self._running.finish()
+
     async def _serve(self, context: Context, send: Send) -> None:
-        if context.content_length > self._max_body_bytes:
+        if context.head.content_length > self._max_body_bytes:
             raise body_too_large(self._max_body_bytes)
-        with self._deadlines.watch() as deadline:
+        with self.deadlines.watch() as deadline:
             context.renew_deadline = deadline.renew
             await self._app(context.scope, context.receive, send)
 
-    def _problem(self, error: Exception, context: Context) -> ProblemError:
+    def problem(self, error: Exception, context: Context) -> ProblemError:
+        """The problem that an error is; the operator is told of what is none of the caller's."""
         request_id = context.request_id.decode()
         if isinstance(error, DeadlinePassedError):
             detail = f"the request was not done within {self._limits.seconds:g} seconds"

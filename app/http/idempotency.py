@@ -27,7 +27,7 @@ def idempotency_key(context: Context) -> str | None:
     Raises:
         ProblemError: several headers, or one that is no key.
     """
-    values = context.idempotency_keys
+    values = context.head.idempotency_keys
     if not values:
         return None
     value = values[0].strip(b" \t")

@@ -57,12 +57,35 @@ def headers_of(context: Context, own: Headers) -> list[tuple[bytes, bytes]]:
     return [(b"x-request-id", context.request_id), *common, *context.rate_headers, *own]
 
 
+def _headers_of_reply(context: Context, reply: Reply) -> Headers:
+    headers = headers_of(context, reply.headers)
+    if reply.status != _NOT_MODIFIED:  # it has no body of its own, whose type and length it could tell
+        headers += ((b"content-type", reply.media_type), (b"content-length", b"%d" % len(reply.body)))
+    return headers
+
+
+def lines_of(headers: Headers) -> bytes:
+    """Headers as they stand on the wire.
+
+    Raises:
+        ValueError: a header would end its line, or be cut short.
+    """
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    # Whatever a caller may have brought into one of them: RFC 9110 §5.5.
+    if not lines.count(b"\r") == lines.count(b"\n") == len(headers) or b"\0" in lines:
+        raise ValueError("a header is malformed")
+    return lines
+
+
+def wire_lines(context: Context, reply: Reply) -> bytes:
+    """All headers of an answer as they stand on the wire."""
+    return lines_of(_headers_of_reply(context, reply))
+
+
 async def send_reply(send: Send, context: Context, reply: Reply) -> None:
     """Send an answer: in one piece where the server can take it, otherwise as ASGI's messages."""
     body = reply.body
-    headers = headers_of(context, reply.headers)
-    if reply.status != _NOT_MODIFIED:  # it has no body of its own, whose type and length it could tell
-        headers += ((b"content-type", reply.media_type), (b"content-length", b"%d" % len(body)))
+    headers = _headers_of_reply(context, reply)
     context.answer_with(reply.status)
     answer = context.scope.get("extensions", {}).get(ANSWER)
     if answer is not None:
@@ -72,7 +95,12 @@ async def send_reply(send: Send, context: Context, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+def problem_reply(context: Context, problem: ProblemError) -> Reply:
+    """The answer that an error is."""
+    body = _encode(problem.document(context.request_id.decode()))
+    return Reply(problem.status, body, problem.headers, MEDIA_TYPE)
+
+
 async def send_problem(send: Send, context: Context, problem: ProblemError) -> None:
     """Send an error."""
-    body = _encode(problem.document(context.request_id.decode()))
-    await send_reply(send, context, Reply(problem.status, body, problem.headers, MEDIA_TYPE))
+    await send_reply(send, context, problem_reply(context, problem))

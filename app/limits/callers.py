@@ -13,6 +13,7 @@ from app.limits.outcomes import Outcomes
 from core.errors import LimiterUnavailableError
 from core.limits.counting import Counting
 from core.limits.interface import Answer, Limit
+from core.limits.local import LocalLimiter, Prepared, prepared
 from core.limits.quota import Quotas, share_of
 from core.limits.routes import COSTS, RouteClass
 from sigil_native import Decision
@@ -33,6 +34,13 @@ class CallerLimits(Protocol):
             LimiterUnavailableError: nobody can tell, and such calls are denied then.
         """
 
+    def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
+        """The same at once, where ``is_prompt``."""
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether nobody else has to be asked."""
+
     async def charge(self, context: Context, items: int) -> None:
         """Count what an admitted request asks for beyond its first item: all of it, or none.
 
@@ -45,8 +53,13 @@ class CallerLimits(Protocol):
 class NoCallerLimits:
     """Where rate limits are switched off."""
 
+    is_prompt = True
+
     async def admit(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
         """See CallerLimits.admit."""
+
+    def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
+        """See CallerLimits.admit_now."""
 
     async def charge(self, context: Context, items: int) -> None:
         """See CallerLimits.charge."""
@@ -57,11 +70,13 @@ class _Plan(NamedTuple):
 
     Attributes:
         limits: of the user and the tenant.
+        local: the same, ready for a limiter of this host.
         headers: writes what is told about them.
         share_headers: about those that this host keeps while Redis is away.
     """
 
     limits: tuple[Limit, ...]
+    local: tuple[Prepared, ...]
     headers: RateHeaders
     share_headers: RateHeaders
 
@@ -77,6 +92,10 @@ class CountedCallers:
     ) -> None:
         """Count by these quotas; ``shadow``: and let everything pass."""
         self._limiters = counting.callers
+        self._local = {
+            name: limiter for name, limiter in counting.callers.items() if isinstance(limiter, LocalLimiter)
+        }
+        self.is_prompt: Final = self._local.keys() == counting.callers.keys()
         self._quotas = quotas
         self._share = share
         self._outcomes = outcomes
@@ -102,6 +121,25 @@ class CountedCallers:
         user, tenant = decisions
         if user[0] and tenant[0]:
             self._allow(context, plan, decisions)
+        else:
+            self._refuse(context, caller, plan, decisions)
+
+    def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
+        """See CallerLimits.admit_now."""
+        context.route_class = route_class
+        plan = self._plan(caller.tenant, caller.issuer, caller.subject)
+        try:
+            decisions = self._local[route_class].take_prepared(plan.local, COSTS[route_class])
+        except LimiterUnavailableError as error:
+            self._outcomes.unavailable("user", error)
+            if not self._shadow:
+                raise
+            return
+        user, tenant = decisions
+        if user[0] and tenant[0]:
+            self._outcomes.decided("user", "allowed")
+            if not self._shadow:
+                context.rate_lines = plan.headers.lines(decisions)
         else:
             self._refuse(context, caller, plan, decisions)
 
@@ -172,7 +210,7 @@ class CountedCallers:
             )
             named = [(limit.name, limit.quota) for limit in limits]
             shares = [(limit.name, share_of(limit.quota, share)) for limit in limits]
-            return _Plan(limits, rate_headers(*named), rate_headers(*shares))
+            return _Plan(limits, prepared(tenant, limits), rate_headers(*named), rate_headers(*shares))
 
         return plan
 

@@ -8,7 +8,9 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from app.http.problems import Headers
 from app.server.delivery import bytes_taken, has_arrived
+from app.server.known_heads import KnownHeads
 from app.server.memory import give_back
 
 _SWEEP_SECONDS: Final = 1.0
@@ -116,6 +118,10 @@ class Connections:
         self.draining = Line(limits.drain_seconds)
         #: Whether the server has begun to stop: every answer is its connection's last.
         self.stopping = False
+        #: The heads that requests had last.
+        self.known_heads = KnownHeads()
+        self._default_headers: Headers = ()
+        self._default_lines = b""
         self._limits = limits
         self._all: set[Connection] = set()
         #: As many as there have been since memory was last given back.
@@ -139,6 +145,13 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def lines_of_all(self, headers: Headers) -> bytes:
+        """The headers that all answers have, as they stand on the wire; others are another object."""
+        if headers is not self._default_headers:
+            self._default_lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+            self._default_headers = headers
+        return self._default_lines
 
     def admit(self, connection: Connection) -> bool:
         """Count a connection in, for which the one that is idle longest may have to go."""

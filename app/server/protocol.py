@@ -6,19 +6,24 @@ import asyncio
 import contextlib
 import socket
 import struct
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 import httptools
+from uvicorn._types import HTTPScope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.http.context import ABORT, ANSWER, PEER_NAMES
 from app.http.problems import Headers
+from app.http.replies import lines_of
 from app.server.connections import Connections, Line
 from app.server.delivery import has_arrived
+from app.server.known_heads import END
 from app.server.peers import names_of
 from app.server.refusals import HEAD_TOO_LARGE, MALFORMED, TOO_MANY_CONNECTIONS
+from app.server.whole_request import WholeRequest
 
 #: Bytes of a request's line and headers, or of what stands between two pieces of its body.
 _LARGEST_HEAD: Final = 64 << 10
@@ -31,9 +36,16 @@ _VERSION: Final = b"HTTP/1."
 #: For requests that are on their way when the server begins to stop: closed connections would lose them.
 _FAREWELL_SECONDS: Final = 1.0
 _CLOSE: Final = (b"connection", b"close")
+_CLOSE_LINE: Final = b"connection: close\r\n"
+#: The longest body whose head is remembered: a longer one does not come in one piece.
+_LONGEST_WHOLE: Final = 64 << 10
 #: Bytes of a body that are copied to stand behind their head. More are better not: thousands of clients may
 #: wait for the same page.
 _MOST_JOINED: Final = 16 << 10
+#: Headers of heads that are not remembered: the parser's own affair, and what is another with each request.
+_NOT_AGAIN: Final = frozenset({b"transfer-encoding", b"x-request-id", b"idempotency-key", b"traceparent"})
+#: What a scope says of its connection and its server, and no head.
+_OF_CONNECTION: Final = frozenset({"server", "client", "scheme", "extensions", "state"})
 #: struct linger: on, for no time.
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
@@ -66,7 +78,10 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = False
     #: Nothing of what arrives is looked at any more.
     _deaf = False
+    #: The head that was read last is whole, and of a request that may be known by it.
+    _is_ordinary = False
     _hosts = 0
+    _announced = 0
     #: Of a body whose length was announced.
     _body_left = 0
     #: Received since the head, or the last piece of a body, began: at most a piece more than belongs to it.
@@ -89,7 +104,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Make what uvicorn makes, with the connections among which this is one."""
         super().__init__(config, server_state, app_state, _loop)
         self._among = connections
+        self._known_head = connections.known_heads.get
         self._extensions: dict[str, object] | None = {ABORT: self.abort, ANSWER: self.answer}
+        #: What scopes say of the connection.
+        self._ends: dict[str, object] = {}
+        self._prompt: Callable[[WholeRequest], bool] = getattr(self.app, "prompt", _never)
 
     # -- the connection --------------------------------------------------------------------------
 
@@ -100,6 +119,12 @@ class BoundedProtocol(HttpToolsProtocol):
             if certificate and self._extensions is not None:
                 self._extensions[PEER_NAMES] = names_of(certificate)
             super().connection_made(transport)
+            self._ends = {
+                "server": self.server,
+                "client": self.client,
+                "scheme": self.scheme,
+                "extensions": self._extensions,
+            }
             self._settle()
             if self._among.stopping:
                 self.shutdown()
@@ -114,6 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         # Each leads back to here: thousands of them would wait for the garbage collector.
         self._extensions = None
+        self._ends = {}
         self.scope = self.cycle = None  # type: ignore[assignment]
 
     def shutdown(self) -> None:
@@ -186,9 +212,29 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._held:
             self._hold(data)
-        else:
+        elif not self._at_rest or not self._take_whole(data):
             self._read(data)
             self._settle()
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Begin with a request that is here to its last byte, if its head was read before."""
+        cycle = self.cycle
+        if (cycle is not None and not cycle.response_complete) or self.flow.write_paused:
+            return False
+        end = data.find(END) + len(END)
+        head = self._known_head(data[:end])
+        if head is None or len(data) - end != head.body_size:
+            return False
+        scope = {**head.scope, **self._ends, "state": self.app_state.copy()}
+        self.scope = cast("HTTPScope", scope)
+        self.cycle = request = WholeRequest(self, head, scope, data[end:])
+        if self._among.stopping:
+            request.keep_alive = False
+        self._leave_line()
+        if not self._prompt(request):
+            request.for_asgi(self)
+            self._start_asgi_task(request, self.app)
+        return True
 
     def on_response_complete(self) -> None:
         """The answer is written: on with the next request."""
@@ -227,7 +273,11 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._hold(data[begin:])
                 return
             end = self._end_of_piece(data, begin)
-            self._parse(data[begin:end])
+            if self._at_rest and (end_of_head := data.find(END, begin, end)) >= 0:
+                end = end_of_head + len(END)
+                self._read_head(data[begin:end])
+            else:
+                self._parse(data[begin:end])
             begin = end
 
     def _end_of_piece(self, data: bytes, begin: int) -> int:
@@ -237,6 +287,15 @@ class BoundedProtocol(HttpToolsProtocol):
         first = data.find(_VERSION, begin) if self._at_rest else begin
         end = data.find(_VERSION, first + 1) if first >= 0 else -1
         return end if end >= 0 else len(data)
+
+    def _read_head(self, piece: bytes) -> None:
+        """Parse what looks like one whole head; if it is, and an ordinary one, the next like it is known."""
+        self._is_ordinary = False
+        self._parse(piece)
+        size = self._announced
+        if self._is_ordinary and self._body_left == size and self._at_rest == (size == 0):
+            scope = {name: value for name, value in self.scope.items() if name not in _OF_CONNECTION}
+            self._among.known_heads.remember(piece, scope, size)
 
     def _parse(self, piece: bytes) -> None:
         self._pending += len(piece)
@@ -291,11 +350,24 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if _CLOSE in headers:
             cycle.keep_alive = False
-        elif not cycle.keep_alive:
-            headers = (*headers, _CLOSE)
-        head = head_of(status, (*self.server_state.default_headers, *headers))
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
+        self._write_answer(cycle, status, lines_of(headers), body)
+
+    def write_answer(self, status: int, lines: bytes, body: bytes) -> None:
+        """Answer the request that is in progress, whole and now. It began when its client was not behind.
+
+        Args:
+            status: of the answer.
+            lines: its headers as they stand on the wire, and known to be well-formed.
+            body: left out of the answer to a HEAD request.
+        """
+        cycle = self.cycle
+        if cycle is not None and not cycle.disconnected:
+            self._write_answer(cycle, status, lines, body)
+
+    def _write_answer(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> None:
+        closing = b"" if cycle.keep_alive or _CLOSE_LINE in lines else _CLOSE_LINE
+        more = self._among.lines_of_all(self.server_state.default_headers)
+        head = b"%b%b%b%b\r\n" % (STATUS_LINE[status], more, lines, closing)
         if cycle.scope["method"] == "HEAD":
             self.transport.write(head)
         elif len(body) <= _MOST_JOINED:
@@ -304,7 +376,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write(head)
             self.transport.write(body)
             self._among.answered_at_length(self, len(body))
-        cycle.message_event.set()
+        if isinstance(cycle, WholeRequest):
+            cycle.end()
+        else:
+            cycle.response_started = cycle.response_complete = True
+            cycle.waiting_for_100_continue = False
+            cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
@@ -314,7 +391,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request's first byte."""
         self._at_rest, self._in_head = False, True
-        self._hosts = self._body_left = self._pending = self._unpaid = 0
+        self._hosts = self._announced = self._body_left = self._pending = self._unpaid = 0
         super().on_message_begin()
         self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
 
@@ -326,7 +403,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if name == b"host":
             self._hosts += 1
         elif name == b"content-length":
-            self._body_left = int(value)
+            self._announced = self._body_left = int(value)
         elif name == b"expect":
             self.expect_100_continue = value.lower() == b"100-continue"
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
@@ -346,6 +423,13 @@ class BoundedProtocol(HttpToolsProtocol):
             raise _RefusedError(HEAD_TOO_LARGE)
         super().on_headers_complete()
         self._in_head = False
+        self._is_ordinary = (
+            self.cycle.keep_alive
+            and not self.expect_100_continue
+            and self._announced <= _LONGEST_WHOLE
+            and _NOT_AGAIN.isdisjoint([name for name, _ in self.headers])
+            and not self.parser.should_upgrade()
+        )
         if self._among.stopping:
             self.cycle.keep_alive = False
         if self.parser.should_upgrade():
@@ -368,14 +452,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
 
-def head_of(status: int, headers: Headers) -> bytes:
-    """An answer's first line and its headers.
-
-    Raises:
-        ValueError: a header would end its line, or be cut short.
-    """
-    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-    # Whatever a caller may have brought into one of them: RFC 9110 §5.5.
-    if not lines.count(b"\r") == lines.count(b"\n") == len(headers) or b"\0" in lines:
-        raise ValueError("a header is malformed")
-    return b"%b%b\r\n" % (STATUS_LINE[status], lines)
+def _never(_: WholeRequest) -> bool:
+    """Answer nothing at once."""
+    return False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
+from core.later import Later
+
 #: What is audited. The first word is the subject, the second what happened to it.
 AuditEvent = Literal[
     "authentication.refused",
@@ -56,6 +58,13 @@ class Audit(Protocol):
                 told that its call succeeded.
         """
 
+    def write_soon(self, event: AuditEvent, members: Mapping[str, Member]) -> Later | None:
+        """Queue a line like ``write``; what is to be awaited then, if anything is.
+
+        Raises:
+            AuditUnavailableError: as ``write``.
+        """
+
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """Queue lines of one event, one behind the other, and wait like ``write`` until all are in the file.
 
@@ -86,6 +95,9 @@ class NoAudit:
 
     async def write(self, event: AuditEvent, **members: Member) -> None:
         """See Audit.write."""
+
+    def write_soon(self, event: AuditEvent, members: Mapping[str, Member]) -> None:
+        """See Audit.write_soon."""
 
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.write_all."""

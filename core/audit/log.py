@@ -7,19 +7,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from core.audit.file import AuditFile
 from core.audit.interface import AuditCondition, AuditEvent, Member
 from core.audit.queue import AuditQueue, Entry
 from core.audit.writer import AuditWriter, settle
 from core.errors import AuditUnavailableError
+from core.later import Later
 
 _MOST_WAITING: Final = 10_000
 _MOST_WAITING_BYTES: Final = 32 << 20
 #: Seconds after which a required line that is not in its file counts as refused.
 _PATIENCE: Final = 5.0
 _LOOKS_IN_PATIENCE: Final = 10
+
+
+_Waited = TypeVar("_Waited", Later, asyncio.Future[None])
+
+
+def _future(loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+    return loop.create_future()
 
 
 class AuditLog:
@@ -77,28 +85,40 @@ class AuditLog:
         """See Audit.write."""
         await self.write_all(event, (members,))
 
+    def write_soon(self, event: AuditEvent, members: Mapping[str, Member]) -> Later | None:
+        """See Audit.write_soon."""
+        return self._write(event, (members,), Later)
+
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.write_all."""
-        if not self._required:
-            for members in lines:
-                self.note(event, **members)
-            return
+        future = self._write(event, lines, _future)
+        if future is not None:
+            await future
+
+    def _write(
+        self,
+        event: AuditEvent,
+        lines: Sequence[Mapping[str, Member]],
+        make: Callable[[asyncio.AbstractEventLoop], _Waited],
+    ) -> _Waited | None:
         if not lines:
-            return
+            return None
+        if not self._required:
+            if self._queue.admits(event, lines[0]):
+                self._put(Entry(event, *lines))
+            return None
         broken = self._writer.outage.reason
         loop = asyncio.get_running_loop()
         # What has happened is queued all the same: the log shall have it when it works again.
-        entries = [Entry(event, members) for members in lines]
-        # Lines get into the file in their order, so whoever waits for the last waits for all.
-        future = entries[-1].future = loop.create_future() if broken is None else None
-        if not self._put(*entries):
+        future = make(loop) if broken is None else None
+        if not self._put(Entry(event, *lines, future=future)):
             raise AuditUnavailableError("overloaded", retry_after=1)
         if future is None:
             raise AuditUnavailableError(broken or "")
         if not self._watching:
             self._watching = True
             loop.call_later(self._patience / _LOOKS_IN_PATIENCE, self._watch, loop)
-        await future
+        return future
 
     def check(self) -> None:
         """See Audit.check."""
@@ -136,8 +156,8 @@ class AuditLog:
         """Have it told how many seconds it takes to write lines; it is called in the writer's thread."""
         self._writer.on_written = tell
 
-    def _put(self, *entries: Entry) -> bool:
-        kept = self._queue.put(*entries)
+    def _put(self, entry: Entry) -> bool:
+        kept = self._queue.put(entry)
         if not kept:
             self._writer.outage.begin("overloaded")
         return kept

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import Any, Final
 
 from core.audit.interface import AuditEvent, Member
 from core.audit.refusals import LIMITED, RefusalLimit
+from core.later import Settled
 from core.timestamps import timestamp
 
 #: What an entry holds besides its strings, roughly.
@@ -20,32 +19,49 @@ LONGEST_GROUP: Final = 1000
 
 
 class Entry:
-    """A line that waits.
+    """Lines of one event that wait, one behind the other.
 
     Attributes:
-        born: when it came, by the steady clock.
-        future: of the caller who waits until the line is in the file, if one does.
+        count: how many.
+        born: when they came, by the steady clock.
+        future: of the caller who waits until they are in the file, if one does.
     """
 
-    __slots__ = ("_event", "_members", "_time_ns", "born", "future", "size")
+    __slots__ = ("_event", "_lines", "_time_ns", "born", "count", "future", "size")
 
     def __init__(
-        self, event: AuditEvent, members: Mapping[str, Member], future: asyncio.Future[None] | None = None
+        self,
+        event: AuditEvent,
+        *lines: Mapping[str, Member],
+        future: Settled | None = None,
     ) -> None:
         self._event = event
-        self._members = members
+        self._lines = lines
         self._time_ns = time.time_ns()
         self.born = time.monotonic()
         self.future = future
-        self.size = _ENTRY_BYTES + sum([len(value) for value in members.values() if type(value) is str])
+        self._weigh()
 
-    def line(self) -> dict[str, Member]:
-        """The line's members."""
-        line: dict[str, Member] = {"time": timestamp(self._time_ns // 1_000_000), "event": self._event}
-        for name, value in self._members.items():
-            if value is not None:
-                line[name] = value
-        return line
+    def lines(self) -> list[dict[str, Member]]:
+        """Their members."""
+        begin: dict[str, Member] = {"time": timestamp(self._time_ns // 1_000_000), "event": self._event}
+        return [
+            {**begin, **{name: value for name, value in members.items() if value is not None}}
+            if None in members.values()
+            else {**begin, **members}
+            for members in self._lines
+        ]
+
+    def cut(self, count: int) -> None:
+        """Keep so many of the first lines."""
+        self._lines = self._lines[:count]
+        self._weigh()
+
+    def _weigh(self) -> None:
+        self.count = len(self._lines)
+        # Lines of one event are about as long as each other.
+        strings = sum([len(value) for value in self._lines[0].values() if type(value) is str])
+        self.size = (_ENTRY_BYTES + strings) * self.count
 
 
 class AuditQueue:
@@ -60,6 +76,7 @@ class AuditQueue:
         self._most_bytes = most_bytes
         self._changed = threading.Condition(threading.Lock())
         self._entries: deque[Entry] = deque()
+        self._count = 0
         self._bytes = 0
         self._lost = 0
         self._idle = False
@@ -67,16 +84,15 @@ class AuditQueue:
         self._limit = RefusalLimit()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return self._count
 
-    def put(self, *entries: Entry) -> bool:
-        """Queue entries, one behind the other. Those without room count as lost, and the answer is False."""
+    def put(self, entry: Entry) -> bool:
+        """Queue an entry. Lines that find no room count as lost, and the answer is False."""
         with self._changed:
             if self._closed:
-                self._lost += len(entries)
+                self._lost += entry.count
                 return False
-            kept = [self._add(entry, 1) for entry in entries]
-            return all(kept)
+            return self._add(entry, entry.count)
 
     def admits(self, event: AuditEvent, members: Mapping[str, Member]) -> bool:
         """Whether an event gets a line of its own; a refusal too many is only counted."""
@@ -127,28 +143,46 @@ class AuditQueue:
         return self._lost
 
     def head(self) -> tuple[Sequence[Entry], int]:
-        """The oldest entries, a group of them, which stay; and how many were lost since ``drop``."""
+        """The oldest entries, a group of them, which stay; and how many were lost since ``drop``.
+
+        The last one may have more lines than the group has left.
+        """
+        group: list[Entry] = []
+        count = 0
         with self._changed:
-            return list(islice(self._entries, LONGEST_GROUP)), self._lost
+            for entry in self._entries:
+                group.append(entry)
+                count += entry.count
+                if count >= LONGEST_GROUP:
+                    break
+            return group, self._lost
 
     def drop(self, entries: int, lost: int) -> int:
         """Forget the oldest, which are in the file now, and a number of lost ones; how many are left."""
         with self._changed:
             for _ in range(entries):
-                self._bytes -= self._entries.popleft().size
+                entry = self._entries.popleft()
+                self._count -= entry.count
+                self._bytes -= entry.size
             self._lost -= lost
-            return len(self._entries) + self._lost
+            return self._count + self._lost
 
     def _add(self, entry: Entry, events: int) -> bool:
-        """Add a line that tells of so many events; without room these are lost."""
-        if len(self._entries) >= self._most or self._bytes >= self._most_bytes:
+        """Add lines that tell of so many events; of those without room the events are lost."""
+        room = self._most - self._count
+        if room <= 0 or self._bytes >= self._most_bytes:
             self._lost += events
             return False
+        fits = entry.count <= room
+        if not fits:
+            self._lost += entry.count - room
+            entry.cut(room)
         self._entries.append(entry)
+        self._count += entry.count
         self._bytes += entry.size
         if self._idle:
             self._changed.notify()
-        return True
+        return fits
 
     def _add_counts(self, now: float) -> None:
         """Lines for the refusals that were only counted."""

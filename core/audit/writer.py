@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from core.audit.outage import Outage
 from core.audit.position import Position
 from core.audit.queue import LONGEST_GROUP, AuditQueue, Entry
 from core.errors import AuditUnavailableError
+from core.later import Settled
 from sigil_native import canonicalize
 
 _log = structlog.get_logger("core.audit.interface")
@@ -33,7 +33,7 @@ _LONGEST_LINE: Final = 32 << 10
 _Line = dict[str, Member]
 
 
-def settle(futures: Sequence[asyncio.Future[None]], error: AuditUnavailableError | None) -> None:
+def settle(futures: Sequence[Settled], error: AuditUnavailableError | None) -> None:
     """Tell callers that their lines are in the file, or why not. In their event loop."""
     for future in futures:
         if future.done():  # given up, or cancelled
@@ -93,7 +93,7 @@ class AuditWriter:
             entries, lost = self._queue.head()
             written = self._write(entries, lost, closing=closing)
             self.tried.set()
-            if closing and (not written or len(entries) < LONGEST_GROUP):
+            if closing and (not written or sum(entry.count for entry in entries) < LONGEST_GROUP):
                 break
             if written:
                 self._queue.wait(self._next_duty(), for_entries=True)
@@ -118,9 +118,10 @@ class AuditWriter:
     def _write(self, entries: Sequence[Entry], lost: int, *, closing: bool) -> bool:
         now = time.monotonic()
         durable = self._durable or closing or now - self._synced_at >= _SYNC_SECONDS
-        lines = [entry.line() for entry in entries]
+        lines = [line for entry in entries for line in entry.lines()]
+        count = len(lines)
         if lost:
-            lines.append(Entry("audit.lost", {"count": lost}).line())
+            lines += Entry("audit.lost", {"count": lost}).lines()
         try:
             appended = self._appended(lines, durable=durable)
         except Exception as error:
@@ -128,7 +129,7 @@ class AuditWriter:
             self._failed(error)
             return False
         self.on_written(time.monotonic() - now)
-        self.written += len(entries)
+        self.written += count
         self.lost += lost
         left = self._queue.drop(len(entries), lost)
         if left < LONGEST_GROUP:

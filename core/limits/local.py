@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from core.errors import LimiterUnavailableError
@@ -24,6 +24,33 @@ def bucket_key(group: str, key: str) -> bytes:
     # Whatever text is in them, odd surrogates too: one name must not break, nor become another.
     prefix = group.encode("utf-8", "surrogatepass")
     return b"%d:%b%b" % (len(prefix), prefix, key.encode("utf-8", "surrogatepass"))
+
+
+class Prepared(NamedTuple):
+    """A limit of somebody, ready to be taken from.
+
+    Attributes:
+        table: names the table of all limits of this kind and quota.
+        key: what it is called there.
+    """
+
+    table: str
+    limit: Limit
+    key: bytes
+
+
+def prepared(group: str, limits: Sequence[Limit]) -> tuple[Prepared, ...]:
+    """The limits of a group, ready to be taken from."""
+    return tuple(
+        Prepared(_table_name(limit.name, limit.quota), limit, bucket_key(group, limit.key))
+        for limit in limits
+    )
+
+
+@lru_cache(1 << 12)
+def _table_name(name: str, quota: Quota) -> str:
+    """Texts know their hashes, quotas work them out each time."""
+    return f"{quota.limit}/{quota.window}/{quota.burst} {name}"
 
 
 def table_file(folder: Path, name: str, quota: Quota, capacity: int) -> Path:
@@ -70,7 +97,7 @@ class LocalLimiter:
         self._when_full = when_full
         self._most_tables = max(tables, 1)
         self._clock = clock
-        self._tables: OrderedDict[tuple[str, Quota], TokenBucket] = OrderedDict()
+        self._tables: OrderedDict[str, TokenBucket] = OrderedDict()
 
     @property
     def full(self) -> int:
@@ -97,8 +124,12 @@ class LocalLimiter:
 
     def take_now(self, group: str, limits: Sequence[Limit], cost: int) -> list[Decision]:
         """The same without an event loop."""
+        return self.take_prepared(prepared(group, limits), cost)
+
+    def take_prepared(self, places: Sequence[Prepared], cost: int) -> list[Decision]:
+        """The same for limits that were prepared once for many requests; see ``prepared``."""
         # Every table first: where one cannot be used, nothing is taken from the others.
-        buckets = [(self._table(limit.name, limit.quota), bucket_key(group, limit.key)) for limit in limits]
+        buckets = [(self._table(name, limit), key) for name, limit, key in places]
         decisions = [table.check(key, cost) for table, key in buckets]
         for decision in decisions:
             if not decision[0]:
@@ -114,8 +145,8 @@ class LocalLimiter:
 
     def charge(self, group: str, limits: Sequence[Limit], cost: int) -> None:
         """Count a request that somebody else has granted: take its tokens, or as many as are there."""
-        for limit in limits:
-            table, key = self._table(limit.name, limit.quota), bucket_key(group, limit.key)
+        for name, limit, key in prepared(group, limits):
+            table = self._table(name, limit)
             decision = table.check(key, cost)
             if not decision.allowed and decision.remaining > 0:
                 table.acquire(key, decision.remaining)
@@ -124,12 +155,13 @@ class LocalLimiter:
         """Give up the tables. Files stay, for the other workers and the next start."""
         self._tables.clear()
 
-    def _table(self, name: str, quota: Quota) -> TokenBucket:
-        table = self._tables.get((name, quota))
+    def _table(self, name: str, limit: Limit) -> TokenBucket:
+        table = self._tables.get(name)
         if table is not None:
-            self._tables.move_to_end((name, quota))
+            self._tables.move_to_end(name)
             return table
-        path = None if self._folder is None else table_file(self._folder, name, quota, self._capacity)
+        quota = limit.quota
+        path = None if self._folder is None else table_file(self._folder, limit.name, quota, self._capacity)
         try:
             table = TokenBucket(
                 quota.rate,
@@ -141,7 +173,7 @@ class LocalLimiter:
             )
         except (BucketFileError, OSError) as error:
             raise LimiterUnavailableError("file") from error
-        self._tables[name, quota] = table
+        self._tables[name] = table
         if len(self._tables) > self._most_tables:
             self._tables.popitem(last=False)
         return table

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.idempotency import Claim
+from core.later import Later
 from core.records import Entry, Listing, Place, Record, Status
+
+
+@runtime_checkable
+class PromptStore(Protocol):
+    """A store that also keeps records for those who have no task to wait in."""
+
+    def put_soon(self, records: Sequence[Record]) -> Later | None:
+        """Begin to put; what is to be awaited then, if anything is. It raises as ``Store.put``."""
 
 
 class Store(Protocol):

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from core.errors import StoreUnavailableError
 from core.idempotency import Claim
+from core.later import Later
 from core.records import Damage, Entry, Listing, Record, Status
-from core.store.interface import Store
+from core.store.interface import PromptStore, Store
 from core.store.observation import StorageObserver
 from core.store.passing import PassingStore
 
@@ -86,3 +87,41 @@ class ObservedStore(PassingStore):
         tell(operation, time.perf_counter() - begun)
         self._observer.works()
         return result
+
+
+class ObservedPromptStore(ObservedStore):
+    """The same over a store that needs no task to wait in."""
+
+    def __init__(self, store: Store, prompt: PromptStore, observer: StorageObserver) -> None:
+        """Observe a store, which is also ``prompt``."""
+        super().__init__(store, observer)
+        self._put_soon = prompt.put_soon
+
+    def put_soon(self, records: Sequence[Record]) -> Later | None:
+        """See PromptStore.put_soon."""
+        begun = time.perf_counter()
+        try:
+            later = self._put_soon(records)
+        except StoreUnavailableError as error:
+            self._put(begun, error)
+            raise
+        if later is None:
+            self._put(begun, None)
+        else:
+            later.add_done_callback(lambda done: self._put(begun, done.exception()))
+        return later
+
+    def _put(self, begun: float, error: BaseException | None) -> None:
+        if isinstance(error, StoreUnavailableError):
+            self._observer.wrote("put", time.perf_counter() - begun)
+            self._observer.failed(error.reason)
+        elif error is None:
+            self._observer.wrote("put", time.perf_counter() - begun)
+            self._observer.works()
+
+
+def observed_store(store: Store, observer: StorageObserver) -> ObservedStore:
+    """The store, with an observer."""
+    if isinstance(store, PromptStore):
+        return ObservedPromptStore(store, store, observer)
+    return ObservedStore(store, observer)

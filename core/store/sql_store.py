@@ -20,6 +20,7 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claim, KeyLimits
+from core.later import Later
 from core.records import Entry, Listing, Place, Record, Status, id_of
 from core.store.database import Database
 from core.store.sql_idempotency import KeyBook
@@ -135,6 +136,10 @@ class SqlStore:
         """See Store.put."""
         if records or entries:
             await self._writer.submit(Insert(records, entries, self._tools))
+
+    def put_soon(self, records: Sequence[Record]) -> Later:
+        """See PromptStore.put_soon."""
+        return self._writer.submit_soon(Insert(records, (), self._tools))
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once."""

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import DomainError, InvalidRecordError, StoreOverloadedError, StoreUnavailableError
+from core.later import Later, Settled
 from core.store.database import Database
 
 _LONGEST_BATCH: Final = 1000
@@ -50,7 +51,7 @@ class Write(Protocol):
 class _Waiting:
     __slots__ = ("future", "loop", "write")
 
-    def __init__(self, write: Write, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> None:
+    def __init__(self, write: Write, loop: asyncio.AbstractEventLoop, future: Settled) -> None:
         self.write = write
         self.loop = loop
         self.future = future
@@ -100,17 +101,27 @@ class GroupCommitWriter:
             StoreUnavailableError: the writer is closed.
         """
         loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._queue_up(_Waiting(write, loop, future))
+        return future
+
+    def submit_soon(self, write: Write) -> Later:
+        """The same for one who waits without a task."""
+        loop = asyncio.get_running_loop()
+        later = Later(loop)
+        self._queue_up(_Waiting(write, loop, later))
+        return later
+
+    def _queue_up(self, waiting: _Waiting) -> None:
         with self._changed:
             if self._closing:
                 raise StoreUnavailableError("closed")
             if len(self._queue) >= self._max_waiting or self._waiting_bytes >= self._max_waiting_bytes:
                 raise StoreOverloadedError
-            future: asyncio.Future[Any] = loop.create_future()
-            self._queue.append(_Waiting(write, loop, future))
-            self._waiting_bytes += write.size
+            self._queue.append(waiting)
+            self._waiting_bytes += waiting.write.size
             if self._idle:
                 self._changed.notify()
-        return future
 
     def close(self) -> None:
         """Write what waits, then end the thread. Blocks; may be called again."""

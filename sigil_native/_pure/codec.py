@@ -24,6 +24,7 @@ from sigil_native._pure.json_text import canonical_bytes
 from sigil_native._pure.json_values import canonicalize
 from sigil_native._pure.keyring import KeyRing
 from sigil_native._pure.lines import encoded_error_line, split_lines, verified_line
+from sigil_native._pure.seal_requests import SealRequests
 from sigil_native._pure.sealing import check, clock_ms, seal
 from sigil_native._pure.sigil import Sigil, parse
 from sigil_native.errors import (
@@ -222,6 +223,18 @@ class SigilCodec:
                 sigil = self._seal(canonical, tenant_name, lifetime, form)
                 results.append(sigil.encode() if isinstance(sigil, str) else sigil)
         return b"".join(result + b"\n" for result in results)
+
+    def seal_requests(self, requests: SealRequests, first: int, last: int, *, tenant: str) -> None:
+        """Seal those lines of a range that are read, or were accepted.
+
+        Raises:
+            IndexError: there is no such range.
+            ValueError: a line of it is neither read nor refused, or sealed already.
+            InvalidExpiryError: a lifetime reaches beyond the year 9999.
+            NoActiveKeyError: no key of the ring may sign now.
+            InvalidTenantError, TypeError: a bad argument.
+        """
+        requests.seal(self._ring, tenant, first, last)
 
     # -- judging ---------------------------------------------------------------
 

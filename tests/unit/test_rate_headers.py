@@ -171,6 +171,14 @@ def test_fields_have_their_exact_form() -> None:
     }
 
 
+@given(st.lists(_quotas, min_size=1, max_size=3), _histories)
+def test_lines_are_the_fields(quotas: list[tuple[int, int, int]], history: list[tuple[int, int]]) -> None:
+    """What stands on the wire is what the fields say, in their order."""
+    buckets, decisions = _after(quotas, history)
+    fields = buckets.headers.fields(decisions)
+    assert buckets.headers.lines(decisions) == b"".join(b"%b: %b\r\n" % field for field in fields)
+
+
 def test_what_can_never_fit_is_not_worth_a_retry() -> None:
     """A request that costs more than a full bucket holds gets no Retry-After."""
     headers = RateHeaders([RatePolicy("user", 1, 60)])

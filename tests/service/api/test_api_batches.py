@@ -14,7 +14,7 @@ import pytest
 
 from app.http.lines import MOST_LINES, Line, lines_of
 from app.http.problems import ProblemError
-from core import time_slices
+from core import sealed_records, time_slices
 from core.audit.file import AuditFile
 from core.audit.log import AuditLog
 from core.store.sql_writer import Write
@@ -348,8 +348,9 @@ async def test_nothing_but_bad_lines(inside: InProcess, tmp_path: Path) -> None:
 
 
 async def test_others_get_their_turn(inside: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each line, of each pass over the lines, a batch whose time slice is over lets others run."""
+    """After each piece, or line, of each pass a batch whose time slice is over lets others run."""
     monkeypatch.setattr(time_slices, "_SLICE_SECONDS", 0)
+    monkeypatch.setattr(sealed_records, "_LINES_A_PIECE", 1)
     token, count = inside.token("acme"), 200
     turns = 0
 

@@ -9,8 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.http.context import Context
 from app.http.guard import Guard
-from app.http.replies import SAFETY, Reply, send_reply
-from app.server.protocol import head_of
+from app.http.replies import SAFETY, Reply, lines_of, send_reply
 
 
 async def answer_headers(reply: Reply, **more: bytes) -> Counter[tuple[bytes, bytes]]:
@@ -51,4 +50,4 @@ async def test_more_common_headers() -> None:
 def test_header_that_ends_its_line(value: bytes) -> None:
     """No header can become two, or end the head: such an answer is not sent."""
     with pytest.raises(ValueError, match="malformed"):
-        head_of(200, [(b"x-good", b"1"), (b"x-bad", value)])
+        lines_of([(b"x-good", b"1"), (b"x-bad", value)])

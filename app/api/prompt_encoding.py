@@ -1,0 +1,117 @@
+"""``POST /api/consciousness/sigils`` without a task, for whoever asks in the usual way."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from app.api.requests import payload_of, read_request
+from app.api.schemas import EncodeRequest
+from app.authentication.access import Access
+from app.http.context import Context
+from app.http.prompt import NO_HANDLERS, PromptAnswer, PromptHandlers
+from core.audit.interface import Audit
+from core.engine import Engine, now_ms
+from core.timestamps import timestamp
+from sigil_native import SealRequests
+
+_BASE: Final = "/api/consciousness/sigils"
+_ROLE: Final = "sigil:encode"
+_CREATED: Final = 201
+#: Its place in a row of ``SealRequests.sealed``.
+_KEY_ID: Final = 2
+#: What single items come to.
+_SEALED_ONE: Final = {"sealed": 1}
+_LINES: Final = f"location: {_BASE}/%b\r\ncontent-type: application/json\r\n".encode()
+
+_encode_request = msgspec.json.Decoder(EncodeRequest)
+
+
+class PromptEncoding:
+    """A PromptHandler: does what ``SigilRoutes.encode`` does, for callers that are known."""
+
+    def __init__(self, engine: Engine, access: Access, audit: Audit) -> None:
+        self._engine = engine
+        self._access = access
+        self._audit = audit
+
+    def takes(self, context: Context) -> bool:
+        """See PromptHandler.takes."""
+        if not context.head.is_plain:
+            return False
+        caller = self._access.known(context, _ROLE)
+        if caller is None:
+            return False
+        context.caller = caller
+        return True
+
+    async def answer(self, context: Context, body: bytes) -> PromptAnswer:
+        """See PromptHandler.answer."""
+        self._access.count(context, _ROLE)
+        requests = seal_request(body)
+        self._audit.check()
+        caller = context.caller
+        records, kept = self._engine.encode_soon(caller.tenant, caller.subject, requests)
+        if kept is not None:
+            await kept
+        (record_id,), (seal,) = records.ids, records.seals
+        members = {
+            "request_id": context.request_id.decode(),
+            **caller.named(),
+            "sigil_id": record_id,
+            "sealing_key": f"{seal[_KEY_ID]:08x}",
+        }
+        noted = self._audit.write_soon("sigil.encoded", members)
+        if noted is not None:
+            await noted
+        context.outcomes = _SEALED_ONE
+        text = record_json(record_id, seal, records.created_at_ms, caller.subject)
+        return PromptAnswer(_CREATED, _LINES % record_id.encode(), text)
+
+
+def seal_request(body: bytes) -> SealRequests:
+    """What a body asks for, read.
+
+    Raises:
+        CanonicalizationError, ProblemError: see ``read_request``.
+    """
+    requests = SealRequests(body, most=2)
+    if len(requests) == 1 and not requests.read(0, 1):
+        return requests
+    # It is not plain; or it has several lines, which are one text here.
+    request = read_request(body, _encode_request)
+    requests = SealRequests(b"{}", most=1)
+    requests.accept(0, payload_of(request.data), request.expires_in)
+    return requests
+
+
+def prompt_handlers(engine: Engine, access: Access, audit: Audit) -> PromptHandlers:
+    """What is answered without a task; nothing, where somebody else must be asked in between."""
+    if not (engine.is_prompt and access.is_prompt):
+        return NO_HANDLERS
+    return {("POST", _BASE): PromptEncoding(engine, access, audit)}
+
+
+def record_json(record_id: str, seal: tuple[Any, ...], created_at_ms: int, created_by: str) -> bytes:
+    """A record that was just made, as ``record_answer`` shows it; ``seal`` is of ``SealedRecords.seals``."""
+    _, sigil, key_id, issued_at_ms, expires_at_ms, digest, _ = seal
+    issued_at = timestamp(issued_at_ms)
+    created_at = issued_at if created_at_ms == issued_at_ms else timestamp(created_at_ms)
+    expires_at, status = "null", "active"
+    if expires_at_ms:
+        expires_at = f'"{timestamp(expires_at_ms)}"'
+        status = "expired" if now_ms() >= expires_at_ms else status
+    # Nothing in these texts needs to be escaped but the subject.
+    return (
+        f'{{"id":"{record_id}","sigil":"{sigil}","key_id":"{key_id:08x}","issued_at":"{issued_at}",'
+        f'"expires_at":{expires_at},"status":"{status}","canonical_sha256":"{digest.hex()}",'
+        f'"created_at":"{created_at}","created_by":{_in_json(created_by)},'
+        '"revoked_at":null,"revoked_by":null,"revoked_reason":null}'
+    ).encode()
+
+
+@lru_cache(maxsize=4096)
+def _in_json(text: str) -> str:
+    return msgspec.json.encode(text).decode()

@@ -1,0 +1,64 @@
+"""Checks of what ``SealRequests`` is given, the same for both backends."""
+
+from __future__ import annotations
+
+from sigil_native._arguments import text_bytes
+from sigil_native._constants import ANSWER_FIELDS, MOST_ANSWER_PARTS
+from sigil_native.errors import InvalidOptionError
+
+TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LARGEST = 1 << 31
+
+
+def _count(value: object, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{what} must be int, not {type(value).__name__}")
+    if not 1 <= value <= _LARGEST:
+        raise InvalidOptionError(f"{what} must be between 1 and {_LARGEST}")
+    return value
+
+
+def request_body(body: object, most: object, number: object) -> tuple[bytes, int, int]:
+    """A body, how many of its lines are looked at, and the number of the first.
+
+    Raises:
+        TypeError: a wrong type.
+        InvalidOptionError: a number is out of range.
+    """
+    return text_bytes(body, "body"), _count(most, "most"), _count(number, "number")
+
+
+def line_range(first: int, last: int, count: int) -> tuple[int, int]:
+    """A range of lines, by their places.
+
+    Raises:
+        IndexError: there is no such range.
+    """
+    if not 0 <= first <= last <= count:
+        raise IndexError("no such lines")
+    return first, last
+
+
+def answer_parts(parts: Iterable[object]) -> tuple[bytes | str, ...]:
+    """What answers are made of.
+
+    Raises:
+        TypeError: a part is neither bytes nor str.
+        InvalidOptionError: too many, or a name that no field has.
+    """
+    checked: list[bytes | str] = []
+    for part in parts:
+        if type(part) is bytes:
+            checked.append(part)
+        elif isinstance(part, str):
+            if part not in ANSWER_FIELDS:
+                raise InvalidOptionError(f"a field of an answer is one of {', '.join(ANSWER_FIELDS)}")
+            checked.append(part)
+        else:
+            raise TypeError(f"a part must be bytes or str, not {type(part).__name__}")
+    if len(checked) > MOST_ANSWER_PARTS:
+        raise InvalidOptionError(f"an answer has at most {MOST_ANSWER_PARTS} parts")
+    return tuple(checked)

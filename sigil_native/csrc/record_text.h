@@ -1,0 +1,92 @@
+// What is told of a seal, as text: ids, digests and moments.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace sigil {
+
+constexpr std::size_t kUuidTextSize = 36;
+constexpr std::size_t kMomentSize = 24;
+
+// Two lower-case hexadecimal digits a byte, four bytes at a time: each nibble moves to a byte of its own, and
+// those above 9 are lifted to the letters. Returns the end, as all of these do.
+inline std::uint8_t* write_hex(const std::uint8_t* bytes, std::size_t size, std::uint8_t* out) noexcept {
+    constexpr std::uint64_t kEach = 0x0101010101010101;
+    constexpr std::uint64_t kLow = 0x000f000f000f000f;
+    std::size_t i = 0;
+    for (; i + 4 <= size; i += 4) {
+        std::uint64_t digits = 0;
+        for (std::size_t byte = 4; byte-- != 0;) digits = digits << 16 | bytes[i + byte];
+        digits = (digits >> 4 & kLow) | (digits & kLow) << 8;
+        const std::uint64_t letters = (digits + 6 * kEach) >> 4 & kEach;
+        digits += '0' * kEach + letters * ('a' - '0' - 10);
+        for (std::size_t digit = 0; digit < 8; ++digit) {
+            *out++ = static_cast<std::uint8_t>(digits >> 8 * digit);
+        }
+    }
+    for (; i < size; ++i) {
+        constexpr char kDigits[] = "0123456789abcdef";
+        *out++ = static_cast<std::uint8_t>(kDigits[bytes[i] >> 4]);
+        *out++ = static_cast<std::uint8_t>(kDigits[bytes[i] & 15]);
+    }
+    return out;
+}
+
+// 8-4-4-4-12 digits (RFC 9562 §4).
+inline std::uint8_t* write_uuid(const std::uint8_t* id, std::uint8_t* out) noexcept {
+    out = write_hex(id, 4, out);
+    for (int from = 4; from < 10; from += 2) {
+        *out++ = '-';
+        out = write_hex(id + from, 2, out);
+    }
+    *out++ = '-';
+    return write_hex(id + 10, 6, out);
+}
+
+// Moments in RFC 3339, UTC, to the millisecond; from 1970 to 9999. The text of the last second is kept: most
+// moments of a batch are of the same one.
+class MomentWriter {
+  public:
+    std::uint8_t* write(std::uint64_t milliseconds, std::uint8_t* out) noexcept {
+        const std::uint64_t second = milliseconds / 1000;
+        if (second != second_) spell(second);
+        std::memcpy(out, text_, kMomentSize);
+        put(static_cast<std::uint32_t>(milliseconds % 1000), 3, out + 20);
+        return out + kMomentSize;
+    }
+
+  private:
+    static void put(std::uint32_t value, int digits, std::uint8_t* out) noexcept {
+        for (int i = digits - 1; i >= 0; --i, value /= 10) out[i] = static_cast<std::uint8_t>('0' + value % 10);
+    }
+
+    // The calendar repeats itself every 400 years, which are 146,097 days. A year that begins with March has
+    // its leap day at its end, and its months' lengths follow a line of 153 days in five months.
+    void spell(std::uint64_t second) noexcept {
+        second_ = second;
+        const auto of_day = static_cast<std::uint32_t>(second % 86400);
+        const auto days = static_cast<std::uint32_t>(second / 86400) + 719468;  // since 1 March of the year 0
+        const std::uint32_t era = days / 146097;
+        const std::uint32_t of_era = days % 146097;
+        const std::uint32_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+        const std::uint32_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        const std::uint32_t march_month = (5 * of_year + 2) / 153;
+        const std::uint32_t day = of_year - (153 * march_month + 2) / 5 + 1;
+        const std::uint32_t month = march_month < 10 ? march_month + 3 : march_month - 9;
+        const std::uint32_t year = era * 400 + year_of_era + (month <= 2);
+        std::memcpy(text_, "0000-00-00T00:00:00.000Z", kMomentSize);
+        put(year, 4, text_);
+        put(month, 2, text_ + 5);
+        put(day, 2, text_ + 8);
+        put(of_day / 3600, 2, text_ + 11);
+        put(of_day / 60 % 60, 2, text_ + 14);
+        put(of_day % 60, 2, text_ + 17);
+    }
+
+    std::uint64_t second_ = UINT64_MAX;
+    std::uint8_t text_[kMomentSize] = {};
+};
+
+}  // namespace sigil
