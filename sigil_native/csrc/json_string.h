@@ -141,7 +141,9 @@ namespace detail {
 // begins cannot fault. AddressSanitizer is told that this one means it.
 SIGIL_READS_BEYOND inline __m128i load_short(const std::uint8_t* text, std::size_t length) noexcept {
     constexpr std::uintptr_t kPage = 4096;
-    if ((reinterpret_cast<std::uintptr_t>(text) & (kPage - 1)) <= kPage - 16) return load16(text);
+    if ((reinterpret_cast<std::uintptr_t>(text) & (kPage - 1)) <= kPage - 16) {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(text));  // here: load16() would be checked
+    }
     std::uint8_t padded[16] = {};
     std::memcpy(padded, text, length);
     return load16(padded);
