@@ -154,7 +154,7 @@ SIGIL_READS_BEYOND inline __m128i load_short(const std::uint8_t* text, std::size
 
 // Copies ASCII text and tells whether none of it needs an escape (if not, what
 // was copied is of no use). `out` has room for `length` bytes, and kStringSlack
-// behind.
+// behind. The byte behind the text is readable (in Python's strings: a zero).
 inline bool copy_plain_ascii(const std::uint8_t* text, std::size_t length, std::uint8_t* out) noexcept {
 #ifdef SIGIL_SSE2
     using namespace detail;
