@@ -236,6 +236,9 @@ cdef bytes encode_lines(
     cdef ByteBuffer out
     cdef Failure failure
     cdef bint bad = True
+    # Lines of events make about half as many bytes of sigils: grown once, not by doubling.
+    if not out.reserve(len(reader.text) // 2):
+        raise MemoryError
     while bad:
         with nogil:
             bad = _encode_up_to_a_bad_line(group, reader, options, wanted, out, failure)

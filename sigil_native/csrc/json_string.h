@@ -141,7 +141,9 @@ namespace detail {
 // begins cannot fault. AddressSanitizer is told that this one means it.
 SIGIL_READS_BEYOND inline __m128i load_short(const std::uint8_t* text, std::size_t length) noexcept {
     constexpr std::uintptr_t kPage = 4096;
-    if ((reinterpret_cast<std::uintptr_t>(text) & (kPage - 1)) <= kPage - 16) return load16(text);
+    if ((reinterpret_cast<std::uintptr_t>(text) & (kPage - 1)) <= kPage - 16) {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(text));  // here: load16() would be checked
+    }
     std::uint8_t padded[16] = {};
     std::memcpy(padded, text, length);
     return load16(padded);
@@ -152,7 +154,7 @@ SIGIL_READS_BEYOND inline __m128i load_short(const std::uint8_t* text, std::size
 
 // Copies ASCII text and tells whether none of it needs an escape (if not, what
 // was copied is of no use). `out` has room for `length` bytes, and kStringSlack
-// behind.
+// behind. The byte behind the text is readable (in Python's strings: a zero).
 inline bool copy_plain_ascii(const std::uint8_t* text, std::size_t length, std::uint8_t* out) noexcept {
 #ifdef SIGIL_SSE2
     using namespace detail;

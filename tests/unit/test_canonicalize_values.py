@@ -450,3 +450,31 @@ JSON_VALUES = st.recursive(
 def test_as_another_implementation(home: str, value: Any) -> None:
     """Any value has the same form as by another implementation of RFC 8785."""
     assert importlib.import_module(home).canonicalize(value) == rfc8785.dumps(value)
+
+
+class Record:
+    """An object whose attributes share their names with those of others."""
+
+    def __init__(self, b: int, a: str) -> None:
+        self.b = b
+        self.a = a
+
+
+def test_dicts_of_every_layout(values: ModuleType) -> None:
+    """Python lays dicts out in several ways; what is written depends on the members alone."""
+    deleted = dict.fromkeys("zyxba", 0) | {"b": 1, "a": "c"}
+    for name in "zyx":
+        del deleted[name]
+    general: dict[Any, Any] = {7: None, "b": 1, "a": "c"}
+    del general[7]
+    layouts = [
+        deleted,
+        general,
+        vars(Record(1, "c")),
+        {"b": 1, "a": "c"},
+        collections.OrderedDict(b=1, a="c"),
+    ]
+    for members in layouts:
+        assert values.canonicalize(members) == b'{"a":"c","b":1}'
+    deleted.clear()
+    assert values.canonicalize([deleted, {}]) == b"[{},{}]"
