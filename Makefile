@@ -271,12 +271,12 @@ test-levels: $(VENV)/.native $(VENV)/.group-test ## Run vectors and parity at ev
 	$(call need,node=nodejs)
 	$(BIN)/python -m tests.isolated.levels --numprocesses $(JOBS) --dist worksteal $(PYTEST)
 
-EMULATED_ROUNDS ?= 2
+ROUNDS ?= 2
 .PHONY: test-emulated
-test-emulated: ## Run the AVX-512 and ARM kernels by emulation, beside the portable ones (EMULATED_ROUNDS)
+test-emulated: ## Run the AVX-512 and ARM kernels by emulation, beside the portable ones (ROUNDS)
 	$(call need,g++=g++ qemu-aarch64=qemu-user aarch64-linux-gnu-g++=g++-aarch64-linux-gnu)
 	$(call need_file,/usr/include/simde/x86/avx512.h,libsimde-dev)
-	tests/isolated/emulated.sh build/emulated $(EMULATED_ROUNDS)
+	tests/isolated/emulated.sh build/emulated $(ROUNDS)
 
 FUZZ_SECONDS ?= 600
 .PHONY: fuzz

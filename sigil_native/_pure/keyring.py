@@ -207,7 +207,12 @@ class KeyRing:
         Raises:
             NoActiveKeyError: none may.
         """
-        usable = [key for key in self._keys if key.may_sign(now_ms)]
+        usable: list[RingKey] = []
+        keys: tuple[RingKey, ...] | None = None
+        # A rotation adds its key before it changes the others: whoever looked in between looks again.
+        while not usable and keys is not self._keys:
+            keys = self._keys
+            usable = [key for key in keys if key.may_sign(now_ms)]
         if not usable:
             raise NoActiveKeyError("the ring holds no key that may sign now")
         return max(reversed(usable), key=lambda key: key.not_before_ms or 0)  # max() keeps the first

@@ -1,5 +1,11 @@
 // 64 bytes of text at a time, with AVX2.
 // Included inside the namespace of a level. See json_block_portable.h.
+// A block is two registers, so that a mask is two comparisons, two gatherings of the top
+// bits and a join. White space is dropped by shuffles from a table with a row for each
+// mask of eight bytes (as in simdjson's minify), quotes are noted by clearing the lowest
+// bit, eight at a time without a branch, and parity inside strings is a product without
+// carries (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019).
+// Not timed by itself. Why not fewer instructions: AVX2 has neither masks nor compression.
 
 class Block {
   public:

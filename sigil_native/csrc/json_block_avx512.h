@@ -1,5 +1,12 @@
 // 64 bytes of text at a time, with AVX-512 as Ice Lake and Zen 4 have it.
 // Included inside the namespace of a level. See json_block_portable.h.
+// A block is one register, and a comparison gives its mask of 64 bits at once. Compression
+// of bytes (VBMI2) does two things that other levels do in loops: it drops white space from
+// a block, and it turns a mask into the places of its bits, as the numbers 0 to 63 under
+// that mask. The parity inside strings is a product without carries (Langdale and Lemire,
+// "Parsing Gigabytes of JSON per Second", 2019).
+// Not timed by itself. Why not fewer instructions:
+// each mask costs a comparison and its way to a general register, 3 cycles that overlap.
 
 class Block {
   public:
