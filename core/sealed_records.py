@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple, overload
 from uuid import UUID
@@ -18,6 +18,8 @@ _BYTES_A_PIECE: Final = 128 << 10
 def pieces_of(requests: SealRequests) -> Sequence[tuple[int, int]]:
     """Ranges of the lines of a body; others get their turns between them."""
     lines = len(requests)
+    if lines <= _LINES_A_PIECE and requests.end <= _BYTES_A_PIECE:
+        return ((0, lines),)
     step = max(1, min(_LINES_A_PIECE, _BYTES_A_PIECE * lines // max(requests.end, 1)))
     return [(first, min(first + step, lines)) for first in range(0, lines, step)]
 
@@ -74,6 +76,9 @@ class SealedRecords(Sequence[Record]):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...

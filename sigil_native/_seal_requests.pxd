@@ -37,4 +37,6 @@ cdef class SealRequests:
     cdef RequestLine* _line(self, object index) except NULL
     cdef RequestLine* _unread(self, object index) except NULL
     cdef int _enter(self) except -1
+    cdef int _check_idle(self) except -1
+    cdef int _range(self, object first, object last, Py_ssize_t* begin, Py_ssize_t* end) except -1
     cdef int _check_states(self, Py_ssize_t first, Py_ssize_t last, LineState wanted) except -1

@@ -7,6 +7,7 @@ released meanwhile. Every other line is its caller's to read, and takes its plac
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -15,7 +16,7 @@ from libc.string cimport memcpy
 from sigil_native._canonical_text cimport canonicalize_text
 from sigil_native._hashing cimport HmacMessage, hmac_digest_many, sha256_digest
 from sigil_native._identifiers cimport uuid7_fill
-from sigil_native._json cimport ByteBuffer, Failure, JsonOptions
+from sigil_native._json cimport Failure, JsonOptions
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
 from sigil_native._sealing cimport Form, check_tenant, lifetime_of, render, write_lifetime
 from sigil_native._sigil cimport (
@@ -24,16 +25,21 @@ from sigil_native._sigil cimport (
     kHeaderSize,
     kIdentifierOffset,
     kTagSize,
+    kTextSize,
     key_id_of,
     spell_text,
     write_header,
 )
 
-from sigil_native._request_arguments import answer_parts, line_range, request_body
+from sigil_native._request_arguments import answer_parts, request_body
 from sigil_native.errors import InvalidExpiryError, NoActiveKeyError
 
 
 cdef extern from "Python.h":
+    PyObject* bytes_of_size "PyBytes_FromStringAndSize"(const char* text, Py_ssize_t size) except NULL
+    char* bytes_start "PyBytes_AS_STRING"(PyObject* text) noexcept nogil
+    int resize_bytes "_PyBytes_Resize"(PyObject** text, Py_ssize_t size) except -1
+    void Py_DECREF(PyObject* one) noexcept
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 largest)
     uint8_t* PyUnicode_1BYTE_DATA(object text)
 
@@ -53,10 +59,12 @@ cdef extern from "request_line.h" namespace "sigil" nogil:
         LineFinder() noexcept
         LineFinder(const uint8_t* text, size_t size, size_t number) noexcept
         bint next(FoundLine& out) noexcept
+        size_t number() noexcept
     bint read_plain_request(const uint8_t* line, size_t size, PlainRequest& out) noexcept
 
 cdef extern from "record_text.h" namespace "sigil" nogil:
     const size_t kUuidTextSize
+    const size_t kMomentSize
     uint8_t* write_hex(const uint8_t* data, size_t size, uint8_t* out) noexcept
     uint8_t* write_uuid(const uint8_t* id, uint8_t* out) noexcept
     cdef cppclass MomentWriter:
@@ -65,12 +73,10 @@ cdef extern from "record_text.h" namespace "sigil" nogil:
 
 
 cdef enum:
-    # Seals that are hashed together, and answered together: they stay in cache.
+    # Seals that are hashed together: they stay in cache.
     GROUP_SIZE = 128
     # Bytes of a line, as it came and as it is sealed, that are worked on with the GIL held.
     BRIEF = 4096
-    # The longest of what a field comes to: a sigil's text.
-    LONGEST_FIELD = 96
 
 # 9999-12-31T23:59:59.999Z, as in _constants.py.
 cdef int64_t LAST_MOMENT_MS = 253402300799999
@@ -95,14 +101,17 @@ cdef struct Part:
 cdef enum:
     MOST_PARTS = 32  # as in _constants.py
 
+cdef object FIRST = 1
+
+# Each with the longest of what it comes to.
 cdef dict FIELDS = {
-    "id": ID,
-    "sigil": SIGIL,
-    "key_id": KEY_ID,
-    "issued_at": ISSUED_AT,
-    "expires_at": EXPIRES_AT,
-    "status": STATUS,
-    "canonical_sha256": SHA256,
+    "id": (ID, kUuidTextSize),
+    "sigil": (SIGIL, kTextSize),
+    "key_id": (KEY_ID, 8),
+    "issued_at": (ISSUED_AT, kMomentSize),
+    "expires_at": (EXPIRES_AT, kMomentSize + 2),
+    "status": (STATUS, 7),
+    "canonical_sha256": (SHA256, 64),
 }
 
 
@@ -124,7 +133,7 @@ cdef class SealRequests:
 
     Attributes:
         end: how much of the body was looked at: all of it, or what is before the line that is too many.
-        next_number: the number of the line that begins there.
+        next_number: the number of the line that begins there, or would.
 
     Raises:
         TypeError: an argument of a wrong type.
@@ -134,13 +143,15 @@ cdef class SealRequests:
     def __cinit__(self, body, *, most, number=1):
         cdef FoundLine found
         cdef RequestLine line
-        self.body, limit, start = request_body(body, most, number)
-        cdef size_t left = limit
+        # Checked in Python unless it is what is usual.
+        if type(body) is not bytes or type(most) is not int or number is not FIRST or not 1 <= most <= 1 << 20:
+            body, most, number = request_body(body, most, number)
+        self.body = body
+        cdef size_t left = most
         cdef LineFinder lines = LineFinder(
-            <const uint8_t*> PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), start
+            <const uint8_t*> PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), number
         )
         self.end = PyBytes_GET_SIZE(self.body)
-        self.next_number = start
         while lines.next(found):
             if left == 0:
                 self.end = found.begin
@@ -152,7 +163,7 @@ cdef class SealRequests:
             line.lifetime_ms = 0
             line.state = UNREAD
             self.lines.push_back(line)
-            self.next_number = found.number + 1
+        self.next_number = lines.number()
 
     def __len__(self):
         return self.lines.size()
@@ -182,7 +193,7 @@ cdef class SealRequests:
         cdef Py_ssize_t begin, end, i
         cdef bint done
         cdef const uint8_t* text = <const uint8_t*> PyBytes_AS_STRING(self.body)
-        begin, end = line_range(first, last, self.lines.size())
+        self._range(first, last, &begin, &end)
         self._enter()
         if _is_brief(self, begin, end):
             done = _read(self, text, begin, end)
@@ -237,7 +248,8 @@ cdef class SealRequests:
         cdef Py_ssize_t begin, end, i
         cdef RequestLine* line
         cdef const uint8_t* header
-        begin, end = line_range(first, last, self.lines.size())
+        self._range(first, last, &begin, &end)
+        self._check_idle()
         found = []
         for i in range(begin, end):
             line = &self.lines[i]
@@ -258,7 +270,8 @@ cdef class SealRequests:
     def ids(self, first, last):
         """The ids of those of a range that are sealed, as text."""
         cdef Py_ssize_t begin, end, i
-        begin, end = line_range(first, last, self.lines.size())
+        self._range(first, last, &begin, &end)
+        self._check_idle()
         found = []
         for i in range(begin, end):
             if self.lines[i].state == SEALED:
@@ -288,10 +301,11 @@ cdef class SealRequests:
         cdef Part compiled[MOST_PARTS]
         cdef Py_ssize_t begin, end, i, count
         cdef int64_t moment = now_ms
-        cdef size_t literals = 0
-        cdef ByteBuffer out
-        cdef bint done
-        cdef tuple pieces = answer_parts(parts)
+        cdef size_t longest = 0, size = 0
+        cdef PyObject* out
+        cdef uint8_t* last_byte
+        # Checked in Python unless it is what is usual: a tuple of what is known.
+        cdef tuple pieces = parts if type(parts) is tuple and len(parts) <= MOST_PARTS else answer_parts(parts)
         count = PyTuple_GET_SIZE(pieces)
         for i in range(count):
             piece = pieces[i]
@@ -299,20 +313,30 @@ cdef class SealRequests:
                 compiled[i].field = LITERAL
                 compiled[i].text = <const uint8_t*> PyBytes_AS_STRING(piece)
                 compiled[i].size = PyBytes_GET_SIZE(piece)
-                literals += compiled[i].size
             else:
-                compiled[i].field = FIELDS[piece]
-        begin, end = line_range(first, last, self.lines.size())
+                field = FIELDS.get(piece) if type(piece) is str else None
+                if field is None:
+                    (piece,) = answer_parts([piece])
+                    field = FIELDS[piece]
+                compiled[i].field, compiled[i].size = field
+            longest += compiled[i].size
+        self._range(first, last, &begin, &end)
         self._check_states(begin, end, SEALED)
-        self._enter()
-        with nogil:
-            done = _answer(
-                self, compiled, count, literals + count * LONGEST_FIELD, begin, end, moment, out
-            )
+        for i in range(begin, end):
+            size += self.lines[i].filled if self.lines[i].state == REFUSED else longest
+        self._check_idle()
+        out = bytes_of_size(NULL, size)
+        self.busy = True
+        if _is_brief(self, begin, end):
+            last_byte = _answer(self, compiled, count, begin, end, moment, <uint8_t*> bytes_start(out))
+        else:
+            with nogil:
+                last_byte = _answer(self, compiled, count, begin, end, moment, <uint8_t*> bytes_start(out))
         self.busy = False
-        if not done:
-            raise MemoryError
-        return PyBytes_FromStringAndSize(<char*> out.data(), out.size())
+        resize_bytes(&out, last_byte - <uint8_t*> bytes_start(out))
+        answers = <object> out
+        Py_DECREF(out)
+        return answers
 
     cdef int seal(self, KeyRing ring, object tenant, Py_ssize_t first, Py_ssize_t last) except -1:
         """Seal those lines of a range that are read; see ``SigilCodec.seal_requests``."""
@@ -357,17 +381,26 @@ cdef class SealRequests:
 
     cdef RequestLine* _unread(self, object index) except NULL:
         cdef RequestLine* line = self._line(index)
-        if self.busy:
-            raise RuntimeError("another thread is at these lines")
+        self._check_idle()
         if line.state != UNREAD:
             raise ValueError(f"line {line.number} was read, or refused, before")
         return line
 
     cdef int _enter(self) except -1:
         """Keep other threads out while the GIL is released."""
+        self._check_idle()
+        self.busy = True
+        return 0
+
+    cdef int _check_idle(self) except -1:
         if self.busy:
             raise RuntimeError("another thread is at these lines")
-        self.busy = True
+        return 0
+
+    cdef int _range(self, object first, object last, Py_ssize_t* begin, Py_ssize_t* end) except -1:
+        begin[0], end[0] = first, last
+        if not 0 <= begin[0] <= end[0] <= <Py_ssize_t> self.lines.size():
+            raise IndexError("no such lines")
         return 0
 
     cdef int _check_states(self, Py_ssize_t first, Py_ssize_t last, LineState wanted) except -1:
@@ -392,7 +425,12 @@ cdef bint _read(SealRequests self, const uint8_t* text, Py_ssize_t first, Py_ssi
     cdef Failure failure
     cdef RequestLine* line
     cdef size_t start
+    cdef size_t size = 0
     cdef Py_ssize_t i
+    for i in range(first, last):
+        size += self.lines[i].size + kHeaderSize + kTagSize
+    if not self.buffer.reserve(size):
+        return False
     for i in range(first, last):
         line = &self.lines[i]
         if line.state != UNREAD or not read_plain_request(text + line.begin, line.size, request):
@@ -445,11 +483,11 @@ cdef bint _seal_group(
     return True
 
 
-cdef bint _answer(
-    SealRequests self, const Part* parts, Py_ssize_t count, size_t longest, Py_ssize_t first, Py_ssize_t last,
-    int64_t now_ms, ByteBuffer& out,
+cdef uint8_t* _answer(
+    SealRequests self, const Part* parts, Py_ssize_t count, Py_ssize_t first, Py_ssize_t last,
+    int64_t now_ms, uint8_t* out,
 ) noexcept nogil:
-    """Append the answers. False: no memory."""
+    """Write the answers, for which there is room. Returns their end."""
     cdef MomentWriter issued
     cdef MomentWriter expiry
     cdef RequestLine* line
@@ -459,15 +497,11 @@ cdef bint _answer(
         line = &self.lines[i]
         placed = self.buffer.data() + line.place
         if line.state == REFUSED:
-            if not out.reserve(line.filled):
-                return False
-            memcpy(out.end(), placed, line.filled)
-            out.set_size(out.size() + line.filled)
+            memcpy(out, placed, line.filled)
+            out += line.filled
         else:
-            if not out.reserve(longest):
-                return False
-            out.set_end(_write_answer(parts, count, line, placed, now_ms, issued, expiry, out.end()))
-    return True
+            out = _write_answer(parts, count, line, placed, now_ms, issued, expiry, out)
+    return out
 
 
 cdef uint8_t* _write_answer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import overload
 
@@ -30,6 +30,9 @@ class EncodedLines(Sequence[Mapping[str, Member]]):
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def __iter__(self) -> Iterator[Mapping[str, Member]]:
+        return iter(self._lines)
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Member]: ...

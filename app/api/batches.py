@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 from starlette.routing import Route
 
 from app.api.audit_members import EncodedLines, verified
+from app.api.batch_streams import answers_to, wants_stream
 from app.api.requests import payload_of, read_request
 from app.api.resource import Secured
 from app.api.schemas import (
@@ -24,13 +25,15 @@ from app.authentication.access import Access
 from app.http.bodies import LINES, BodyLimits, BodyReader
 from app.http.completion import Completion
 from app.http.context import Context
-from app.http.lines import Line, lines_of, requests_of
+from app.http.lines import Line, lines_in, requests_of
 from app.http.problems import Headers, ProblemError, problem_from
 from app.http.replies import Reply, stale_header
 from app.http.resource import Resource
+from app.http.streams import Stream
 from app.limits.limits import RateLimits
-from core.audit.interface import Audit, AuditEvent, Member
+from core.audit.interface import Audit
 from core.engine import Engine, Presented, now_ms
+from core.errors import StoreUnavailableError
 from core.sealed_records import SealedRecords, pieces_of
 from core.time_slices import TimeSlices
 from core.verdict import Verdict
@@ -50,7 +53,7 @@ class BatchRoutes:
 
     A line that is wrong gets a line that says why, and stops no other. Everything else is for all lines
     together: they are paid for before the first of them is looked at, and what cannot be kept or noted
-    fails the request.
+    fails the request. Of a batch that is streamed this holds for each of its pieces.
     """
 
     def __init__(
@@ -74,16 +77,23 @@ class BatchRoutes:
             Route(_BASE + "/verify/batch", Resource(addresses, post=verify)),
         ]
 
-    async def encode(self, context: Context) -> Reply:
+    async def encode(self, context: Context) -> Reply | Stream:
         """Seal payloads and keep their records."""
         if context.head.idempotency_keys:
             raise ProblemError("idempotency_key_refused", "a batch takes no Idempotency-Key")
+        if wants_stream(context):
+            body = self._bodies.stream(context, LINES)
+            return Stream(answers_to(context, body, self._sealed), reads_body=True)
         requests = requests_of(await self._bodies.text(context, LINES))
-        await self._pay(context, len(requests))
+        return Reply(200, await self._sealed(context, requests, 0), media_type=LINES.name)
+
+    async def _sealed(self, context: Context, requests: SealRequests, answered: int) -> bytes:
+        """Seal lines, all or none, and answer them."""
+        await self._pay(context, len(requests), answered)
         refused = await _read_requests(requests)
         records = await self._completion.of(self._encode(context, requests))
-        context.outcomes = {"sealed": len(requests) - refused, "refused": refused}
-        return Reply(200, await _answers(requests, records), media_type=LINES.name)
+        context.add_outcomes({"sealed": len(requests) - refused, "refused": refused})
+        return await _answers(requests, records)
 
     async def _encode(self, context: Context, requests: SealRequests) -> SealedRecords:
         caller = context.caller
@@ -92,56 +102,83 @@ class BatchRoutes:
         await self._audit.write_all("sigil.encoded", EncodedLines(records, who))
         return records
 
-    async def verify(self, context: Context) -> Reply:
+    async def verify(self, context: Context) -> Reply | Stream:
         """Judge sigils and payloads."""
-        lines = await self._paid_lines(context)
-        items = await _read_all(lines, _presented)
-        presented = [item for item in items if isinstance(item, Presented)]
-        verdicts = iter(await self._engine.verify_many(context.caller.tenant, presented))
-        slices = TimeSlices()
-        results: list[object] = []
-        noted = []
-        valid, reasons = 0, Counter[str]()
-        stale = False
-        for line, item in zip(lines, items, strict=True):
-            result = item if isinstance(item, FailedLine) else next(verdicts)
-            if isinstance(result, Verdict):
-                stale = stale or result.stale
-                noted.append(verified(result))
-                if result.reason is None:
-                    valid += 1
-                else:
-                    reasons[result.reason] += 1
-                results.append(verify_answer(result))
-            else:
-                results.append(_failed(line.number, result) if isinstance(result, Exception) else result)
-            await slices.pause()
-        await self._audited(context, "sigil.verified", noted)
-        context.outcomes = {"valid": valid, "invalid": len(noted) - valid, "refused": len(items) - len(noted)}
-        context.reasons = reasons
-        return _reply(results, stale_header(stale))
+        verification = _Verification(self._engine, self._audit, self._pay)
+        if wants_stream(context):
+            body = self._bodies.stream(context, LINES)
+            return Stream(
+                answers_to(context, body, verification.judged), reads_body=True, headers=verification.headers
+            )
+        requests = requests_of(await self._bodies.text(context, LINES))
+        answers = await verification.judged(context, requests, 0)
+        return Reply(200, answers, verification.headers(), LINES.name)
 
     async def close(self) -> None:
         """Finish what has begun, though nobody waits for it."""
         await self._completion.close()
 
-    async def _paid_lines(self, context: Context) -> list[Line]:
-        """The lines of the body, all of which the caller's limits allow."""
-        lines = lines_of(await self._bodies.text(context, LINES))
-        await self._pay(context, len(lines))
-        return lines
-
-    async def _pay(self, context: Context, lines: int) -> None:
-        """Have the caller's limits allow all lines of a body, or none."""
-        context.items = lines
+    async def _pay(self, context: Context, lines: int, answered: int) -> None:
+        """Have the caller's limits allow some lines, all or none, behind those that were answered."""
+        context.items = answered + lines
         self._audit.check()
         # The first one was paid for when the request was let in.
-        await self._limits.callers.charge(context, lines - 1)
+        await self._limits.callers.charge(context, lines if answered else lines - 1)
 
-    async def _audited(self, context: Context, event: AuditEvent, done: Sequence[dict[str, Member]]) -> None:
-        """Audit what the caller did; an answer that the log does not know of must not be given."""
+
+class _Verification:
+    """The verification of one request's lines."""
+
+    def __init__(
+        self, engine: Engine, audit: Audit, pay: Callable[[Context, int, int], Awaitable[None]]
+    ) -> None:
+        self._engine = engine
+        self._audit = audit
+        self._pay = pay
+        self._is_stale = False
+
+    def headers(self) -> Headers:
+        """What the answer tells of all verdicts."""
+        return stale_header(self._is_stale)
+
+    async def judged(self, context: Context, requests: SealRequests, answered: int) -> bytes:
+        """Judge lines and answer them."""
+        lines = lines_in(requests)
+        await self._pay(context, len(lines), answered)
+        items = await _read_all(lines, _presented)
+        presented = [item for item in items if isinstance(item, Presented)]
+        verdicts = iter(await self._engine.verify_many(context.caller.tenant, presented))
+        slices = TimeSlices()
+        results: list[object] = []
+        judged: list[Verdict] = []
+        for line, item in zip(lines, items, strict=True):
+            result = item if isinstance(item, FailedLine) else next(verdicts)
+            if isinstance(result, Verdict):
+                judged.append(result)
+                results.append(verify_answer(result))
+            else:
+                results.append(_failed(line.number, result) if isinstance(result, Exception) else result)
+            await slices.pause()
+        self._tell_staleness(judged, answered)
         who = {"request_id": context.request_id.decode(), **context.caller.named()}
-        await self._audit.write_all(event, [{**who, **members} for members in done])
+        await self._audit.write_all("sigil.verified", [{**who, **verified(verdict)} for verdict in judged])
+        reasons = Counter([verdict.reason for verdict in judged if verdict.reason is not None])
+        invalid = sum(reasons.values())
+        context.add_outcomes(
+            {"valid": len(judged) - invalid, "invalid": invalid, "refused": len(lines) - len(judged)}, reasons
+        )
+        return _encode_lines(results)
+
+    def _tell_staleness(self, verdicts: Sequence[Verdict], answered: int) -> None:
+        """Note that verdicts are stale; once the answer has begun it is too late for its header.
+
+        Raises:
+            StoreUnavailableError: it is.
+        """
+        if any(verdict.stale for verdict in verdicts) and not self._is_stale:
+            if answered:
+                raise StoreUnavailableError("away")
+            self._is_stale = True
 
 
 async def _read_requests(requests: SealRequests) -> int:
@@ -197,7 +234,3 @@ def _failed(number: int, error: Exception) -> FailedLine:
     if problem is None:
         raise error
     return failed_line(number, problem)
-
-
-def _reply(results: Sequence[object], headers: Headers = ()) -> Reply:
-    return Reply(200, _encode_lines(results), headers, media_type=LINES.name)

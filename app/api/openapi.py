@@ -18,6 +18,7 @@ from app.api.openapi_parts import (
     public,
 )
 from app.api.schemas import (
+    BrokenOff,
     EncodeRequest,
     FailedLine,
     Health,
@@ -26,11 +27,12 @@ from app.api.schemas import (
     SigilPage,
     SigilRecord,
     SigilRecordWithData,
+    StreamEnd,
     VerifyAnswer,
     VerifyRequest,
 )
 from app.http.idempotency import PATTERN as IDEMPOTENCY_KEY
-from app.http.lines import MOST_LINES
+from app.http.lines import MOST_LINES, MOST_STREAMED_LINES
 from app.http.openapi_parts import Schema, header, problem_examples
 from app.http.problem_catalogue import KINDS
 from app.http.problems import ProblemDocument
@@ -54,7 +56,7 @@ _LINE_PROBLEMS: Final = (
     "invalid_request",
 )
 _BODY_PROBLEMS: Final = (*_LINE_PROBLEMS, *_TRANSFER_PROBLEMS)
-_LINES_PROBLEMS: Final = (*_TRANSFER_PROBLEMS, "empty_batch", "too_many_lines")
+_LINES_PROBLEMS: Final = (*_TRANSFER_PROBLEMS, "empty_batch", "too_many_lines", "invalid_query")
 _WITHHELD: Final = ("record_corrupt", "record_unverifiable")
 _KEY_PROBLEMS: Final = ("invalid_idempotency_key", "idempotency_key_reused")
 _STORE_PROBLEMS: Final = ("store_unavailable", "store_overloaded")
@@ -82,8 +84,18 @@ it gets one. Wherever GET is allowed, HEAD is too."""
 _BATCH: Final = (
     f"Each line that is not blank, at most {MOST_LINES}, is a request of its own, and the answer has a line "
     "for each, in their order. One that is wrong gets a `FailedLine` and stops no other. Each counts in your "
-    "rate limits; if these do not allow all, nothing is done."
+    "rate limits; if these do not allow all, nothing is done.\n\n"
+    f"With `stream=true` there may be {MOST_STREAMED_LINES} lines. The body is then carried out piece by "
+    "piece while it comes, and all of this holds for each; one is answered before the next one is read. "
+    "The last line of the answer is a `StreamEnd`, or a `BrokenOff` that says from which line on nothing was "
+    "answered."
 )
+_STREAM_PARAMETER: Final[Schema] = {
+    "name": "stream",
+    "in": "query",
+    "description": "Carry the batch out piece by piece.",
+    "schema": {"type": "boolean", "default": False},
+}
 _ID_PARAMETER: Final[Schema] = {
     "name": "id",
     "in": "path",
@@ -177,6 +189,8 @@ def _schemas() -> Schema:
         SigilPage,
         VerifyAnswer,
         FailedLine,
+        StreamEnd,
+        BrokenOff,
         Health,
         Readiness,
         ProblemDocument,
@@ -187,7 +201,8 @@ def _schemas() -> Schema:
         {"required": ["data"]},
         {"properties": {"sigil": {"type": "string", "pattern": "\\."}}},
     ]
-    schemas["ProblemDocument"]["properties"]["code"]["enum"] = sorted(KINDS)
+    for any_kind in ("ProblemDocument", "BreakProblem"):
+        schemas[any_kind]["properties"]["code"]["enum"] = sorted(KINDS)
     schemas["LineProblem"]["properties"]["code"]["enum"] = sorted({*_LINE_PROBLEMS, "data_missing"})
     return schemas
 
@@ -266,6 +281,7 @@ def _encode_batch() -> Schema:
             "audit_unavailable",
             "no_active_key",
         ),
+        parameters=[_STREAM_PARAMETER],
         body="EncodeRequest",
         lines=True,
     )
@@ -279,6 +295,7 @@ def _verify_batch() -> Schema:
         "sigil:verify",
         {"200": answer_lines("verifyBatch", "A verdict or an error for each line.", "VerifyAnswer", _STALE)},
         (*_LINES_PROBLEMS, "audit_unavailable"),
+        parameters=[_STREAM_PARAMETER],
         body="VerifyRequest",
         lines=True,
     )

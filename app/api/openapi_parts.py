@@ -127,8 +127,8 @@ def answer(name: str, description: str, schema: str | None, headers: Schema | No
 
 
 def answer_lines(name: str, description: str, schema: str, headers: Schema | None = None) -> Schema:
-    """A good answer of the batch ``name``: a value of this type, or an error, in each line."""
-    either = {"anyOf": [ref(schema), ref("FailedLine")]}
+    """A good answer of the batch ``name``: a value of this type, or an error, in each line; then its end."""
+    either = {"anyOf": [ref(one) for one in (schema, "FailedLine", "StreamEnd", "BrokenOff")]}
     return {
         "description": description,
         "headers": {**REQUEST_ID, **(headers or {})},

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from app.http.problem_catalogue import KINDS, problem_type
-from app.http.problems import ProblemError
+from app.http.problems import Headers, ProblemError
 from core.audit.interface import AuditCondition
 from core.engine import LONGEST_REASON
 from core.records import Record, Status
@@ -146,6 +146,37 @@ class FailedLine(msgspec.Struct, frozen=True):
     line: Annotated[int, Meta(description="Its place in the body; blank lines count, too.", ge=1)]
 
 
+class BreakProblem(msgspec.Struct, frozen=True, rename={"kind": "type"}):
+    """Why nothing more was done (RFC 9457)."""
+
+    kind: Annotated[
+        str,
+        Meta(description="Where the page about this kind of problem is.", extra_json_schema=_REFERENCE),
+    ]
+    title: Annotated[str, Meta(description="What is wrong, in a few words; the same for all of its kind.")]
+    status: Annotated[int, Meta(description="Of the answer to a request that fails so.", ge=400, le=599)]
+    code: Annotated[str, Meta(description="Names the kind of problem for programs; stable.")]
+    detail: Annotated[str, Meta(description="What happened here, for people; may change.")]
+
+
+class BrokenOff(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The last line of a streamed answer that has not come to its end. All lines before it hold."""
+
+    broken_off: BreakProblem
+    line: Annotated[
+        int, Meta(description="The first line of the body that has no answer; blank ones count, too.", ge=1)
+    ]
+    retry_after: (
+        Annotated[int, Meta(description="Seconds after which the rest may be sent again.", ge=0)] | None
+    ) = None
+
+
+class StreamEnd(msgspec.Struct, frozen=True):
+    """The last line of a streamed answer that is whole."""
+
+    end: Literal[True] = True
+
+
 class Health(msgspec.Struct, frozen=True):
     """The process runs."""
 
@@ -252,3 +283,11 @@ def failed_line(number: int, problem: ProblemError) -> FailedLine:
         ),
         number,
     )
+
+
+def broken_off(number: int, problem: ProblemError, headers: Headers) -> BrokenOff:
+    """Why the rest of a batch was not carried out, as the API shows it, with what headers would tell."""
+    code = problem.code
+    why = BreakProblem(problem_type(code), KINDS[code].title, problem.status, code, problem.detail)
+    waits = [int(value) for name, value in headers if name == b"retry-after"]
+    return BrokenOff(why, number, waits[0] if waits else None)

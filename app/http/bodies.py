@@ -62,11 +62,7 @@ class BodyReader:
             ProblemError: another type, too large, or too slow.
             ClientGoneError: the client went away.
         """
-        if not media_type.fits(context.head.content_type):
-            detail = f"the content type must be {media_type.name.decode()}"
-            raise ProblemError("unsupported_media_type", detail)
-        if context.head.content_encoding not in {b"", b"identity"}:
-            raise ProblemError("unsupported_media_type", "the body must not be compressed")
+        _check_type(context, media_type)
         begun = time.perf_counter()
         try:
             with self._deadlines.watch():
@@ -78,6 +74,65 @@ class BodyReader:
             raise ProblemError("body_timeout", detail, headers=headers) from None
         finally:
             context.body_seconds = time.perf_counter() - begun
+
+    def stream(self, context: Context, media_type: MediaType) -> BodyStream:
+        """A body of this type, to be read a piece at a time.
+
+        Raises:
+            ProblemError: it is of another type.
+        """
+        _check_type(context, media_type)
+        return BodyStream(context, self._limits, self._deadlines)
+
+
+class BodyStream:
+    """A body that is read no faster than it is worked on: what is not read yet waits with the client.
+
+    Attributes:
+        ended: whether all of it was read.
+    """
+
+    def __init__(self, context: Context, limits: BodyLimits, deadlines: Deadlines) -> None:
+        self._context = context
+        self._limits = limits
+        self._deadlines = deadlines
+        self._size = 0
+        self.ended = False
+
+    async def read(self, least: int) -> bytes:
+        """The next piece: so many bytes, and what came together with the last of them; fewer at the end.
+
+        Raises:
+            ProblemError: the whole is too large by now, or this piece too slow.
+            ClientGoneError: the client went away.
+        """
+        begun = time.perf_counter()
+        parts: list[bytes] = []
+        wanted = self._size + least
+        try:
+            with self._deadlines.watch():
+                while not self.ended and self._size < wanted:
+                    message = await self._context.receive()
+                    parts.append(_part(message))
+                    self._size += len(parts[-1])
+                    self.ended = not message.get("more_body")
+                    if self._size > self._limits.size:
+                        raise body_too_large(self._limits.size)
+        except DeadlinePassedError:
+            detail = f"{least} bytes of the body must arrive within {self._limits.seconds} seconds"
+            headers = ((b"connection", b"close"),)
+            raise ProblemError("body_timeout", detail, headers=headers) from None
+        finally:
+            self._context.body_seconds += time.perf_counter() - begun
+        return b"".join(parts)
+
+
+def _check_type(context: Context, media_type: MediaType) -> None:
+    if not media_type.fits(context.head.content_type):
+        detail = f"the content type must be {media_type.name.decode()}"
+        raise ProblemError("unsupported_media_type", detail)
+    if context.head.content_encoding not in {b"", b"identity"}:
+        raise ProblemError("unsupported_media_type", "the body must not be compressed")
 
 
 async def _body(receive: Receive, limit: int) -> bytes:

@@ -30,6 +30,12 @@ class ClientGoneError(Exception):
     """The client closed the connection before its request was complete."""
 
 
+def _sum(earlier: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int]:
+    if not earlier:
+        return more
+    return {name: earlier.get(name, 0) + more.get(name, 0) for name in {**earlier, **more}}
+
+
 def _do_nothing() -> None:
     """Renew no deadline."""
 
@@ -108,6 +114,11 @@ class Context:
         """Note that an answer begins."""
         self.answering = True
         self.status = status
+
+    def add_outcomes(self, outcomes: Mapping[str, int], reasons: Mapping[str, int] = _NOTHING) -> None:
+        """Note what more items came to."""
+        self.outcomes = _sum(self.outcomes, outcomes)
+        self.reasons = _sum(self.reasons, reasons)
 
     def release(self) -> None:
         """Part with the scope at the request's end. They lead to each other: neither would go by itself."""

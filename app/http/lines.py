@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
+from app.http.bodies import BodyStream
 from app.http.problems import ProblemError
 from sigil_native import SealRequests
 
-#: Lines that a body may have. Each becomes a row of the store and a line of the audit log, and those who wait
-#: for these at the same time must find room.
+#: Lines that are kept, or judged, together. Each becomes a row of the store and a line of the audit log, and
+#: those who wait for these at the same time must find room.
 MOST_LINES: Final = 1000
-
-#: What makes a line more than a blank one.
-_SOMETHING: Final = re.compile(rb"[^ \t\r\n]")
+#: Lines of a body that is worked on while it comes. It is in memory a piece at a time; what this bounds is
+#: how long one request may go on.
+MOST_STREAMED_LINES: Final = 100_000
+#: Lines of such a body that are kept, or judged, together: few enough for usual rate limits, which must allow
+#: all of them at once.
+LINES_A_PIECE: Final = 100
+#: Bytes of such a body that are read before anything is done with them.
+PIECE_BYTES: Final = 64 << 10
 
 
 class Line(NamedTuple):
@@ -27,46 +33,57 @@ class Line(NamedTuple):
     text: bytes
 
 
-def lines_of(body: bytes) -> list[Line]:
+def requests_of(body: bytes) -> SealRequests:
     """The lines of a body that are not blank; a carriage return before the line feed is white space.
 
     Raises:
         ProblemError: there is none, or there are more than ``MOST_LINES``.
     """
-    found: list[Line] = []
-    number, position = 1, 0
-    while something := _SOMETHING.search(body, position):
-        begin = something.start()
-        number += body.count(b"\n", position, begin)
-        # Offsets in a line count from its first byte, which may be a blank.
-        first = body.rfind(b"\n", position, begin) + 1
-        end = body.find(b"\n", begin)
-        position = len(body) if end < 0 else end
-        if len(found) == MOST_LINES:
-            raise _too_many_lines()
-        found.append(Line(number, body[first:position]))
-    if not found:
-        raise _empty_batch()
-    return found
+    requests = SealRequests(body, most=MOST_LINES)
+    if requests.end < len(body):
+        raise too_many_lines(MOST_LINES)
+    if not len(requests):
+        raise empty_batch()
+    return requests
 
 
-def requests_of(body: bytes) -> SealRequests:
-    """The same lines, to be sealed.
+def lines_of(body: bytes) -> list[Line]:
+    """The same lines, to be read one by one.
 
     Raises:
         ProblemError: as above.
     """
-    requests = SealRequests(body, most=MOST_LINES)
-    if requests.end < len(body):
-        raise _too_many_lines()
-    if not len(requests):
-        raise _empty_batch()
-    return requests
+    return lines_in(requests_of(body))
 
 
-def _too_many_lines() -> ProblemError:
-    return ProblemError("too_many_lines", f"a batch may have {MOST_LINES} lines that are not blank")
+def lines_in(requests: SealRequests) -> list[Line]:
+    """The lines of requests, to be read one by one."""
+    return [Line(requests.number(place), requests.text(place)) for place in range(len(requests))]
 
 
-def _empty_batch() -> ProblemError:
+async def whole_lines(body: BodyStream) -> AsyncGenerator[bytes, None]:
+    """The lines of a body as they come, ``PIECE_BYTES`` of them or so at a time.
+
+    Raises:
+        ProblemError, ClientGoneError: see ``BodyStream.read``.
+    """
+    parts: list[bytes] = []
+    while not body.ended:
+        text = await body.read(PIECE_BYTES)
+        end = len(text) if body.ended else text.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*parts, text[:end]])
+            parts = []
+        parts.append(text[end:])
+    if any(parts):
+        yield b"".join(parts)
+
+
+def too_many_lines(most: int) -> ProblemError:
+    """The error for a batch beyond the limit."""
+    return ProblemError("too_many_lines", f"a batch may have {most} lines that are not blank")
+
+
+def empty_batch() -> ProblemError:
+    """The error for a batch without a line."""
     return ProblemError("empty_batch", "a batch has a line or more that is not blank")

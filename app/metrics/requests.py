@@ -24,6 +24,7 @@ REQUEST_BUCKETS: Final = (
 _ITEM_BUCKETS: Final = (1, 10, 50, 100, 500, 1000, 5000, 10000)
 _BASE: Final = "/api/consciousness/sigils"
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
+_CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
 #: Methods that are named; a client may send any.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -160,7 +161,9 @@ class RequestMetrics:
         if not context.status:
             counters["abandoned"].inc(context.items)
             return
-        refused = context.problem and context.status < _SERVER_ERROR
+        # A batch that was broken off was answered before, and tells what its lines came to.
+        failed = bool(context.problem) and context.status >= _CLIENT_ERROR
+        refused = failed and context.status < _SERVER_ERROR
         # Refusals are quick, and anybody can have them: they would make the others look better than they are.
         if not refused:
             if verb.is_batch:
@@ -168,7 +171,7 @@ class RequestMetrics:
                 self._batch_items.labels(verb.name).observe(context.items)
             else:
                 duration.observe(seconds)
-        if context.problem or not context.outcomes:
+        if failed or not context.outcomes:
             counters["refused" if refused else "failed"].inc(context.items)
             return
         for outcome, items in context.outcomes.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,12 +18,15 @@ RECORD_COLUMNS: Final = (
     *("tenant", "id", "sigil", "key_id", "issued_at_ms", "expires_at_ms", "canonical_sha256"),
     *("created_at_ms", "created_by", "revoked_at_ms", "revoked_by", "revoked_reason", "payload"),
 )
+#: Those of a record that nobody has revoked; the others are null.
+FRESH_COLUMNS: Final = tuple([name for name in RECORD_COLUMNS if not name.startswith("revoked_")])
 ENTRY_COLUMNS: Final = ("tenant", "chain", "number", "step", "record_id", "at_ms", "previous", "seal")
 
 _ID: Final = RECORD_COLUMNS.index("id")
 _ID_BYTES: Final = 16
 #: What a revocation changes in a record's row.
 _REVOCATION: Final = slice(RECORD_COLUMNS.index("revoked_at_ms"), RECORD_COLUMNS.index("payload"))
+_NOT_REVOKED: Final = (None, None, None)
 
 
 def stored_id(record_id: str) -> bytes:
@@ -60,19 +63,66 @@ def row_of(record: Record) -> tuple[object, ...]:
     )
 
 
-def rows_of(records: Sequence[Record]) -> list[tuple[object, ...]]:
+class Rows(NamedTuple):
+    """The rows of records, for two statements.
+
+    Attributes:
+        fresh: of records that nobody has revoked, without the columns that say so, as ``FRESH_COLUMNS``.
+        others: whole.
+    """
+
+    fresh: list[tuple[object, ...]]
+    others: list[tuple[object, ...]]
+
+
+def rows_of(records: Sequence[Record]) -> Rows:
     """The rows of records.
+
+    Python's SQLite driver looks for an adapter for each value that is bytes or None, and takes longer over
+    that than over all else; a bytearray it takes as it is.
 
     Raises:
         InvalidRecordError: an id is none.
     """
-    if not isinstance(records, SealedRecords):
-        return [row_of(record) for record in records]
+    if isinstance(records, SealedRecords):
+        return Rows(_fresh_rows(records), [])
+    rows = Rows([], [])
+    for record in records:
+        row = row_of(record)
+        if row[_REVOCATION] == _NOT_REVOKED:
+            rows.fresh.append(tuple([_plain(value) for value in (*row[: _REVOCATION.start], record.payload)]))
+        else:
+            rows.others.append(row)
+    return rows
+
+
+def whole_row(fresh: tuple[object, ...]) -> tuple[object, ...]:
+    """A fresh record's row with all columns."""
+    return (*fresh[:-1], *_NOT_REVOKED, fresh[-1])
+
+
+def _fresh_rows(records: SealedRecords) -> list[tuple[object, ...]]:
     tenant, created_by, created_at_ms = records.tenant, records.created_by, records.created_at_ms
+    held = bytearray
     return [
-        (tenant, *sealed, created_at_ms, created_by, None, None, None, payload)
-        for *sealed, payload in records.seals
+        (
+            tenant,
+            held(name),
+            text,
+            key,
+            issued,
+            expires,
+            held(digest),
+            created_at_ms,
+            created_by,
+            held(payload),
+        )
+        for name, text, key, issued, expires, digest, payload in records.seals
     ]
+
+
+def _plain(value: object) -> object:
+    return bytearray(value) if isinstance(value, bytes) else value
 
 
 def entry_row_of(entry: Entry) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from core.records import Status
-from core.store.sql_rows import ENTRY_COLUMNS, RECORD_COLUMNS
+from core.store.sql_rows import ENTRY_COLUMNS, FRESH_COLUMNS, RECORD_COLUMNS
 
 _ALL: Final = ", ".join(RECORD_COLUMNS)
 _WITHOUT_PAYLOAD: Final = ", ".join(RECORD_COLUMNS[:-1])
@@ -25,6 +25,7 @@ _GET_CLAIMED: Final = (
     " JOIN sigils USING (tenant) WHERE tenant = ? AND key_digest = ? AND id = record_id"
 )
 _INSERT: Final = _insert("sigils", RECORD_COLUMNS)
+_INSERT_FRESH: Final = _insert("sigils", FRESH_COLUMNS)
 _INSERT_ENTRY: Final = _insert("sigil_history", ENTRY_COLUMNS)
 _REVOKE: Final = (
     "UPDATE sigils SET revoked_at_ms = ?, revoked_by = ?, revoked_reason = ?"
@@ -55,6 +56,7 @@ class Statements:
         self.get_without_payload = sql(_GET_WITHOUT_PAYLOAD)
         self.get_claimed = sql(_GET_CLAIMED)
         self.insert = sql(_INSERT)
+        self.insert_fresh = sql(_INSERT_FRESH)
         self.insert_if_missing = sql(f"{_INSERT} ON CONFLICT (tenant, id) DO NOTHING")
         self.insert_entry = sql(_INSERT_ENTRY)
         self.insert_entry_if_missing = sql(f"{_INSERT_ENTRY} ON CONFLICT (tenant, chain, number) DO NOTHING")

@@ -14,7 +14,7 @@ from core.records import Entry, Record
 from core.sealed_records import SealedRecords
 from core.store.database import Database
 from core.store.sql_idempotency import KeyBook
-from core.store.sql_rows import entry_row_of, made_alike, record_of, row_of, rows_of
+from core.store.sql_rows import entry_row_of, made_alike, record_of, row_of, rows_of, whole_row
 from core.store.sql_statements import Statements
 from core.store.sql_writer import Write
 
@@ -62,10 +62,13 @@ class Insert(Write):
     def apply_all(cls, connection: sa.Connection, writes: Sequence[Self]) -> Sequence[None]:
         """Insert all in one go."""
         statements = writes[0].statements
-        if rows := [row for write in writes for row in write.rows]:
-            # In the order that other processes take them in, too: else two could wait for each other.
-            rows.sort(key=_KEY)
-            connection.exec_driver_sql(statements.insert, rows)
+        # In the order that other processes take them in, too: else two could wait for each other.
+        if fresh := [row for write in writes for row in write.rows.fresh]:
+            fresh.sort(key=_KEY)
+            connection.exec_driver_sql(statements.insert_fresh, fresh)
+        if others := [row for write in writes for row in write.rows.others]:
+            others.sort(key=_KEY)
+            connection.exec_driver_sql(statements.insert, others)
         if entries := [row for write in writes for row in write.entries]:
             entries.sort(key=_ENTRY_KEY)
             connection.exec_driver_sql(statements.insert_entry, entries)
@@ -73,7 +76,7 @@ class Insert(Write):
 
     def apply_alone(self, connection: sa.Connection) -> None:
         """Insert what is missing, and see that the rest is what it should be."""
-        for row in self.rows:
+        for row in (*map(whole_row, self.rows.fresh), *self.rows.others):
             insert_if_missing(connection, self.statements, row)
         for row in self.entries:
             self._insert_entry_if_missing(connection, row)

@@ -59,7 +59,7 @@ class SealRequests:
 
     Attributes:
         end: how much of the body was looked at: all of it, or what is before the line that is too many.
-        next_number: the number of the line that begins there.
+        next_number: the number of the line that begins there, or would.
     """
 
     __slots__ = ("_lines", "end", "next_number")
@@ -81,15 +81,17 @@ class SealRequests:
         """
         raw, most, number = request_body(body, most, number)
         self._lines: list[_Line] = []
-        self.end, self.next_number = len(raw), number
+        texts = raw.split(b"\n")
+        if not texts[-1]:
+            texts.pop()
+        self.end, self.next_number = len(raw), number + len(texts)
         begin = 0
-        for place, text in enumerate(raw.split(b"\n")):
+        for place, text in enumerate(texts):
             if _SOMETHING.search(text):
                 if len(self._lines) == most:
                     self.end, self.next_number = begin, number + place
                     break
                 self._lines.append(_Line(number + place, text))
-                self.next_number = number + place + 1
             begin += len(text) + 1
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -121,6 +121,9 @@ class LineFinder {
         return false;
     }
 
+    // Of the line behind the last one that was looked at.
+    std::size_t number() const noexcept { return number_; }
+
   private:
     const std::uint8_t* text_ = nullptr;
     std::size_t size_ = 0;

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from sigil_native.errors import InvalidExpiryError, InvalidOptionError, InvalidTenantError, NoActiveKeyError
+from tests.backends import load_backend
 from tests.sigils import SECRET, TENANT
 
 CENTURY = 3_155_760_000
@@ -106,8 +108,9 @@ def test_lines_and_their_numbers(library: SimpleNamespace) -> None:
     assert [requests.text(place) for place in range(len(requests))] == [b" a\rb \r", b"\xe2\x80\xa8", b"c"]
     assert [requests.number(place) for place in range(3)] == [7, 9, 10]
     assert (requests.end, requests.next_number) == (17, 11)
-    for body in (b"", b"\n\n", b" \t\r"):
-        assert len(library.SealRequests(body, most=1)) == 0
+    for body, number in ((b"", 1), (b"\n\n", 3), (b" \t\r", 2), (b"\n ", 3)):
+        blank = library.SealRequests(body, most=1)
+        assert (len(blank), blank.end, blank.next_number) == (0, len(body), number)
 
 
 def test_more_lines_than_wanted(library: SimpleNamespace) -> None:
@@ -116,7 +119,7 @@ def test_more_lines_than_wanted(library: SimpleNamespace) -> None:
     requests = library.SealRequests(body, most=2)
     assert (len(requests), body[requests.end :], requests.next_number) == (2, b" 3\n", 5)
     whole = library.SealRequests(body[: requests.end], most=2)
-    assert (len(whole), whole.end, whole.next_number) == (2, requests.end, 4)
+    assert (len(whole), whole.end, whole.next_number) == (2, requests.end, 5)
 
 
 def test_answers_in_their_order(library: SimpleNamespace) -> None:
@@ -254,3 +257,27 @@ def test_no_copies(library: SimpleNamespace) -> None:
     for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError):
             attempt(requests)
+
+
+def test_threads_keep_out_of_each_others_way() -> None:
+    """While one thread works on lines without the lock, others are refused, and nothing is damaged."""
+    library = load_backend("native")
+    count = 3000
+    body = b'{"data":{"pad":"%b"}}\n' % (b"x" * 2000) * count
+    requests = library.SealRequests(body, most=count)
+    refused = []
+
+    def look() -> None:
+        for _ in range(200):
+            try:
+                requests.sealed(0, 1)
+            except RuntimeError as error:
+                refused.append(error)
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        assert requests.read(0, count) == []
+        codec_of(library).seal_requests(requests, 0, count, tenant=TENANT)
+        looking.result()
+    assert len(requests.ids(0, count)) == count
+    assert all("another thread" in str(error) for error in refused)

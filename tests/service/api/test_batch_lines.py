@@ -11,7 +11,7 @@ from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest, record_answer, record_parts
 from app.http.problems import ProblemError
 from core.sealed_records import SealedRecords, pieces_of
-from core.store.sql_rows import row_of, rows_of
+from core.store.sql_rows import row_of, rows_of, whole_row
 from sigil_native import KeyRing, SealRequests, SigilCodec
 from sigil_native.errors import CanonicalizationError
 from tests.parity.strategies import any_text
@@ -61,7 +61,9 @@ def test_records_and_answers_are_the_same(lifetimes: list[int], subject: str, cr
     ring.add("s" * 32)
     SigilCodec(ring).seal_requests(requests, 0, len(requests), tenant="acme")
     records = SealedRecords(requests, "acme", subject, created_at_ms)
-    assert rows_of(records) == rows_of(list(records)) == [row_of(record) for record in records]
+    assert rows_of(records) == rows_of(list(records))
+    assert [whole_row(row) for row in rows_of(records).fresh] == [row_of(record) for record in records]
+    assert not rows_of(records).others
     assert [record.id for record in records] == records.ids
     assert records[-1].payload == b'{"n":%d}' % (len(lifetimes) - 1)
     assert records.payload_bytes == sum(len(record.payload or b"") for record in records)
