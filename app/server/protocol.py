@@ -270,8 +270,10 @@ class BoundedProtocol(AnsweringProtocol):
                 return
             end = self._end_of_piece(data, begin)
             if self._at_rest and (end_of_head := data.find(END, begin, end)) >= 0:
-                end = end_of_head + len(END)
-                self._read_head(data[begin:end])
+                end_of_head += len(END)
+                self._read_head(data[begin:end_of_head])
+                self._pending = end_of_head - end  # what came together with the head does not count
+                end = end_of_head
             else:
                 self._parse(data[begin:end])
             begin = end
