@@ -91,7 +91,8 @@ class BatchRoutes:
         """Seal lines, all or none, and answer them."""
         await self._pay(context, len(requests), answered)
         refused = await _read_requests(requests)
-        records = await self._completion.of(self._encode(context, requests))
+        at_once = self._engine.is_prompt
+        records = await self._completion.of(self._encode(context, requests), at_once=at_once)
         context.add_outcomes({"sealed": len(requests) - refused, "refused": refused})
         return await _answers(requests, records)
 

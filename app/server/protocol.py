@@ -12,12 +12,10 @@ from typing import Any, Final, cast
 import httptools
 from uvicorn._types import HTTPScope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.http.context import ABORT, ANSWER, PEER_NAMES
-from app.http.problems import Headers
-from app.http.replies import lines_of
+from app.server.answering import AnsweringProtocol
 from app.server.connections import Connections, Line
 from app.server.delivery import has_arrived
 from app.server.known_heads import END
@@ -35,13 +33,8 @@ _UNPAID_PIECES: Final = 4096
 _VERSION: Final = b"HTTP/1."
 #: For requests that are on their way when the server begins to stop: closed connections would lose them.
 _FAREWELL_SECONDS: Final = 1.0
-_CLOSE: Final = (b"connection", b"close")
-_CLOSE_LINE: Final = b"connection: close\r\n"
 #: The longest body whose head is remembered: a longer one does not come in one piece.
 _LONGEST_WHOLE: Final = 64 << 10
-#: Bytes of a body that are copied to stand behind their head. More are better not: thousands of clients may
-#: wait for the same page.
-_MOST_JOINED: Final = 16 << 10
 #: Headers of heads that are not remembered: the parser's own affair, and what is another with each request.
 _NOT_AGAIN: Final = frozenset({b"transfer-encoding", b"x-request-id", b"idempotency-key", b"traceparent"})
 #: What a scope says of its connection and its server, and no head.
@@ -58,7 +51,7 @@ class _RefusedError(Exception):
         self.answer = answer
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(AnsweringProtocol):
     """A connection whose requests are read one at a time, and not before the one before is answered.
 
     Nor is one begun while the client is behind with reading answers: it would be in progress, one of as
@@ -102,8 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """Make what uvicorn makes, with the connections among which this is one."""
-        super().__init__(config, server_state, app_state, _loop)
-        self._among = connections
+        super().__init__(connections, config, server_state, app_state, _loop)
         self._known_head = connections.known_heads.get
         self._extensions: dict[str, object] | None = {ABORT: self.abort, ANSWER: self.answer}
         #: What scopes say of the connection.
@@ -171,6 +163,10 @@ class BoundedProtocol(HttpToolsProtocol):
                 socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER
             )
         self.transport.abort()
+
+    def answered_at_length(self, size: int) -> None:
+        """See AnsweringProtocol."""
+        self._among.answered_at_length(self, size)
 
     def _close_unless_busy(self) -> None:
         if not self._is_busy() and not self.transport.is_closing():
@@ -274,8 +270,10 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
             end = self._end_of_piece(data, begin)
             if self._at_rest and (end_of_head := data.find(END, begin, end)) >= 0:
-                end = end_of_head + len(END)
-                self._read_head(data[begin:end])
+                end_of_head += len(END)
+                self._read_head(data[begin:end_of_head])
+                self._pending = end_of_head - end  # what came together with the head does not count
+                end = end_of_head
             else:
                 self._parse(data[begin:end])
             begin = end
@@ -326,65 +324,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def _say(self, answer: bytes) -> None:
         self.transport.write(answer)
         self.transport.close()
-
-    # -- bytes out -------------------------------------------------------------------------------
-
-    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
-        """Answer the request that is in progress, whole, and in one write unless it is long.
-
-        It is what ASGI's messages come to, for less: the server looks at each header by itself, and
-        writes head and body apart.
-
-        Args:
-            status: of the answer.
-            headers: their names in lower case, the body's length among them, if it has one.
-            body: left out of the answer to a HEAD request.
-
-        Raises:
-            ValueError: a header would end its line, or be cut short.
-        """
-        if self.flow.write_paused:
-            await self.flow.drain()
-        cycle = self.cycle
-        if cycle is None or cycle.disconnected:
-            return
-        if _CLOSE in headers:
-            cycle.keep_alive = False
-        self._write_answer(cycle, status, lines_of(headers), body)
-
-    def write_answer(self, status: int, lines: bytes, body: bytes) -> None:
-        """Answer the request that is in progress, whole and now. It began when its client was not behind.
-
-        Args:
-            status: of the answer.
-            lines: its headers as they stand on the wire, and known to be well-formed.
-            body: left out of the answer to a HEAD request.
-        """
-        cycle = self.cycle
-        if cycle is not None and not cycle.disconnected:
-            self._write_answer(cycle, status, lines, body)
-
-    def _write_answer(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> None:
-        closing = b"" if cycle.keep_alive or _CLOSE_LINE in lines else _CLOSE_LINE
-        more = self._among.lines_of_all(self.server_state.default_headers)
-        head = b"%b%b%b%b\r\n" % (STATUS_LINE[status], more, lines, closing)
-        if cycle.scope["method"] == "HEAD":
-            self.transport.write(head)
-        elif len(body) <= _MOST_JOINED:
-            self.transport.write(head + body)
-        else:
-            self.transport.write(head)
-            self.transport.write(body)
-            self._among.answered_at_length(self, len(body))
-        if isinstance(cycle, WholeRequest):
-            cycle.end()
-        else:
-            cycle.response_started = cycle.response_complete = True
-            cycle.waiting_for_100_continue = False
-            cycle.message_event.set()
-        if not cycle.keep_alive:
-            self.transport.close()
-        cycle.on_response()
 
     # -- the parser's findings -------------------------------------------------------------------
 

@@ -254,7 +254,7 @@ async def test_what_is_counted(inside: InProcess, monkeypatch: pytest.MonkeyPatc
     """Lines are counted by what they came to, also of a batch that was broken off, which is an error."""
     registry = CollectorRegistry()
     metrics = RequestMetrics(registry)
-    monkeypatch.setattr(inside.app, "_on_done", metrics.ended)
+    monkeypatch.setattr(inside.app, "on_done", metrics.ended)
     monkeypatch.setattr("app.api.batch_streams.MOST_STREAMED_LINES", 7)
     await Exchange(inside, ENCODE, [b"bad\n", *long_lines(9)]).run()
     await Exchange(inside, ENCODE, [b"bad\n", *long_lines(2)]).run()
