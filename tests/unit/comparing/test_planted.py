@@ -96,6 +96,7 @@ def test_words_change_nothing(clone: Path) -> None:
     """A commit that only documents ends with 0."""
     subprocess.run(["git", "checkout", "--quiet", "--", "."], cwd=clone, check=True)
     _plant(clone, 0)
-    (clone / "docs/formats.md").open("a").write("One sentence more.\n")
+    with (clone / "docs/formats.md").open("a") as document:
+        document.write("One sentence more.\n")
     done = _run(clone, "-m", "benchmarks.comparing", "HEAD", "--no-service")
     assert "slower" not in _verdicts(clone).values(), done.stdout
