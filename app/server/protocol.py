@@ -339,6 +339,8 @@ class BoundedProtocol(AnsweringProtocol):
         if not self._in_head:
             return
         name = name.lower()
+        # The parser leaves what stands behind a value, which is no part of it: RFC 9110 §5.5.
+        value = value.rstrip(b" \t")
         if name == b"host":
             self._hosts += 1
         elif name == b"content-length":

@@ -52,7 +52,7 @@ def _measure(options: argparse.Namespace, root: Path, revision: str, progress: C
         head = sides.head_side(root)
         pair = (sides.base_side(root, revision, head), head)
         shared = sides.workloads(root)
-        rows = [name for name in load_rows(options.rows) if options.only in name]
+        rows = [name for name in load_rows(options.rows) if options.only.lower() in name.lower()]
         cpu = max(os.sched_getaffinity(0))
         results = compare(
             lambda: library_launch(pair, shared, options.rows, cpu=cpu, chance=chance),

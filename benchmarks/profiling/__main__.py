@@ -78,7 +78,7 @@ def _options(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[
         parser.error("--processes: at least 1")
     if options.write_baseline and (options.only or options.level):
         parser.error("--write-baseline: a baseline has every operation at every level")
-    names = [name for name in load_operations(options.operations) if options.only in name]
+    names = [name for name in load_operations(options.operations) if options.only.lower() in name.lower()]
     if not names:
         parser.error(f"no operation has {options.only!r} in its name")
     try:

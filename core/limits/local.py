@@ -102,16 +102,16 @@ class LocalLimiter:
     @property
     def full(self) -> int:
         """How often a new key found no room in one of the tables that are open now."""
-        return sum(table.full for table in self._tables.values())
+        return sum(table.full for table in self._open())
 
     @property
     def capacity(self) -> int:
         """Keys for which the tables that are open now have room."""
-        return sum(table.capacity for table in self._tables.values())
+        return sum(table.capacity for table in self._open())
 
     def live_keys(self) -> int:
         """Keys whose buckets are not full now. Looks at all of them."""
-        return sum(table.live_keys() for table in self._tables.values())
+        return sum(table.live_keys() for table in self._open())
 
     async def take(self, group: str, limits: Sequence[Limit], cost: int) -> Sequence[Decision]:
         """Count a request, if it may be: see ``Limiter``.
@@ -154,6 +154,10 @@ class LocalLimiter:
     async def close(self) -> None:
         """Give up the tables. Files stay, for the other workers and the next start."""
         self._tables.clear()
+
+    def _open(self) -> list[TokenBucket]:
+        # In one step, as metrics are read by a thread while requests move tables about.
+        return list(self._tables.values())
 
     def _table(self, name: str, limit: Limit) -> TokenBucket:
         table = self._tables.get(name)

@@ -187,7 +187,7 @@ class SigilCodec:
         tenant_name, lifetime = self._seal_options(tenant, expires_in)
         check_form(form)
         canonical = []
-        for index, payload in enumerate(list(payloads)):
+        for index, payload in enumerate(payload_list(payloads)):
             try:
                 canonical.append(self._from_value(payload))
             except CanonicalizationError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,20 @@ def test_files_are_told_apart() -> None:
     files = [table_file(folder, name, quota, size) for name in names for quota in quotas for size in (1, 2)]
     assert len(set(files)) == len(files)
     assert all(file.parent == folder and file.suffix == ".buckets" for file in files)
+
+
+def test_figures_are_read_while_tables_move() -> None:
+    """Another thread may ask for the figures of all tables while requests are counted."""
+    limiter = LocalLimiter(capacity=64)
+    limits = [(Limit(f"limit-{number}", USER, "key"),) for number in range(8)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(lambda: [limiter.full + limiter.capacity for _ in range(2000)])
+            while not looking.done():
+                for one in limits:
+                    limiter.take_now("group", one, 0)
+            assert len(looking.result()) == 2000
+    finally:
+        sys.setswitchinterval(before)

@@ -161,6 +161,15 @@ def test_offers_to_upgrade(service: Service, protocol: str) -> None:
     assert service.log_path.read_text() == before
 
 
+def test_space_behind_values(service: Service) -> None:
+    """Space and tabs behind a header's value are no part of it."""
+    token = service.token()
+    head = POST + f"Authorization: Bearer {token} \t\r\nX-Request-Id: mine \r\n".encode()
+    received = exchange(service.port, head + b"Content-Length: 2 \r\nConnection: close \r\n\r\n{}")
+    assert statuses(received) == [422]
+    assert b"x-request-id: mine\r\n" in received
+
+
 def flood(connection: socket.socket, piece: bytes) -> bytes:
     """Send the piece again and again until the other side hangs up; what it said."""
     for _ in range(1000):
