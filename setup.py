@@ -49,6 +49,7 @@ MODULES = {
     "_keyring": [],
     "_sealing": [],
     "_batch": [],
+    "_request_lines": [],
     "_seal_requests": [],
     "_codec": [],
     "_signature": [],

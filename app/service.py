@@ -116,7 +116,7 @@ def build_app(
         max_body_bytes=body_limits.size,
         limits=request_limits,
         on_done=on_done,
-        prompt_handlers=prompt_handlers(engine, access, audit),
+        prompt_handlers=prompt_handlers(engine, access, limits, audit),
     )
     return guard
 

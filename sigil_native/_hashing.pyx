@@ -42,6 +42,9 @@ cdef extern from "sha256.h" namespace "sigil" nogil:
     void cpp_sha256 "sigil::sha256"(
         const Sha256Kernel& kernel, const uint8_t* data, size_t size, uint8_t* digest
     ) noexcept
+    void cpp_sha256_many "sigil::sha256_many"(
+        const Sha256Kernel& kernel, const DigestMessage* messages, size_t count
+    ) noexcept
 
 
 cdef extern from "hmac.h" namespace "sigil" nogil:
@@ -122,6 +125,10 @@ cdef int choose_kernel() except -1:
 
 cdef void sha256_digest(const uint8_t* data, size_t size, uint8_t* digest) noexcept nogil:
     cpp_sha256(active[0], data, size, digest)
+
+
+cdef void sha256_digest_many(const DigestMessage* messages, size_t count) noexcept nogil:
+    cpp_sha256_many(active[0], messages, count)
 
 
 cdef void hmac_init(HmacState* state, const uint8_t* key, size_t size) noexcept nogil:

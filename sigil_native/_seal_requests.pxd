@@ -1,29 +1,10 @@
 """Requests for seals, for the codec that seals them."""
 
-from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t
 from libcpp.vector cimport vector
 
 from sigil_native._json cimport ByteBuffer
 from sigil_native._keyring cimport KeyRing
-
-
-cdef enum LineState:
-    UNREAD
-    READ  # its payload is canonical, behind the room for a header
-    SEALED
-    REFUSED  # its answer is ready
-
-
-cdef struct RequestLine:
-    size_t number
-    size_t begin  # of its text within the body
-    size_t size
-    size_t place  # in the buffer: of header, payload and tag, or of the answer
-    size_t filled  # payload bytes, or those of the answer
-    int64_t lifetime_ms
-    LineState state
-    uint8_t[32] digest  # SHA-256 of the payload
+from sigil_native._request_lines cimport LineState, RequestLine
 
 
 cdef class SealRequests:

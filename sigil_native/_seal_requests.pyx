@@ -10,15 +10,25 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
-from sigil_native._canonical_text cimport canonicalize_text
-from sigil_native._hashing cimport HmacMessage, hmac_digest_many, sha256_digest
-from sigil_native._identifiers cimport uuid7_fill
-from sigil_native._json cimport Failure, JsonOptions
+from sigil_native._hashing cimport HmacState
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
-from sigil_native._sealing cimport Form, check_tenant, lifetime_of, render, write_lifetime
+from sigil_native._request_lines cimport (
+    READ,
+    REFUSED,
+    SEALED,
+    UNREAD,
+    Field,
+    LineState,
+    Part,
+    RequestLine,
+    answer_lines,
+    read_lines,
+    seal_lines,
+)
+from sigil_native._sealing cimport Form, check_tenant, lifetime_of, render
 from sigil_native._sigil cimport (
     expires_ms_of,
     issued_ms_of,
@@ -27,8 +37,6 @@ from sigil_native._sigil cimport (
     kTagSize,
     kTextSize,
     key_id_of,
-    spell_text,
-    write_header,
 )
 
 from sigil_native._request_arguments import answer_parts, request_body
@@ -47,10 +55,6 @@ cdef extern from "clock.h" namespace "sigil" nogil:
     int64_t wall_clock_ms() noexcept
 
 cdef extern from "request_line.h" namespace "sigil" nogil:
-    cdef struct PlainRequest:
-        const uint8_t* payload
-        size_t size
-        int64_t lifetime_ms
     cdef struct FoundLine:
         size_t number
         size_t begin
@@ -60,58 +64,33 @@ cdef extern from "request_line.h" namespace "sigil" nogil:
         LineFinder(const uint8_t* text, size_t size, size_t number) noexcept
         bint next(FoundLine& out) noexcept
         size_t number() noexcept
-    bint read_plain_request(const uint8_t* line, size_t size, PlainRequest& out) noexcept
 
 cdef extern from "record_text.h" namespace "sigil" nogil:
     const size_t kUuidTextSize
     const size_t kMomentSize
-    uint8_t* write_hex(const uint8_t* data, size_t size, uint8_t* out) noexcept
     uint8_t* write_uuid(const uint8_t* id, uint8_t* out) noexcept
-    cdef cppclass MomentWriter:
-        MomentWriter() noexcept
-        uint8_t* write(uint64_t milliseconds, uint8_t* out) noexcept
 
 
 cdef enum:
-    # Seals that are hashed together: they stay in cache.
-    GROUP_SIZE = 128
     # Bytes of a line, as it came and as it is sealed, that are worked on with the GIL held.
     BRIEF = 4096
+    MOST_PARTS = 32  # of an answer, as in _constants.py
 
 # 9999-12-31T23:59:59.999Z, as in _constants.py.
 cdef int64_t LAST_MOMENT_MS = 253402300799999
 
 
-# What stands between the literal pieces of an answer; the names are those of ANSWER_FIELDS in _constants.py.
-cdef enum Field:
-    LITERAL
-    ID
-    SIGIL
-    KEY_ID
-    ISSUED_AT
-    EXPIRES_AT
-    STATUS
-    SHA256
-
-cdef struct Part:
-    Field field
-    const uint8_t* text
-    size_t size
-
-cdef enum:
-    MOST_PARTS = 32  # as in _constants.py
-
 cdef object FIRST = 1
 
 # Each with the longest of what it comes to.
 cdef dict FIELDS = {
-    "id": (ID, kUuidTextSize),
-    "sigil": (SIGIL, kTextSize),
-    "key_id": (KEY_ID, 8),
-    "issued_at": (ISSUED_AT, kMomentSize),
-    "expires_at": (EXPIRES_AT, kMomentSize + 2),
-    "status": (STATUS, 7),
-    "canonical_sha256": (SHA256, 64),
+    "id": (Field.ID, kUuidTextSize),
+    "sigil": (Field.SIGIL, kTextSize),
+    "key_id": (Field.KEY_ID, 8),
+    "issued_at": (Field.ISSUED_AT, kMomentSize),
+    "expires_at": (Field.EXPIRES_AT, kMomentSize + 2),
+    "status": (Field.STATUS, 7),
+    "canonical_sha256": (Field.SHA256, 64),
 }
 
 
@@ -196,10 +175,10 @@ cdef class SealRequests:
         self._range(first, last, &begin, &end)
         self._enter()
         if _is_brief(self, begin, end):
-            done = _read(self, text, begin, end)
+            done = read_lines(self.lines, self.buffer, text, begin, end)
         else:
             with nogil:
-                done = _read(self, text, begin, end)
+                done = read_lines(self.lines, self.buffer, text, begin, end)
         self.busy = False
         if not done:
             raise MemoryError
@@ -303,6 +282,7 @@ cdef class SealRequests:
         cdef int64_t moment = now_ms
         cdef size_t longest = 0, size = 0
         cdef PyObject* out
+        cdef uint8_t* start
         cdef uint8_t* last_byte
         # Checked in Python unless it is what is usual: a tuple of what is known.
         cdef tuple pieces = parts if type(parts) is tuple and len(parts) <= MOST_PARTS else answer_parts(parts)
@@ -310,7 +290,7 @@ cdef class SealRequests:
         for i in range(count):
             piece = pieces[i]
             if type(piece) is bytes:
-                compiled[i].field = LITERAL
+                compiled[i].field = Field.LITERAL
                 compiled[i].text = <const uint8_t*> PyBytes_AS_STRING(piece)
                 compiled[i].size = PyBytes_GET_SIZE(piece)
             else:
@@ -327,13 +307,14 @@ cdef class SealRequests:
         self._check_idle()
         out = bytes_of_size(NULL, size)
         self.busy = True
+        start = <uint8_t*> bytes_start(out)
         if _is_brief(self, begin, end):
-            last_byte = _answer(self, compiled, count, begin, end, moment, <uint8_t*> bytes_start(out))
+            last_byte = answer_lines(self.lines, self.buffer, compiled, count, begin, end, moment, start)
         else:
             with nogil:
-                last_byte = _answer(self, compiled, count, begin, end, moment, <uint8_t*> bytes_start(out))
+                last_byte = answer_lines(self.lines, self.buffer, compiled, count, begin, end, moment, start)
         self.busy = False
-        resize_bytes(&out, last_byte - <uint8_t*> bytes_start(out))
+        resize_bytes(&out, last_byte - start)
         answers = <object> out
         Py_DECREF(out)
         return answers
@@ -345,7 +326,9 @@ cdef class SealRequests:
         cdef int64_t longest = LAST_MOMENT_MS - wall_clock_ms()
         cdef Py_ssize_t i
         cdef size_t wanted = 0
-        cdef bint done = True
+        cdef const HmacState* state
+        cdef uint32_t key_id
+        cdef bint done
         check_tenant(tenant)
         self._check_states(first, last, READ)
         for i in range(first, last):
@@ -359,13 +342,12 @@ cdef class SealRequests:
             raise NoActiveKeyError("the ring holds no key that may sign now")
         tenant_key = key.for_tenant(tenant)
         self._enter()
+        state, key_id = &tenant_key.state, key.key_id
         if _is_brief(self, first, last):
-            done = _seal_group(self, key, tenant_key, first, last)
+            done = seal_lines(self.lines, self.buffer, state, key_id, first, last)
         else:
             with nogil:
-                while done and first < last:
-                    done = _seal_group(self, key, tenant_key, first, min(first + GROUP_SIZE, last))
-                    first += GROUP_SIZE
+                done = seal_lines(self.lines, self.buffer, state, key_id, first, last)
         self.busy = False
         if not done:
             raise OSError("the system gave no randomness")
@@ -411,138 +393,6 @@ cdef class SealRequests:
         return 0
 
 
-# -- without the GIL: each of these is called between _enter() and its end -----------
-
 cdef bint _is_brief(SealRequests self, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Whether work on a range takes less time than to let another thread have the GIL, and to get it back."""
     return last - first == 1 and self.lines[first].size + self.lines[first].filled < BRIEF
-
-
-cdef bint _read(SealRequests self, const uint8_t* text, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """False: no memory."""
-    cdef PlainRequest request
-    cdef JsonOptions options
-    cdef Failure failure
-    cdef RequestLine* line
-    cdef size_t start
-    cdef size_t size = 0
-    cdef Py_ssize_t i
-    for i in range(first, last):
-        size += self.lines[i].size + kHeaderSize + kTagSize
-    if not self.buffer.reserve(size):
-        return False
-    for i in range(first, last):
-        line = &self.lines[i]
-        if line.state != UNREAD or not read_plain_request(text + line.begin, line.size, request):
-            continue
-        start = self.buffer.size()
-        if not self.buffer.reserve(kHeaderSize):
-            return False
-        self.buffer.set_size(start + kHeaderSize)
-        if not canonicalize_text(request.payload, request.size, options, self.buffer, failure):
-            self.buffer.set_size(start)
-            continue
-        line.filled = self.buffer.size() - start - kHeaderSize
-        if not self.buffer.reserve(kTagSize):
-            return False
-        self.buffer.set_size(self.buffer.size() + kTagSize)
-        line.place = start
-        line.lifetime_ms = request.lifetime_ms
-        line.state = READ
-    return True
-
-
-cdef bint _seal_group(
-    SealRequests self, Key key, TenantKey tenant_key, Py_ssize_t first, Py_ssize_t last
-) noexcept nogil:
-    """False: the system gave no randomness."""
-    cdef uint8_t[GROUP_SIZE * 16] identifiers
-    cdef HmacMessage[GROUP_SIZE] messages
-    cdef RequestLine* line
-    cdef uint8_t* header
-    cdef size_t count = 0
-    cdef Py_ssize_t i
-    if not uuid7_fill(identifiers, last - first, 16):
-        return False
-    for i in range(first, last):
-        line = &self.lines[i]
-        if line.state != READ:
-            continue
-        header = self.buffer.data() + line.place
-        write_header(header, key.key_id)
-        memcpy(header + kIdentifierOffset, identifiers + count * 16, 16)
-        if line.lifetime_ms:
-            write_lifetime(header, line.lifetime_ms)
-        messages[count].data = header
-        messages[count].size = kHeaderSize + line.filled
-        messages[count].tag = header + kHeaderSize + line.filled
-        sha256_digest(header + kHeaderSize, line.filled, line.digest)
-        line.state = SEALED
-        count += 1
-    hmac_digest_many(&tenant_key.state, messages, count)
-    return True
-
-
-cdef uint8_t* _answer(
-    SealRequests self, const Part* parts, Py_ssize_t count, Py_ssize_t first, Py_ssize_t last,
-    int64_t now_ms, uint8_t* out,
-) noexcept nogil:
-    """Write the answers, for which there is room. Returns their end."""
-    cdef MomentWriter issued
-    cdef MomentWriter expiry
-    cdef RequestLine* line
-    cdef const uint8_t* placed
-    cdef Py_ssize_t i
-    for i in range(first, last):
-        line = &self.lines[i]
-        placed = self.buffer.data() + line.place
-        if line.state == REFUSED:
-            memcpy(out, placed, line.filled)
-            out += line.filled
-        else:
-            out = _write_answer(parts, count, line, placed, now_ms, issued, expiry, out)
-    return out
-
-
-cdef uint8_t* _write_answer(
-    const Part* parts, Py_ssize_t count, const RequestLine* line, const uint8_t* header, int64_t now_ms,
-    MomentWriter& issued, MomentWriter& expiry, uint8_t* out,
-) noexcept nogil:
-    cdef uint8_t[64] seal
-    cdef uint64_t expires = expires_ms_of(header)
-    cdef Field field
-    cdef Py_ssize_t i
-    for i in range(count):
-        field = parts[i].field
-        if field == LITERAL:
-            memcpy(out, parts[i].text, parts[i].size)
-            out += parts[i].size
-        elif field == ID:
-            out = write_uuid(header + kIdentifierOffset, out)
-        elif field == SIGIL:
-            memcpy(seal, header, kHeaderSize)
-            memcpy(seal + kHeaderSize, header + kHeaderSize + line.filled, kTagSize)
-            out = spell_text(seal, out)
-        elif field == KEY_ID:
-            out = write_hex(header + 2, 4, out)
-        elif field == ISSUED_AT:
-            out = issued.write(issued_ms_of(header), out)
-        elif field == EXPIRES_AT:
-            if expires == 0:
-                memcpy(out, b"null", 4)
-                out += 4
-            else:
-                out[0] = c'"'
-                out = expiry.write(expires, out + 1)
-                out[0] = c'"'
-                out += 1
-        elif field == STATUS:
-            if expires != 0 and now_ms >= <int64_t> expires:
-                memcpy(out, b"expired", 7)
-                out += 7
-            else:
-                memcpy(out, b"active", 6)
-                out += 6
-        else:
-            out = write_hex(line.digest, 32, out)
-    return out

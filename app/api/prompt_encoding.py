@@ -7,11 +7,14 @@ from typing import Any, Final
 
 import msgspec
 
+from app.api.batch_encoding import PromptBatchEncoding
+from app.api.batch_lines import Payment
 from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest
 from app.authentication.access import Access
 from app.http.context import Context
 from app.http.prompt import NO_HANDLERS, PromptAnswer, PromptHandlers
+from app.limits.limits import RateLimits
 from core.audit.interface import Audit
 from core.engine import Engine, now_ms
 from core.timestamps import timestamp
@@ -87,11 +90,14 @@ def seal_request(body: bytes) -> SealRequests:
     return requests
 
 
-def prompt_handlers(engine: Engine, access: Access, audit: Audit) -> PromptHandlers:
+def prompt_handlers(engine: Engine, access: Access, limits: RateLimits, audit: Audit) -> PromptHandlers:
     """What is answered without a task; nothing, where somebody else must be asked in between."""
     if not (engine.is_prompt and access.is_prompt):
         return NO_HANDLERS
-    return {("POST", _BASE): PromptEncoding(engine, access, audit)}
+    return {
+        ("POST", _BASE): PromptEncoding(engine, access, audit),
+        ("POST", _BASE + "/batch"): PromptBatchEncoding(engine, access, audit, Payment(limits, audit)),
+    }
 
 
 def record_json(record_id: str, seal: tuple[Any, ...], created_at_ms: int, created_by: str) -> bytes:

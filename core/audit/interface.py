@@ -72,6 +72,13 @@ class Audit(Protocol):
             AuditUnavailableError: as above; none of what they tell may be called a success.
         """
 
+    def write_all_soon(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Later | None:
+        """Queue lines like ``write_all``; what is to be awaited then, if anything is.
+
+        Raises:
+            AuditUnavailableError: as ``write_all``.
+        """
+
     def check(self) -> None:
         """Ask before something is done that a required log must then hold.
 
@@ -101,6 +108,9 @@ class NoAudit:
 
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.write_all."""
+
+    def write_all_soon(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
+        """See Audit.write_all_soon."""
 
     def check(self) -> None:
         """See Audit.check."""

@@ -95,6 +95,10 @@ class AuditLog:
         if future is not None:
             await future
 
+    def write_all_soon(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Later | None:
+        """See Audit.write_all_soon."""
+        return self._write(event, lines, Later)
+
     def _write(
         self,
         event: AuditEvent,

@@ -137,8 +137,10 @@ class SqlStore:
         if records or entries:
             await self._writer.submit(Insert(records, entries, self._tools))
 
-    def put_soon(self, records: Sequence[Record]) -> Later:
+    def put_soon(self, records: Sequence[Record]) -> Later | None:
         """See PromptStore.put_soon."""
+        if not records:
+            return None
         return self._writer.submit_soon(Insert(records, (), self._tools))
 
     async def put_once(self, record: Record, claim: Claim) -> Record:

@@ -1,10 +1,10 @@
 #include "hmac.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "secret.h"
 #include "sha256.h"
+#include "sha256_groups.h"
 
 namespace sigil {
 namespace {
@@ -33,81 +33,31 @@ void sign(const Sha256Kernel& kernel, const HmacState& key, const PaddedMessage&
     finish_outer(kernel, key, state, tag);
 }
 
-void sign_two(const Sha256Kernel& kernel, const HmacState& key, const HmacMessage& first,
-              const HmacMessage& second) noexcept {
-    PaddedMessage padded[2];
-    pad_message(first.data, first.size, kBlockSize, padded[0]);
-    pad_message(second.data, second.size, kBlockSize, padded[1]);
-    kernel.hmac_two(key, padded[0], padded[1], first.tag, second.tag);
-}
+struct Signing {
+    const Sha256Kernel& kernel;
+    const HmacState& key;
 
-constexpr std::size_t kSixteen = 16;
-// Smaller groups are quicker in pairs; half of sixteen lanes or fewer are a width of their own.
-constexpr std::size_t kFewestOfSixteen = 7;
-
-void sign_sixteen(const Sha256Kernel& kernel, const HmacState& key, const HmacMessage* messages,
-                  const std::uint16_t* order, std::size_t count) noexcept {
-    PaddedMessage padded[kSixteen];
-    std::uint8_t* tags[kSixteen];
-    for (std::size_t i = 0; i < count; ++i) {
-        const HmacMessage& message = messages[order[i]];
-        pad_message(message.data, message.size, kBlockSize, padded[i]);
-        tags[i] = message.tag;
+    bool has_sixteen() const noexcept { return kernel.hmac_sixteen != nullptr; }
+    void one(const HmacMessage& message) const noexcept {
+        hmac_digest(kernel, key, message.data, message.size, message.tag);
     }
-    kernel.hmac_sixteen(key, padded, tags, count);
-}
-
-// Messages in ascending order of their blocks, in the widest groups that the kernel has.
-void sign_ordered(const Sha256Kernel& kernel, const HmacState& key, const HmacMessage* messages,
-                  const std::uint16_t* order, std::size_t count) noexcept {
-    std::size_t i = 0;
-    if (kernel.hmac_sixteen != nullptr && count >= kFewestOfSixteen) {
-        // The group that is not full takes the shortest messages.
-        const std::size_t rest = count % kSixteen;
-        if (rest >= kFewestOfSixteen) {
-            sign_sixteen(kernel, key, messages, order, rest);
-            i = rest;
+    void two(const HmacMessage& first, const HmacMessage& second) const noexcept {
+        PaddedMessage padded[2];
+        pad_message(first.data, first.size, kBlockSize, padded[0]);
+        pad_message(second.data, second.size, kBlockSize, padded[1]);
+        kernel.hmac_two(key, padded[0], padded[1], first.tag, second.tag);
+    }
+    void sixteen(const HmacMessage* messages, const std::uint16_t* order, std::size_t count) const noexcept {
+        PaddedMessage padded[kSixteen];
+        std::uint8_t* tags[kSixteen];
+        for (std::size_t i = 0; i < count; ++i) {
+            const HmacMessage& message = messages[order[i]];
+            pad_message(message.data, message.size, kBlockSize, padded[i]);
+            tags[i] = message.tag;
         }
-        const std::size_t paired = rest - i;
-        for (std::size_t full = rest; full < count; full += kSixteen) {
-            sign_sixteen(kernel, key, messages, order + full, kSixteen);
-        }
-        count = i + paired;
+        kernel.hmac_sixteen(key, padded, tags, count);
     }
-    for (; i + 1 < count; i += 2) sign_two(kernel, key, messages[order[i]], messages[order[i + 1]]);
-    if (i < count) {
-        const HmacMessage& last = messages[order[i]];
-        hmac_digest(kernel, key, last.data, last.size, last.tag);
-    }
-}
-
-constexpr std::size_t kBatch = 256;
-constexpr std::size_t kBuckets = 128;
-
-// Writes the messages' indices in ascending order of their number of blocks: a
-// counting sort, and std::sort within the bucket of the very long ones.
-void order_by_blocks(const HmacMessage* messages, std::size_t count, std::uint16_t* order) noexcept {
-    const auto bucket = [&](std::size_t i) {
-        return std::min(padded_blocks(messages[i].size), kBuckets) - 1;
-    };
-    std::uint16_t starts[kBuckets + 1] = {};
-    std::size_t least = kBuckets;
-    std::size_t most = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::size_t own = bucket(i);
-        ++starts[own + 1];
-        least = std::min(least, own);
-        most = std::max(most, own);
-    }
-    for (std::size_t b = least; b <= most; ++b) {
-        starts[b + 1] = static_cast<std::uint16_t>(starts[b + 1] + starts[b]);
-    }
-    const std::size_t long_ones = most == kBuckets - 1 ? starts[most] : count;
-    for (std::size_t i = 0; i < count; ++i) order[starts[bucket(i)]++] = static_cast<std::uint16_t>(i);
-    std::sort(order + long_ones, order + count, [&](std::uint16_t left, std::uint16_t right) {
-        return messages[left].size < messages[right].size;
-    });
-}
+};
 
 }  // namespace
 
@@ -143,20 +93,7 @@ void hmac_digest_many(const Sha256Kernel& kernel, const HmacState& key, const Hm
         }
         return;
     }
-    // Sorted a batch at a time, so that the order fits on the stack.
-    std::uint16_t order[kBatch];
-    while (count != 0) {
-        const std::size_t batch = std::min(count, kBatch);
-        if (batch > 2) {
-            order_by_blocks(messages, batch, order);
-        } else {
-            order[0] = 0;
-            order[1] = 1;
-        }
-        sign_ordered(kernel, key, messages, order, batch);
-        messages += batch;
-        count -= batch;
-    }
+    hash_in_groups(Signing{kernel, key}, messages, count);
 }
 
 void HmacStream::add(const std::uint8_t* data, std::size_t size) noexcept {

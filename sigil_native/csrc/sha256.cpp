@@ -3,9 +3,39 @@
 #include <cstring>
 
 #include "hmac.h"
+#include "sha256_groups.h"
 
 namespace sigil {
 namespace {
+
+struct Digesting {
+    const Sha256Kernel& kernel;
+
+    bool has_sixteen() const noexcept { return kernel.hash_sixteen != nullptr; }
+    void one(const DigestMessage& message) const noexcept {
+        sha256(kernel, message.data, message.size, message.digest);
+    }
+    void two(const DigestMessage& first, const DigestMessage& second) const noexcept {
+        PaddedMessage padded[2];
+        pad_message(first.data, first.size, 0, padded[0]);
+        pad_message(second.data, second.size, 0, padded[1]);
+        std::uint32_t states[2][8];
+        for (std::uint32_t* const state : states) std::memcpy(state, kInitialState, sizeof kInitialState);
+        kernel.hash_two(states[0], states[1], padded[0], padded[1], 0);
+        store_state(states[0], first.digest);
+        store_state(states[1], second.digest);
+    }
+    void sixteen(const DigestMessage* messages, const std::uint16_t* order, std::size_t count) const noexcept {
+        PaddedMessage padded[kSixteen];
+        std::uint8_t* digests[kSixteen];
+        for (std::size_t i = 0; i < count; ++i) {
+            const DigestMessage& message = messages[order[i]];
+            pad_message(message.data, message.size, 0, padded[i]);
+            digests[i] = message.digest;
+        }
+        kernel.hash_sixteen(padded, digests, count);
+    }
+};
 
 // Sizes 0 up to here end a message at every place of a block and of the one after.
 constexpr std::size_t kLongestQuestion = 130;
@@ -26,6 +56,23 @@ constexpr std::uint8_t kHmacAnswer[kDigestSize] = {
     0xfe, 0x40, 0x0e, 0x7b, 0x8c, 0xe2, 0xac, 0xf4, 0x7e, 0xb0, 0x93, 0xca, 0xe4, 0x2e, 0xf5, 0xa3,
 };
 
+// Whether a batch of the questions of these sizes gets these answers.
+bool hashes_batch(const Sha256Kernel& kernel, const std::uint8_t* question, const std::uint8_t* answers,
+                  const std::uint8_t* sizes, std::size_t count) noexcept {
+    DigestMessage batch[kLongestQuestion + 1];
+    std::uint8_t digests[kLongestQuestion + 1][kDigestSize];
+    for (std::size_t i = 0; i < count; ++i) batch[i] = {question, sizes[i], digests[i]};
+    sha256_many(kernel, batch, count);
+    for (std::size_t i = 0; i < count; ++i) {
+        if (std::memcmp(digests[i], answers + sizes[i] * kDigestSize, kDigestSize) != 0) return false;
+    }
+    return true;
+}
+
+// Eight messages of one block, two of two and six of three: a group of sixteen lanes
+// that becomes one of eight after the first block, and pairs after the second.
+constexpr std::uint8_t kShrinking[16] = {0, 1, 2, 3, 4, 5, 6, 55, 56, 119, 120, 121, 122, 123, 124, 130};
+
 bool hashes_right(const Sha256Kernel& kernel, const std::uint8_t* question) noexcept {
     std::uint8_t answers[(kLongestQuestion + 1) * kDigestSize];
     std::uint8_t digest[kDigestSize];
@@ -35,12 +82,20 @@ bool hashes_right(const Sha256Kernel& kernel, const std::uint8_t* question) noex
         sha256(kernel, question, n, answers + n * kDigestSize);
     }
     sha256(kernel, answers, sizeof answers, digest);
-    return std::memcmp(digest, kHashAnswer, kDigestSize) == 0;
+    if (std::memcmp(digest, kHashAnswer, kDigestSize) != 0) return false;
+    // All of them again, side by side: pairs of any two lengths, and groups of all widths.
+    std::uint8_t order[kLongestQuestion + 1];
+    for (std::size_t i = 0; i <= kLongestQuestion; ++i) {
+        order[i] = static_cast<std::uint8_t>(37 * i % (kLongestQuestion + 1));
+    }
+    for (std::size_t i = 0; i < kLongestQuestion; ++i) {
+        if (!hashes_batch(kernel, question, answers, order + i, 2)) return false;
+    }
+    return hashes_batch(kernel, question, answers, order, sizeof order) &&
+           hashes_batch(kernel, question, answers, kShrinking, sizeof kShrinking) &&
+           hashes_batch(kernel, question, answers, kShrinking + 8, 8) &&
+           hashes_batch(kernel, question, answers, kShrinking + 9, 7);
 }
-
-// Eight messages of one block, two of two and six of three: a group of sixteen lanes
-// that becomes one of eight after the first block, and pairs after the second.
-constexpr std::uint8_t kShrinking[16] = {0, 1, 2, 3, 4, 5, 6, 55, 56, 119, 120, 121, 122, 123, 124, 130};
 
 // Whether a batch of the questions of these sizes gets the answers of before.
 bool signs_batch(const Sha256Kernel& kernel, const HmacState& key, const std::uint8_t* question,
@@ -142,6 +197,16 @@ void sha256(const Sha256Kernel& kernel, const std::uint8_t* data, std::size_t si
     kernel.compress(state, data, message.whole);
     kernel.compress(state, message.tail(), message.total - message.whole);
     store_state(state, digest);
+}
+
+void sha256_many(const Sha256Kernel& kernel, const DigestMessage* messages, std::size_t count) noexcept {
+    if (kernel.hash_two == nullptr) {
+        for (std::size_t i = 0; i < count; ++i) {
+            sha256(kernel, messages[i].data, messages[i].size, messages[i].digest);
+        }
+        return;
+    }
+    hash_in_groups(Digesting{kernel}, messages, count);
 }
 
 }  // namespace sigil

@@ -22,4 +22,13 @@ std::size_t find_kernels(const Sha256Kernel** chosen) noexcept;
 void sha256(const Sha256Kernel& kernel, const std::uint8_t* data, std::size_t size,
             std::uint8_t* digest) noexcept;
 
+struct DigestMessage {
+    const std::uint8_t* data;
+    std::size_t size;
+    std::uint8_t* digest;  // room for kDigestSize bytes
+};
+
+// The digests of many messages, in groups that are hashed side by side. Allocates nothing.
+void sha256_many(const Sha256Kernel& kernel, const DigestMessage* messages, std::size_t count) noexcept;
+
 }  // namespace sigil

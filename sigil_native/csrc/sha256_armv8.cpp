@@ -126,15 +126,13 @@ SIGIL_SHA2 void hmac(const HmacState& key, const PaddedMessage& message, std::ui
     store_digest(state, tag);
 }
 
-// Side by side as far as both messages go, then the longer one alone; the outer hashes
-// side by side again.
-SIGIL_SHA2 void hmac_two(const HmacState& key, const PaddedMessage& first, const PaddedMessage& second,
-                         std::uint8_t* first_tag, std::uint8_t* second_tag) noexcept {
+// What is left of two messages: side by side as far as both go, then the longer one alone.
+SIGIL_SHA2_INLINE void run_two(State* state, const PaddedMessage& first, const PaddedMessage& second,
+                               std::size_t from) noexcept {
     const PaddedMessage* const messages[2] = {&first, &second};
-    State state[2] = {load_state(key.inner), load_state(key.inner)};
     Words words[2];
     const std::size_t common = first.total < second.total ? first.total : second.total;
-    std::size_t i = 0;
+    std::size_t i = from;
     for (; i < common; ++i) {
         words[0] = load_block(first.block(i));
         words[1] = load_block(second.block(i));
@@ -147,8 +145,22 @@ SIGIL_SHA2 void hmac_two(const HmacState& key, const PaddedMessage& first, const
         compress_block<1>(&rest, words);
     }
     state[longer] = rest;
-    words[0] = outer_block(state[0]);
-    words[1] = outer_block(state[1]);
+}
+
+SIGIL_SHA2 void hash_two(std::uint32_t* first_state, std::uint32_t* second_state, const PaddedMessage& first,
+                         const PaddedMessage& second, std::size_t from) noexcept {
+    State state[2] = {load_state(first_state), load_state(second_state)};
+    run_two(state, first, second, from);
+    store_state(first_state, state[0]);
+    store_state(second_state, state[1]);
+}
+
+// The outer hashes side by side again.
+SIGIL_SHA2 void hmac_two(const HmacState& key, const PaddedMessage& first, const PaddedMessage& second,
+                         std::uint8_t* first_tag, std::uint8_t* second_tag) noexcept {
+    State state[2] = {load_state(key.inner), load_state(key.inner)};
+    run_two(state, first, second, 0);
+    Words words[2] = {outer_block(state[0]), outer_block(state[1])};
     state[0] = state[1] = load_state(key.outer);
     compress_block<2>(state, words);
     store_digest(state[0], first_tag);
@@ -168,7 +180,7 @@ bool usable() noexcept {
 #endif
 }
 
-constexpr Sha256Kernel kKernel = {"armv8-sha2", usable, compress, hmac, hmac_two, nullptr, nullptr};
+constexpr Sha256Kernel kKernel = {"armv8-sha2", usable, compress, hmac, hmac_two, nullptr, hash_two, nullptr};
 
 }  // namespace
 

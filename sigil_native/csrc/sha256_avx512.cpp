@@ -1,4 +1,4 @@
-// Batches of HMACs with AVX-512, as wide as the batch allows. Messages ascend by their
+// Batches of HMACs and digests with AVX-512, as wide as the batch allows. Messages ascend by their
 // number of blocks, so lanes fall idle one after the other, and the group shrinks:
 // sixteen lanes (sha256_sixteen.h) while nine or more are busy, eight (sha256_eight.h)
 // for seven and eight, two streams of the SHA extensions (sha256_shani.cpp) below.
@@ -58,46 +58,59 @@ SIGIL_AVX512 void finish_in_pairs(__m256i* state, const Lanes& lanes) noexcept {
     for (int i = 0; i < 8; ++i) state[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(words[i]));
 }
 
-SIGIL_AVX512 void hash_eight(__m256i* state, Lanes lanes) noexcept {
+SIGIL_AVX512 void hash_lanes_of_eight(__m256i* state, Lanes lanes) noexcept {
     run_lanes<Eight>(state, lanes, kFewestOfEight);
     if (lanes.first < Eight::kLanes) finish_in_pairs(state, lanes);
 }
 
-SIGIL_AVX512 void hash_sixteen(__m512i* state, Lanes lanes) noexcept {
+SIGIL_AVX512 void hash_lanes_of_sixteen(__m512i* state, Lanes lanes) noexcept {
     run_lanes<Sixteen>(state, lanes, kFewestOfSixteen);
     if (lanes.first == Sixteen::kLanes) return;
     // All lanes that are left are in the upper half.
     __m256i upper[8];
     for (int i = 0; i < 8; ++i) upper[i] = _mm512_extracti64x4_epi64(state[i], 1);
-    hash_eight(upper, {lanes.messages + Eight::kLanes, lanes.first - Eight::kLanes, lanes.done});
+    hash_lanes_of_eight(upper, {lanes.messages + Eight::kLanes, lanes.first - Eight::kLanes, lanes.done});
     for (int i = 0; i < 8; ++i) state[i] = _mm512_inserti64x4(state[i], upper[i], 1);
 }
 
-// A group of up to Width::kLanes messages. Those present take the last lanes.
+// A group of up to Width::kLanes messages. Those present take the last lanes. The outer
+// midstate is HMAC's; without one the digests are of the messages themselves.
 template <class Width>
-SIGIL_AVX512 void sign_group(const HmacState& key, const PaddedMessage* messages, std::uint8_t* const* tags,
-                             std::size_t count, void (*hash)(typename Width::Vector*, Lanes) noexcept) noexcept {
+SIGIL_AVX512 void hash_group(const std::uint32_t* inner, const std::uint32_t* outer, const PaddedMessage* messages,
+                             std::uint8_t* const* digests, std::size_t count,
+                             void (*hash)(typename Width::Vector*, Lanes) noexcept) noexcept {
     std::uint8_t unwanted[kDigestSize];
     const PaddedMessage* lane_messages[Width::kLanes];
-    std::uint8_t* lane_tags[Width::kLanes];
+    std::uint8_t* lane_digests[Width::kLanes];
     const std::size_t idle = Width::kLanes - count;
     for (std::size_t lane = 0; lane < Width::kLanes; ++lane) {
         lane_messages[lane] = lane < idle ? nullptr : messages + (lane - idle);
-        lane_tags[lane] = lane < idle ? unwanted : tags[lane - idle];
+        lane_digests[lane] = lane < idle ? unwanted : digests[lane - idle];
     }
     typename Width::Vector state[8];
-    broadcast_state<Width>(key.inner, state);
+    broadcast_state<Width>(inner, state);
     hash(state, {lane_messages, idle, 0});
-    finish<Width>(key, state, lane_tags);
+    if (outer != nullptr) hash_outer<Width>(outer, state);
+    store_digests<Width>(state, lane_digests);
+}
+
+SIGIL_AVX512 void hash_widely(const std::uint32_t* inner, const std::uint32_t* outer, const PaddedMessage* messages,
+                              std::uint8_t* const* digests, std::size_t count) noexcept {
+    if (count > Eight::kLanes) {
+        hash_group<Sixteen>(inner, outer, messages, digests, count, hash_lanes_of_sixteen);
+    } else {
+        hash_group<Eight>(inner, outer, messages, digests, count, hash_lanes_of_eight);
+    }
 }
 
 SIGIL_AVX512 void hmac_sixteen(const HmacState& key, const PaddedMessage* messages,
                                std::uint8_t* const* tags, std::size_t count) noexcept {
-    if (count > Eight::kLanes) {
-        sign_group<Sixteen>(key, messages, tags, count, hash_sixteen);
-    } else {
-        sign_group<Eight>(key, messages, tags, count, hash_eight);
-    }
+    hash_widely(key.inner, key.outer, messages, tags, count);
+}
+
+SIGIL_AVX512 void hash_sixteen(const PaddedMessage* messages, std::uint8_t* const* digests,
+                               std::size_t count) noexcept {
+    hash_widely(kInitialState, nullptr, messages, digests, count);
 }
 
 // XCR0: whether the system saves SSE, AVX, and all parts of the AVX-512 state.
@@ -125,7 +138,7 @@ bool usable() noexcept {
 // kSha256ShaNi is a constant, initialised before anything that is computed at start.
 const Sha256Kernel kKernel = {
     "avx-512",    usable, kSha256ShaNi->compress, kSha256ShaNi->hmac, kSha256ShaNi->hmac_two,
-    hmac_sixteen, kSha256ShaNi->hash_two,
+    hmac_sixteen, kSha256ShaNi->hash_two,    hash_sixteen,
 };
 
 }  // namespace

@@ -56,6 +56,8 @@ struct Sha256Kernel {
     // Optional: what is left of two messages, interleaved, from block `from` of each on.
     void (*hash_two)(std::uint32_t* first_state, std::uint32_t* second_state, const PaddedMessage& first,
                      const PaddedMessage& second, std::size_t from) noexcept;
+    // Optional: 1 to 16 digests side by side, the messages as for `hmac_sixteen`.
+    void (*hash_sixteen)(const PaddedMessage* messages, std::uint8_t* const* digests, std::size_t count) noexcept;
 };
 
 // Null where the kernel is not compiled for this architecture.

@@ -150,18 +150,23 @@ SIGIL_AVX512 void run_lanes(typename Width::Vector* state, Lanes& lanes, std::si
     }
 }
 
-// The outer hash of all lanes, and their tags.
+// The outer hash of HMAC over the inner one, of all lanes.
 template <class Width>
-SIGIL_AVX512 __attribute__((noinline)) void finish(const HmacState& key, const typename Width::Vector* inner,
-                                                   std::uint8_t* const* tags) noexcept {
+SIGIL_AVX512 __attribute__((noinline)) void hash_outer(const std::uint32_t* outer,
+                                                       typename Width::Vector* state) noexcept {
     typename Width::Vector words[16];
-    for (int i = 0; i < 8; ++i) words[i] = inner[i];
+    for (int i = 0; i < 8; ++i) words[i] = state[i];
     words[8] = Width::every(INT32_MIN);
     for (int i = 9; i < 15; ++i) words[i] = Width::every(0);
     words[15] = Width::every(96 * 8);
-    typename Width::Vector state[8];
-    broadcast_state<Width>(key.outer, state);
+    broadcast_state<Width>(outer, state);
     compress_block<Width>(state, words, static_cast<typename Width::Mask>(~std::uint32_t{0}));
+}
+
+// The states of all lanes as digests.
+template <class Width>
+SIGIL_AVX512 __attribute__((noinline)) void store_digests(typename Width::Vector* state,
+                                                          std::uint8_t* const* digests) noexcept {
     for (int half = 0; half < 2; ++half) {
         typename Width::Vector* const rows = state + 4 * half;
         transpose<Width>(rows);
@@ -169,7 +174,7 @@ SIGIL_AVX512 __attribute__((noinline)) void finish(const HmacState& key, const t
             alignas(64) std::uint8_t quarters[Width::kLanes / 4][16];
             Width::store(quarters, Width::swap_bytes(rows[i]));
             for (std::size_t q = 0; q < Width::kLanes / 4; ++q) {
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(tags[4 * q + i] + 16 * half),
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(digests[4 * q + i] + 16 * half),
                                  _mm_load_si128(reinterpret_cast<const __m128i*>(quarters[q])));
             }
         }

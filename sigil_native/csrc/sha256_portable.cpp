@@ -62,7 +62,7 @@ void compress(std::uint32_t* state, const std::uint8_t* blocks, std::size_t coun
 
 bool usable() noexcept { return true; }
 
-constexpr Sha256Kernel kKernel = {"portable", usable, compress, nullptr, nullptr, nullptr, nullptr};
+constexpr Sha256Kernel kKernel = {"portable", usable, compress, nullptr, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -193,7 +193,7 @@ bool usable() noexcept {
     return (ebx & kSha) != 0;
 }
 
-constexpr Sha256Kernel kKernel = {"sha-ni", usable, compress, hmac, hmac_two, nullptr, hash_two};
+constexpr Sha256Kernel kKernel = {"sha-ni", usable, compress, hmac, hmac_two, nullptr, hash_two, nullptr};
 
 }  // namespace
 

@@ -51,6 +51,17 @@ void published_digests(const Sha256Kernel& kernel) {
         std::uint8_t found[kDigestSize];
         sha256(kernel, bytes_of(message), message.size(), found);
         check(hexadecimal(found) == digest, "published digest of a message of this size", message.size());
+        for (std::size_t count = 1; count < 20; ++count) {
+            std::vector<std::uint8_t> digests(count * kDigestSize);
+            std::vector<DigestMessage> messages;
+            for (std::size_t i = 0; i < count; ++i) {
+                messages.push_back({bytes_of(message), message.size(), digests.data() + i * kDigestSize});
+            }
+            sha256_many(kernel, messages.data(), count);
+            for (std::size_t i = 0; i < count; ++i) {
+                check(hexadecimal(digests.data() + i * kDigestSize) == digest, "published digest in a batch of", count);
+            }
+        }
     }
 }
 
@@ -111,6 +122,17 @@ void batch_beside_portable(const Sha256Kernel& kernel, const std::uint8_t* end, 
         messages.push_back({end - size, size, tags.data() + i * kDigestSize});
     }
     hmac_digest_many(kernel, key, messages.data(), count);
+    std::vector<std::uint8_t> digests(count * kDigestSize);
+    std::vector<DigestMessage> payloads;
+    for (std::size_t i = 0; i < count; ++i) {
+        payloads.push_back({messages[i].data, messages[i].size, digests.data() + i * kDigestSize});
+    }
+    sha256_many(kernel, payloads.data(), count);
+    for (const DigestMessage& payload : payloads) {
+        std::uint8_t right[kDigestSize];
+        sha256(*kSha256Portable, payload.data, payload.size, right);
+        check(std::memcmp(payload.digest, right, kDigestSize) == 0, "digest in a batch of", count);
+    }
     for (const HmacMessage& message : messages) {
         std::uint8_t right[kDigestSize], alone[kDigestSize];
         hmac_digest(*kSha256Portable, right_key, message.data, message.size, right);

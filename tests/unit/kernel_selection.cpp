@@ -86,6 +86,39 @@ void full_groups_only(const HmacState& key, const PaddedMessage* messages, std::
     if (count != 16) tags[0][0] ^= 1;
 }
 
+void hash_two(std::uint32_t* first_state, std::uint32_t* second_state, const PaddedMessage& first,
+              const PaddedMessage& second, std::size_t from) noexcept {
+    for (std::size_t i = from; i < first.total; ++i) compress(first_state, first.block(i), 1);
+    for (std::size_t i = from; i < second.total; ++i) compress(second_state, second.block(i), 1);
+}
+
+// Forgets the second message's last block if it is the longer one.
+void hash_two_stopping_early(std::uint32_t* first_state, std::uint32_t* second_state, const PaddedMessage& first,
+                             const PaddedMessage& second, std::size_t from) noexcept {
+    hash_two(first_state, second_state, first, second, from);
+    if (first.total < second.total) second_state[0] ^= 1;
+}
+
+void digest_sixteen(const PaddedMessage* messages, std::uint8_t* const* digests, std::size_t count) noexcept {
+    for (std::size_t i = 0; i < count; ++i) {
+        std::uint32_t states[2][8];
+        for (std::uint32_t* const state : states) std::memcpy(state, kInitialState, sizeof kInitialState);
+        hash_two(states[0], states[1], messages[i], messages[i], 0);
+        store_state(states[0], digests[i]);
+    }
+}
+
+void last_digest_wrong(const PaddedMessage* messages, std::uint8_t* const* digests, std::size_t count) noexcept {
+    digest_sixteen(messages, digests, count);
+    if (count == 16) digests[15][0] ^= 1;
+}
+
+void full_groups_of_digests_only(const PaddedMessage* messages, std::uint8_t* const* digests,
+                                 std::size_t count) noexcept {
+    digest_sixteen(messages, digests, count);
+    if (count != 16) digests[0][0] ^= 1;
+}
+
 bool chosen(const Sha256Kernel& kernel) {
     const Sha256Kernel* const candidates[] = {nullptr, &kernel, kSha256Portable};
     const Sha256Kernel* found[3];
@@ -100,7 +133,7 @@ bool chosen(const Sha256Kernel& kernel) {
 }  // namespace
 
 int main() {
-    const Sha256Kernel honest = {"honest", usable, compress, hmac, two, sixteen};
+    const Sha256Kernel honest = {"honest", usable, compress, hmac, two, sixteen, hash_two, digest_sixteen};
     if (!chosen(honest)) {
         std::puts("the honest kernel was passed over");
         return 1;
@@ -114,6 +147,9 @@ int main() {
         {"two stopping early", usable, compress, hmac, two_stopping_early, nullptr},
         {"last lane", usable, compress, hmac, two, last_lane_wrong},
         {"full groups only", usable, compress, hmac, two, full_groups_only},
+        {"digests stopping early", usable, compress, hmac, two, sixteen, hash_two_stopping_early, nullptr},
+        {"last digest", usable, compress, hmac, two, sixteen, hash_two, last_digest_wrong},
+        {"full groups of digests", usable, compress, hmac, two, sixteen, hash_two, full_groups_of_digests_only},
     };
     int status = 0;
     for (const Sha256Kernel& liar : liars) {

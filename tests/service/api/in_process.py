@@ -21,6 +21,7 @@ from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.http.bodies import BodyLimits
 from app.http.resource import Resource
+from app.limits.limits import RateLimits
 from app.server.reloading import Reloader
 from app.service import build_app
 from core.audit.interface import Audit, NoAudit
@@ -80,7 +81,14 @@ class Statements:
 class InProcess:
     """The application over a store in a folder."""
 
-    def __init__(self, folder: Path, audit: Audit | None = None, *, days: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        audit: Audit | None = None,
+        *,
+        days: int = 0,
+        rate_limits: RateLimits | None = None,
+    ) -> None:
         self.issuer = DevelopmentIssuer(folder)
         self.store = SqlStore.open(f"sqlite:///{folder / 'sigils.db'}")
         self.statements = Statements(self.store)
@@ -92,7 +100,9 @@ class InProcess:
         limits = BodyLimits(1 << 20, 30)
         retention = Retention(self.store, days, every=0.01) if days else None
         engine = Engine(Seals(ring), self.store)
-        self.app = build_app(engine, authenticator, audit, limits, reloader, retention=retention)
+        self.app = build_app(
+            engine, authenticator, audit, limits, reloader, retention=retention, rate_limits=rate_limits
+        )
 
     def token(self, tenant: str, *roles: str, subject: str = "tester") -> str:
         """A token; every role unless some are named."""
@@ -118,12 +128,36 @@ class InProcess:
     ) -> Answer:
         """One request; a body that is no bytes is sent as its JSON."""
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        scope = self.scope(method, path, len(content), token=token, headers=headers)
+        messages: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        await self.app(scope, receive, send)
+        start, *rest = messages
+        answer = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Answer(start["status"], answer, b"".join(message.get("body", b"") for message in rest))
+
+    def scope(
+        self,
+        method: str,
+        path: str,
+        size: int,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """What ASGI has of a request with a body of so many bytes."""
         own = {name.lower(): value for name, value in (headers or {}).items()}
-        sent = {"content-type": "application/json", "content-length": str(len(content)), **own}
+        sent = {"content-type": "application/json", "content-length": str(size), **own}
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
         plain, _, query = path.partition("?")
-        scope = {
+        return {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
@@ -137,18 +171,6 @@ class InProcess:
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
         }
-        messages: list[Any] = []
-
-        async def receive() -> Any:
-            return {"type": "http.request", "body": content, "more_body": False}
-
-        async def send(message: Any) -> None:
-            messages.append(message)
-
-        await self.app(scope, receive, send)
-        start, *rest = messages
-        answer = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Answer(start["status"], answer, b"".join(message.get("body", b"") for message in rest))
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """What the server does around serving."""

@@ -1,0 +1,150 @@
+"""Seals for the lines of a batch, with a task or without."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from app.api.audit_members import EncodedLines
+from app.api.batch_lines import Payment, failed
+from app.api.requests import payload_of, read_request
+from app.api.schemas import EncodeRequest, record_parts
+from app.authentication.access import Access
+from app.http.bodies import LINES
+from app.http.completion import Completion
+from app.http.context import Context
+from app.http.lines import requests_of
+from app.http.problems import ProblemError
+from app.http.prompt import PromptAnswer
+from app.http.replies import lines_of
+from core.audit.interface import Audit
+from core.engine import Engine, now_ms
+from core.sealed_records import SealedRecords, pieces_of
+from core.time_slices import PromptSlices, TimeSlices
+from sigil_native import SealRequests
+from sigil_native.errors import CanonicalizationError
+
+ENCODE_ROLE: Final = "sigil:encode"
+_OK: Final = 200
+_LINES: Final = b"content-type: %b\r\n" % LINES.name
+
+_encode_request = msgspec.json.Decoder(EncodeRequest)
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class BatchEncoding:
+    """Seals lines, all or none, and answers them, for whoever has a task."""
+
+    def __init__(self, engine: Engine, audit: Audit, payment: Payment) -> None:
+        self._engine = engine
+        self._audit = audit
+        self._payment = payment
+        #: What changes the store is audited, whether or not its caller still waits.
+        self._completion = Completion()
+
+    async def answers(self, context: Context, requests: SealRequests, answered: int) -> bytes:
+        """Seal lines behind those that were answered: the lines of the answer."""
+        await self._payment.pay(context, len(requests), answered)
+        refused = await _read(requests, TimeSlices())
+        at_once = self._engine.is_prompt
+        records = await self._completion.of(self._keep(context, requests), at_once=at_once)
+        context.add_outcomes(_outcomes(requests, refused))
+        return await _answers(requests, records, TimeSlices())
+
+    async def close(self) -> None:
+        """Finish what has begun, though nobody waits for it."""
+        await self._completion.close()
+
+    async def _keep(self, context: Context, requests: SealRequests) -> SealedRecords:
+        caller = context.caller
+        records = await self._engine.encode_requests(caller.tenant, caller.subject, requests)
+        await self._audit.write_all("sigil.encoded", _audited(context, records))
+        return records
+
+
+class PromptBatchEncoding:
+    """A PromptHandler: does the same for callers that are known, with a batch that came whole.
+
+    Such a batch has the size of a piece of a stream, so that it is sealed in one go.
+    """
+
+    def __init__(self, engine: Engine, access: Access, audit: Audit, payment: Payment) -> None:
+        self._engine = engine
+        self._access = access
+        self._audit = audit
+        self._payment = payment
+
+    def takes(self, context: Context) -> bool:
+        """See PromptHandler.takes."""
+        head = context.head
+        if head.content_type != LINES.name or head.content_encoding or head.idempotency_keys:
+            return False
+        if context.scope["query_string"]:
+            return False  # it may be about a stream
+        caller = self._access.known(context, ENCODE_ROLE)
+        if caller is None:
+            return False
+        context.caller = caller
+        return True
+
+    async def answer(self, context: Context, body: bytes) -> PromptAnswer:
+        """See PromptHandler.answer."""
+        self._access.count(context, ENCODE_ROLE)
+        requests = requests_of(body)
+        try:
+            await self._payment.pay(context, len(requests), 0)
+        finally:
+            _tell_rates(context)
+        refused = await _read(requests, PromptSlices())
+        caller = context.caller
+        records, kept = self._engine.encode_soon(caller.tenant, caller.subject, requests)
+        if kept is not None:
+            await kept
+        noted = self._audit.write_all_soon("sigil.encoded", _audited(context, records))
+        if noted is not None:
+            await noted
+        context.outcomes = _outcomes(requests, refused)
+        return PromptAnswer(_OK, _LINES, await _answers(requests, records, PromptSlices()))
+
+
+def _tell_rates(context: Context) -> None:
+    """What was said when the request was let in is overtaken by what its lines came to, if that was told."""
+    if context.rate_headers:
+        context.rate_lines, context.rate_headers = lines_of(context.rate_headers), ()
+
+
+def _outcomes(requests: SealRequests, refused: int) -> dict[str, int]:
+    return {"sealed": len(requests) - refused, "refused": refused}
+
+
+def _audited(context: Context, records: SealedRecords) -> EncodedLines:
+    return EncodedLines(records, {"request_id": context.request_id.decode(), **context.caller.named()})
+
+
+async def _read(requests: SealRequests, slices: TimeSlices) -> int:
+    """Read all lines, or refuse them; how many were refused."""
+    refused = 0
+    for first, last in pieces_of(requests):
+        for place in requests.read(first, last):
+            try:
+                request = read_request(requests.text(place), _encode_request)
+                requests.accept(place, payload_of(request.data), request.expires_in)
+            except (CanonicalizationError, ProblemError) as error:
+                answer = failed(requests.number(place), error)
+                requests.refuse(place, _encode_lines([answer]))
+                refused += 1
+            await slices.pause()
+        await slices.pause()
+    return refused
+
+
+async def _answers(requests: SealRequests, records: SealedRecords, slices: TimeSlices) -> bytes:
+    """The lines of the answer."""
+    parts = record_parts(records.created_at_ms, records.created_by)
+    answers = []
+    now = now_ms()
+    for first, last in pieces_of(requests):
+        answers.append(requests.answers(parts, first, last, now_ms=now))
+        await slices.pause()
+    return b"".join(answers)
