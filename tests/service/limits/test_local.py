@@ -150,7 +150,7 @@ def test_figures_are_read_while_tables_move() -> None:
             looking = pool.submit(lambda: [limiter.full + limiter.capacity for _ in range(2000)])
             while not looking.done():
                 for one in limits:
-                    limiter.take_now("group", one, 0)
+                    limiter.take_now("group", (one,), 0)
             assert len(looking.result()) == 2000
     finally:
         sys.setswitchinterval(before)
