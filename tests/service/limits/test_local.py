@@ -142,7 +142,7 @@ def test_files_are_told_apart() -> None:
 def test_figures_are_read_while_tables_move() -> None:
     """Another thread may ask for the figures of all tables while requests are counted."""
     limiter = LocalLimiter(capacity=64)
-    limits = [(Limit(f"limit-{number}", USER, "key"),) for number in range(8)]
+    limits = [(Limit(f"limit-{number}", "key", USER),) for number in range(8)]
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -150,7 +150,7 @@ def test_figures_are_read_while_tables_move() -> None:
             looking = pool.submit(lambda: [limiter.full + limiter.capacity for _ in range(2000)])
             while not looking.done():
                 for one in limits:
-                    limiter.take_now("group", (one,), 0)
+                    limiter.take_now("group", one, 0)
             assert len(looking.result()) == 2000
     finally:
         sys.setswitchinterval(before)
