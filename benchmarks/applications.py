@@ -18,6 +18,9 @@ from app.api.sigils import BASE
 from app.authentication.bearer import Authenticator
 from app.authentication.development import DevelopmentIssuer
 from app.http.bodies import BodyLimits
+from app.limits.limits import rate_limits_from
+from app.metrics.buffered import BufferedRegistry
+from app.metrics.observers import counting_in
 from app.server.reloading import Reloader
 from app.server.serving import Server, configuration, connections_from
 from app.service import build_app
@@ -105,13 +108,19 @@ def echo() -> ASGIApp:
 
 
 def without_store(settings: Settings) -> ASGIApp:
-    """The whole way of an encode except for what is kept: store and audit log."""
+    """The whole way of an encode, limits and metrics too, except for what is kept: store and audit log."""
     ring = KeyRing()
     ring.add(os.urandom(32))
-    authenticator = Authenticator([DevelopmentIssuer(settings.data_dir).trusted])
-    limits = BodyLimits(settings.max_body_bytes, settings.body_timeout)
-    reloader = Reloader([], NoAudit(), interval=0)
-    return build_app(Engine(Seals(ring), NoStore()), authenticator, NoAudit(), limits, reloader)
+    observers = counting_in(BufferedRegistry())
+    return build_app(
+        Engine(Seals(ring), NoStore()),
+        Authenticator([DevelopmentIssuer(settings.data_dir).trusted]),
+        NoAudit(),
+        BodyLimits(settings.max_body_bytes, settings.body_timeout),
+        Reloader([], NoAudit(), interval=0),
+        rate_limits=rate_limits_from(settings, None, NoAudit(), observers.limits),
+        observers=observers,
+    )
 
 
 def main() -> None:
