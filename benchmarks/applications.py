@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -19,8 +20,8 @@ from app.authentication.bearer import Authenticator
 from app.authentication.development import DevelopmentIssuer
 from app.http.bodies import BodyLimits
 from app.limits.limits import rate_limits_from
-from app.metrics.buffered import BufferedRegistry
-from app.metrics.observers import counting_in
+from app.metrics.metrics import Metrics
+from app.metrics.observers import Observers, counting_in
 from app.server.reloading import Reloader
 from app.server.serving import Server, configuration, connections_from
 from app.service import build_app
@@ -107,11 +108,10 @@ def echo() -> ASGIApp:
     return Starlette(routes=[Route(BASE, _echo, methods=["POST"])])
 
 
-def without_store(settings: Settings) -> ASGIApp:
+def without_store(settings: Settings, observers: Observers) -> ASGIApp:
     """The whole way of an encode, limits and metrics too, except for what is kept: store and audit log."""
     ring = KeyRing()
     ring.add(os.urandom(32))
-    observers = counting_in(BufferedRegistry())
     return build_app(
         Engine(Seals(ring), NoStore()),
         Authenticator([DevelopmentIssuer(settings.data_dir).trusted]),
@@ -132,8 +132,11 @@ def main() -> None:
     if name == "echo":
         uvicorn.Server(uvicorn.Config(echo(), loop="uvloop", access_log=False)).run([listener])
     else:
-        configured = configuration(settings, without_store(settings))
-        Server(configured, connections_from(settings), None, lambda: None, None).run([listener])
+        metrics = Metrics("127.0.0.1", 0, 1, variables="")
+        # What has gathered is handed on once a second, as in the service.
+        with contextlib.closing(metrics), metrics.at_work(counting_in) as observers:
+            configured = configuration(settings, without_store(settings, observers))
+            Server(configured, connections_from(settings), None, lambda: None, None).run([listener])
 
 
 if __name__ == "__main__":

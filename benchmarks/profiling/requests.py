@@ -16,6 +16,8 @@ from starlette.types import Message, Scope
 from app.api.sigils import BASE
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
+from app.metrics.buffered import BufferedRegistry
+from app.metrics.observers import counting_in
 from benchmarks.applications import without_store
 from benchmarks.service import Requests, write_bodies
 from benchmarks.sides import Side
@@ -77,7 +79,7 @@ def requests_in_process(requests: Requests) -> Iterator[Side]:
             # Kept, and out of reach.
             "SIGIL_RATE_LIMIT": 100_000_000,
         }
-        app = without_store(Settings.model_validate(settings))
+        app = without_store(Settings.model_validate(settings), counting_in(BufferedRegistry()))
         lines = write_bodies(folder).read_bytes().splitlines()[:_EVENTS]
         groups = [lines[at : at + requests.lines] for at in range(0, _EVENTS, requests.lines)]
         bodies = [b"\n".join(group) for group in groups]
