@@ -65,6 +65,13 @@ def test_first_bad_payload_refuses_all(codec: Any, bad: int) -> None:
     assert str(caught.value) == f'integer out of range (item {bad}, pointer "/n/0")'
 
 
+@pytest.mark.parametrize("payload", ["ab", b"ab", {"a": 1}])
+def test_one_payload_is_no_batch(codec: Any, payload: object) -> None:
+    """One payload where several are meant is refused: it would come apart into letters or names."""
+    with pytest.raises(TypeError, match="iterable of payloads"):
+        codec.encode_many(payload, tenant=TENANT)
+
+
 def test_payloads_come_before_the_key(library: SimpleNamespace) -> None:
     """Without a key the bad payload is still told; an empty batch needs no key."""
     codec = library.SigilCodec(library.KeyRing())
