@@ -45,7 +45,7 @@ def renewed(page: str, summary: Summary) -> str:
     Raises:
         ValueError: the page has no markers.
     """
-    return _between(page, BEGIN, section(summary), END)
+    return between(page, BEGIN, section(summary), END)
 
 
 def renewed_levels(page: str, runs: levels.Runs) -> str:
@@ -54,10 +54,15 @@ def renewed_levels(page: str, runs: levels.Runs) -> str:
     Raises:
         ValueError: the page has no markers.
     """
-    return _between(page, LEVELS_BEGIN, levels.section(runs), LEVELS_END)
+    return between(page, LEVELS_BEGIN, levels.section(runs), LEVELS_END)
 
 
-def _between(page: str, begin: str, text: str, end: str) -> str:
+def between(page: str, begin: str, text: str, end: str) -> str:
+    """A page with this text between its markers.
+
+    Raises:
+        ValueError: the page has no markers.
+    """
     before, found_begin, rest = page.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:

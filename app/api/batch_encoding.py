@@ -82,11 +82,7 @@ class PromptBatchEncoding:
             return False
         if context.scope["query_string"]:
             return False  # it may be about a stream
-        caller = self._access.known(context, ENCODE_ROLE)
-        if caller is None:
-            return False
-        context.caller = caller
-        return True
+        return self._access.knows(context, ENCODE_ROLE)
 
     async def answer(self, context: Context, body: bytes) -> PromptAnswer:
         """See PromptHandler.answer."""

@@ -42,13 +42,7 @@ class PromptEncoding:
 
     def takes(self, context: Context) -> bool:
         """See PromptHandler.takes."""
-        if not context.head.is_plain:
-            return False
-        caller = self._access.known(context, _ROLE)
-        if caller is None:
-            return False
-        context.caller = caller
-        return True
+        return context.head.is_plain and self._access.knows(context, _ROLE)
 
     async def answer(self, context: Context, body: bytes) -> PromptAnswer:
         """See PromptHandler.answer."""

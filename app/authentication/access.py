@@ -37,10 +37,16 @@ class Access:
         """Whether limits can be asked for at once: nobody else keeps them."""
         return self._callers.is_prompt
 
-    def known(self, context: Context, role: str) -> Caller | None:
-        """The caller of a token that is remembered as a good one, who has the role; nothing is counted."""
+    def knows(self, context: Context, role: str) -> bool:
+        """Whether the token is remembered as that of a caller with the role, who is the context's then.
+
+        Nothing is counted.
+        """
         caller = self._authenticator.known(context.head)
-        return caller if caller is not None and role in caller.roles else None
+        if caller is None or role not in caller.roles:
+            return False
+        context.caller = caller
+        return True
 
     def count(self, context: Context, role: str) -> None:
         """Count a request of the context's caller, who is known; where ``is_prompt``.

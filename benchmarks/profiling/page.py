@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks.page import PAGE
+from benchmarks.page import PAGE, between
 from benchmarks.profiling.counts import BASELINE, Counts, read
 from benchmarks.profiling.report import markdown_lines
 
@@ -40,11 +40,7 @@ def renewed(page: str, counts: Counts) -> str:
     Raises:
         ValueError: the page has no markers.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{section(counts)}\n\n{END}{after}"
+    return between(page, BEGIN, section(counts), END)
 
 
 def draw(counts: Counts, path: Path) -> None:
