@@ -138,4 +138,3 @@ class Prompted:
         finally:
             if host.on_done is not None:
                 host.on_done(context, time.perf_counter() - self._begun)
-            context.release()

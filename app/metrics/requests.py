@@ -123,7 +123,7 @@ class RequestMetrics:
 
     def ended(self, context: Context, seconds: float) -> None:
         """See RequestObserver."""
-        path, method, status = context.scope["path"], context.scope["method"], context.status
+        path, method, status = context.path, context.method, context.status
         found = self._children.get((method, path, status))
         if found is None:
             if path in _PROBES:

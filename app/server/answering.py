@@ -62,7 +62,7 @@ class AnsweringProtocol(HttpToolsProtocol):
             return
         if _CLOSE in headers:
             cycle.keep_alive = False
-        self._write_answer(cycle, status, lines_of(headers), body)
+        self._write_answer(cycle, cycle.scope["method"], status, lines_of(headers), body)
 
     def write_answer(self, status: int, lines: bytes, body: bytes) -> None:
         """Answer the request that is in progress, whole and now. It began when its client was not behind.
@@ -73,19 +73,21 @@ class AnsweringProtocol(HttpToolsProtocol):
             body: left out of the answer to a HEAD request.
         """
         cycle = self.cycle
-        if cycle is not None and not cycle.disconnected:
-            self._write_answer(cycle, status, lines, body)
+        if isinstance(cycle, WholeRequest) and not cycle.disconnected:
+            self._write_answer(cycle, cycle.head.route[0], status, lines, body)
 
-    def _write_answer(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> None:
+    def _write_answer(
+        self, cycle: RequestResponseCycle, method: str, status: int, lines: bytes, body: bytes
+    ) -> None:
         closing = b"" if cycle.keep_alive or _CLOSE_LINE in lines else _CLOSE_LINE
         more = self._among.lines_of_all(self.server_state.default_headers)
-        head = b"%b%b%b%b\r\n" % (STATUS_LINE[status], more, lines, closing)
-        if cycle.scope["method"] == "HEAD":
-            self.transport.write(head)
+        head = (STATUS_LINE[status], more, lines, closing, b"\r\n")
+        if method == "HEAD":
+            self.transport.write(b"".join(head))
         elif len(body) <= _MOST_JOINED:
-            self.transport.write(head + body)
+            self.transport.write(b"".join((*head, body)))
         else:
-            self.transport.write(head)
+            self.transport.write(b"".join(head))
             self.transport.write(body)
             self.answered_at_length(len(body))
         if isinstance(cycle, WholeRequest):

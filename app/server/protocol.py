@@ -18,7 +18,7 @@ from app.http.context import ABORT, ANSWER, PEER_NAMES
 from app.server.answering import AnsweringProtocol
 from app.server.connections import Connections, Line
 from app.server.delivery import has_arrived
-from app.server.known_heads import END
+from app.server.known_heads import END, KnownHead
 from app.server.peers import names_of
 from app.server.refusals import HEAD_TOO_LARGE, MALFORMED, TOO_MANY_CONNECTIONS
 from app.server.whole_request import WholeRequest
@@ -221,16 +221,18 @@ class BoundedProtocol(AnsweringProtocol):
         head = self._known_head(data[:end])
         if head is None or len(data) - end != head.body_size:
             return False
-        scope = {**head.scope, **self._ends, "state": self.app_state.copy()}
-        self.scope = cast("HTTPScope", scope)
-        self.cycle = request = WholeRequest(self, head, scope, data[end:])
+        self.cycle = request = WholeRequest(self, head, data[end:])
         if self._among.stopping:
             request.keep_alive = False
         self._leave_line()
         if not self._prompt(request):
-            request.for_asgi(self)
+            request.for_asgi()
             self._start_asgi_task(request, self.app)
         return True
+
+    def scope_of(self, head: KnownHead) -> dict[str, Any]:
+        """The scope of a request over this connection."""
+        return {**head.scope, **self._ends, "state": self.app_state.copy()}
 
     def on_response_complete(self) -> None:
         """The answer is written: on with the next request."""
