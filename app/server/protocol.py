@@ -224,7 +224,8 @@ class BoundedProtocol(AnsweringProtocol):
         self.cycle = request = WholeRequest(self, head, data[end:])
         if self._among.stopping:
             request.keep_alive = False
-        self._leave_line()
+        if self.line is not None:
+            self.line.leave(self)
         if not self._prompt(request):
             request.for_asgi()
             self._start_asgi_task(request, self.app)
@@ -241,8 +242,11 @@ class BoundedProtocol(AnsweringProtocol):
             return
         if self._last_word:
             self._say(self._last_word)
-            return
-        self._go_on()
+        elif self._at_rest and not self._held:
+            self.flow.resume_reading()
+            self._among.waiting.join(self, self.loop.time())
+        else:
+            self._go_on()
 
     def resume_writing(self) -> None:
         """The client has read: on with what it has sent meanwhile."""
