@@ -61,8 +61,6 @@ class Context:
     """One request on its way through the service.
 
     Attributes:
-        method: the request's.
-        path: the request's.
         head: what the request's headers say.
         request_id: the client's if it is well-formed, otherwise made here.
         common_headers: what every answer has.
@@ -100,8 +98,6 @@ class Context:
     ) -> None:
         """Gather what is needed; ``head`` is what the scope's headers say, where that is known."""
         self._scope = scope
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
         self.receive = receive
         self.common_headers = common_headers
         self.head = head = head or HeadFacts(scope["headers"])
@@ -112,6 +108,18 @@ class Context:
     def scope(self) -> Scope:
         """ASGI's scope."""
         return self._scope
+
+    @property
+    def method(self) -> str:
+        """The request's."""
+        method: str = self._scope["method"]
+        return method
+
+    @property
+    def path(self) -> str:
+        """The request's."""
+        path: str = self._scope["path"]
+        return path
 
     @property
     def query_string(self) -> bytes:

@@ -78,7 +78,6 @@ class PromptContext(Context):
         """Gather what is needed."""
         head = whole.head
         self._whole = whole
-        self.method, self.path = head.route
         self.receive = whole.receive
         self.common_headers = common_headers
         self.head = facts = head.facts
@@ -89,6 +88,16 @@ class PromptContext(Context):
         """See Context."""
         scope: Scope = self._whole.scope
         return scope
+
+    @property
+    def method(self) -> str:
+        """See Context."""
+        return self._whole.head.route[0]
+
+    @property
+    def path(self) -> str:
+        """See Context."""
+        return self._whole.head.route[1]
 
     @property
     def query_string(self) -> bytes:

@@ -27,18 +27,22 @@ class KnownHead:
         scope: of ASGI, as far as the head says it; shared by all requests that have it, so not to be changed.
         body_size: bytes of the body that it announces.
         route: method and path.
-        query_string: what stands behind the path's question mark.
         facts: what the service reads in its headers.
     """
 
-    __slots__ = ("body_size", "facts", "query_string", "route", "scope")
+    __slots__ = ("body_size", "facts", "route", "scope")
 
     def __init__(self, scope: dict[str, Any], body_size: int) -> None:
         self.body_size = body_size
         self.route: tuple[str, str] = (scope["method"], scope["path"])
-        self.query_string: bytes = scope["query_string"]
         self.facts = HeadFacts(scope["headers"])
         self.scope = {**scope, HEAD: self.facts}
+
+    @property
+    def query_string(self) -> bytes:
+        """What stands behind the path's question mark."""
+        query_string: bytes = self.scope["query_string"]
+        return query_string
 
 
 class KnownHeads:

@@ -7,10 +7,9 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import httptools
-from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -143,6 +142,7 @@ class BoundedProtocol(AnsweringProtocol):
 
     def give_up(self) -> None:
         """Close the connection, which has no request in progress; what was written may still be read."""
+        self.write_out()
         if has_arrived(self.transport):
             self.hang_up()
         else:
@@ -151,12 +151,14 @@ class BoundedProtocol(AnsweringProtocol):
 
     def hang_up(self) -> None:
         """Close, and do not wait for the other side's goodbye: place and descriptor are free at once."""
+        self.write_out()
         self._leave_line()
         self.transport.close()
         self.loop.call_soon(self.transport.abort)  # what was written now leaves before
 
     def abort(self) -> None:
         """End the connection at once, whatever waits in it."""
+        self._waiting = b""
         with contextlib.suppress(OSError):
             # Or the system would keep what the client does not read, and the connection with it.
             self.transport.get_extra_info("socket").setsockopt(
@@ -170,6 +172,7 @@ class BoundedProtocol(AnsweringProtocol):
 
     def _close_unless_busy(self) -> None:
         if not self._is_busy() and not self.transport.is_closing():
+            self.write_out()
             self.transport.close()
 
     def _is_busy(self) -> bool:
@@ -325,10 +328,11 @@ class BoundedProtocol(AnsweringProtocol):
         elif self._is_busy() or self._at_rest or self._in_head:
             self._say(answer)
         else:
+            self.write_out()
             self.transport.close()  # the request was answered already
 
     def _say(self, answer: bytes) -> None:
-        self.transport.write(answer)
+        self.write(answer)
         self.transport.close()
 
     # -- the parser's findings -------------------------------------------------------------------

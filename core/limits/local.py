@@ -106,9 +106,7 @@ class LocalLimiter:
         """The same without an event loop."""
         return self.allowance(group, limits).check(cost)
 
-    def allowance(
-        self, group: str, limits: Sequence[Limit], headers: RateHeaders | None = None
-    ) -> Allowance:
+    def allowance(self, group: str, limits: Sequence[Limit], headers: RateHeaders | None = None) -> Allowance:
         """The limits of a group, for many requests: until ``generation`` is another.
 
         Raises:
