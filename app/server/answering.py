@@ -110,8 +110,8 @@ class AnsweringProtocol(HttpToolsProtocol):
         if method == "HEAD":
             body = b""
         if len(body) > _MOST_JOINED:
-            self.write(b"".join(head))
-            self.transport.write(body)
+            self.write_out()
+            self.transport.writelines((b"".join(head), body))
             self.answered_at_length(len(body))
         elif cycle.keep_alive:
             self._waiting += b"".join((*head, body))
