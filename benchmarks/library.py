@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
-from concurrent.futures import ThreadPoolExecutor, wait
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from functools import cache
 from typing import Any, Final, Literal
@@ -136,7 +136,7 @@ def two_threads() -> Opened:
             encode(joined, tenant="acme")
 
     def shared(threads: int) -> Call:
-        # Made once, as in programs that share work out: the system takes milliseconds to give new threads a core each.
+        # Made once, as in programs that share work out: new threads get a core each after milliseconds only.
         pool = ThreadPoolExecutor(threads)
 
         def call() -> None:
