@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 1 << 31
 
-#: Why the seal of a request for a verdict does not hold, in the order in which it is looked at; None: it does.
+#: Why the seal of a request for a verdict does not hold, in the order in which that is looked at.
 VERDICT_CODES = (
     None,
     SigilFormatError.code,

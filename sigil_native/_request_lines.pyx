@@ -94,7 +94,7 @@ cdef class RequestLines:
         return self.body[line.begin : line.begin + line.size]
 
     def refuse(self, index, bytes answer not None):
-        """Give the answer to a line that was left and is only told what is wrong with it, with its line feed."""
+        """Give the answer to a line that was left and is told what is wrong with it, with its line feed."""
         cdef RequestLine* line = self._unread(index)
         cdef size_t size = PyBytes_GET_SIZE(answer)
         if not self.buffer.reserve(size):

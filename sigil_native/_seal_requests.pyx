@@ -222,7 +222,7 @@ cdef class SealRequests(RequestLines):
         cdef PyObject* out
         cdef uint8_t* start
         cdef uint8_t* last_byte
-        kept = compile_parts(parts, FIELDS, compiled, &count)
+        _kept = compile_parts(parts, FIELDS, compiled, &count)
         for i in range(count):
             longest += compiled[i].size
         self._range(first, last, &begin, &end)

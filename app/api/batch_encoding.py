@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from app.api.audit_members import EncodedLines
-from app.api.batch_lines import Payment, failed
+from app.api.batch_lines import Payment, read_all
 from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest, record_parts
 from app.authentication.access import Access
@@ -15,7 +15,6 @@ from app.http.bodies import LINES
 from app.http.completion import Completion
 from app.http.context import Context
 from app.http.lines import requests_of
-from app.http.problems import ProblemError
 from app.http.prompt import PromptAnswer
 from app.http.replies import lines_of
 from core.audit.interface import Audit
@@ -23,14 +22,12 @@ from core.engine import Engine, now_ms
 from core.sealed_records import SealedRecords, pieces_of
 from core.time_slices import PromptSlices, TimeSlices
 from sigil_native import SealRequests
-from sigil_native.errors import CanonicalizationError
 
 ENCODE_ROLE: Final = "sigil:encode"
 _OK: Final = 200
 _LINES: Final = b"content-type: %b\r\n" % LINES.name
 
 _encode_request = msgspec.json.Decoder(EncodeRequest)
-_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class BatchEncoding:
@@ -46,7 +43,7 @@ class BatchEncoding:
     async def answers(self, context: Context, requests: SealRequests, answered: int) -> bytes:
         """Seal lines behind those that were answered: the lines of the answer."""
         await self._payment.pay(context, len(requests), answered)
-        refused = await _read(requests, TimeSlices())
+        refused = await read_all(requests, _accept, TimeSlices())
         at_once = self._engine.is_prompt
         records = await self._completion.of(self._keep(context, requests), at_once=at_once)
         context.add_outcomes(_outcomes(requests, refused))
@@ -87,12 +84,12 @@ class PromptBatchEncoding:
     async def answer(self, context: Context, body: bytes) -> PromptAnswer:
         """See PromptHandler.answer."""
         self._access.count(context, ENCODE_ROLE)
-        requests = requests_of(body)
+        requests = requests_of(body, SealRequests)
         try:
             await self._payment.pay(context, len(requests), 0)
         finally:
             _tell_rates(context)
-        refused = await _read(requests, PromptSlices())
+        refused = await read_all(requests, _accept, PromptSlices())
         caller = context.caller
         records, kept = self._engine.encode_soon(caller.tenant, caller.subject, requests)
         if kept is not None:
@@ -118,21 +115,9 @@ def _audited(context: Context, records: SealedRecords) -> EncodedLines:
     return EncodedLines(records, {"request_id": context.request_id.decode(), **context.caller.named()})
 
 
-async def _read(requests: SealRequests, slices: TimeSlices) -> int:
-    """Read all lines, or refuse them; how many were refused."""
-    refused = 0
-    for first, last in pieces_of(requests):
-        for place in requests.read(first, last):
-            try:
-                request = read_request(requests.text(place), _encode_request)
-                requests.accept(place, payload_of(request.data), request.expires_in)
-            except (CanonicalizationError, ProblemError) as error:
-                answer = failed(requests.number(place), error)
-                requests.refuse(place, _encode_lines([answer]))
-                refused += 1
-            await slices.pause()
-        await slices.pause()
-    return refused
+def _accept(requests: SealRequests, place: int) -> None:
+    request = read_request(requests.text(place), _encode_request)
+    requests.accept(place, payload_of(request.data), request.expires_in)
 
 
 async def _answers(requests: SealRequests, records: SealedRecords, slices: TimeSlices) -> bytes:

@@ -90,7 +90,7 @@ class RequestLines(Generic[_Line]):
         return self._line(index).text
 
     def refuse(self, index: int, answer: bytes) -> None:
-        """Give the answer to a line that was left and is only told what is wrong with it, with its line feed."""
+        """Give the answer to a line that was left and is told what is wrong with it, with its line feed."""
         line = self._unread(index)
         line.answer, line.state = answer, "refused"
 
@@ -158,8 +158,7 @@ def answer(sigil: Sigil | None, parts: Iterable[bytes | str], others: Mapping[st
             told.append(part)
         elif part in others:
             told.append(others[part].encode())
-        else:
-            assert sigil is not None
+        elif sigil is not None:
             told.append(_FIELDS[part](sigil).encode())
     return b"".join(told)
 

@@ -173,8 +173,7 @@ def _read(line: _Line) -> None:
 
 def _answer(line: _Line, parts: tuple[bytes | str, ...], now_ms: int) -> bytes:
     sigil = line.sigil
-    assert sigil is not None
-    expires = sigil.expires_at_ms
+    expires = 0 if sigil is None else sigil.expires_at_ms
     others = {
         "status": "expired" if expires and now_ms >= expires else "active",
         "canonical_sha256": sha256_of(line),

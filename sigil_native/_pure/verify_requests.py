@@ -58,8 +58,8 @@ class VerifyRequests(RequestLines[_Line]):
     """The lines of a body, each of which asks for a verdict on a sigil, on their way to an answer.
 
     Blank lines are passed over. In this order: ``read`` what is plain; ``accept`` or ``refuse`` each line
-    that ``read`` left; ``SigilCodec.judge_requests``; then ``findings``, ``issued``, ``claims`` and ``answers``.
-    Each takes a range of lines, so that long bodies can be worked on a piece at a time.
+    that ``read`` left; ``SigilCodec.judge_requests``; then ``findings``, ``issued``, ``claims`` and
+    ``answers``. Each takes a range of lines, so that long bodies can be worked on a piece at a time.
 
     It belongs to one thread at a time.
 
@@ -78,8 +78,9 @@ class VerifyRequests(RequestLines[_Line]):
     def read(self, first: int, last: int) -> list[int]:
         """Read those lines of a range that are plain.
 
-        A plain line is an object of ``sigil``, a string of printable ASCII without escapes that is no token, and
-        ``data``, which is an object; in either order. The payload is read as ``canonicalize_json`` does by default.
+        A plain line is an object of ``sigil``, a string of printable ASCII without escapes or dots, and
+        ``data``, which is an object; in either order. The payload is read as ``canonicalize_json`` does by
+        default.
 
         Returns:
             The lines that are left, by their places: for ``accept`` or ``refuse``.
@@ -99,7 +100,7 @@ class VerifyRequests(RequestLines[_Line]):
 
         Args:
             index: the line's place.
-            sigil: in any of its text forms. A token must carry this payload; what is no sigil is judged to be none.
+            sigil: in any of its text forms. A token must carry this payload.
             payload: in its RFC 8785 form, which nobody checks again; None where a token holds none.
         """
         line = self._unread(index)
@@ -113,20 +114,21 @@ class VerifyRequests(RequestLines[_Line]):
         """What was found of a range of lines, one by one.
 
         Returns:
-            The kinds of findings, each once: the ``code`` of the error that says why the seal does not hold, or
-            None; and the id of its key, None where it has none that the ring holds. Then, for each line, the
-            place of its kind; -1 where it is refused.
+            The kinds of findings, each once: the ``code`` of the error that says why the seal does not
+            hold, or None; and the id of its key, None where it has none that the ring holds. Then, for each
+            line, the place of its kind; -1 where it is refused.
         """
         lines = self._range(first, last)
         check_states(lines, "done")
         places: dict[tuple[str | None, int | None], int] = {}
         chosen = [
-            -1 if line.state == "refused" else places.setdefault(_kind_of(line), len(places)) for line in lines
+            -1 if line.state == "refused" else places.setdefault(_kind_of(line), len(places))
+            for line in lines
         ]
         return list(places), chosen
 
     def issued(self, first: int, last: int) -> list[str | None]:
-        """The ids of a range's sigils, as text; None where the tag does not prove that it was issued like this."""
+        """The ids of a range's sigils, as text; None where the tag does not hold."""
         return [
             line.sigil.id
             if line.state == "done" and line.sigil is not None and line.code in _PROVEN
@@ -135,7 +137,7 @@ class VerifyRequests(RequestLines[_Line]):
         ]
 
     def claims(self, first: int, last: int) -> list[tuple[str, int] | None]:
-        """The ids of a range's sigils, as text, and those of their keys, proven or not; None where it is no sigil."""
+        """The ids of a range's sigils, as text, and of their keys, proven or not; None where it is none."""
         return [
             (line.sigil.id, line.sigil.key_id) if line.state == "done" and line.sigil is not None else None
             for line in self._range(first, last)
@@ -147,18 +149,18 @@ class VerifyRequests(RequestLines[_Line]):
         """The answers to a range of lines that are judged or refused, in their order.
 
         Args:
-            kinds: for each kind of answer what it is made of, its line feed included: bytes stand for themselves;
-                ``"id"``, ``"sigil"``, ``"key_id"`` (eight hexadecimal digits), ``"issued_at"`` (RFC 3339, UTC, to the
-                millisecond), ``"expires_at"`` (the same in quotes, or null) and ``"canonical_sha256"`` (hexadecimal in
-                quotes, or null where there is no payload) for what they name.
+            kinds: for each kind of answer what it is made of, its line feed included: bytes stand for
+                themselves; ``"id"``, ``"sigil"``, ``"key_id"`` (eight hexadecimal digits), ``"issued_at"``
+                (RFC 3339, UTC, to the millisecond), ``"expires_at"`` (the same in quotes, or null) and
+                ``"canonical_sha256"`` (hexadecimal in quotes; null: no payload) for what they name.
             chosen: for each line the place of its kind; of lines that are refused it says nothing.
             first: the first line.
             last: the line behind the last one.
 
         Raises:
             IndexError: there is no such range, or kind.
-            ValueError: a line is neither judged nor refused, or has not what its answer names; or ``chosen`` is of
-                another length.
+            ValueError: a line is neither judged nor refused, or has not what its answer names; or ``chosen``
+                is of another length.
             InvalidOptionError: more than 32 parts, or a name that is none of these.
             TypeError: a part is neither bytes nor str.
         """

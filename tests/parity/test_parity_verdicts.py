@@ -13,7 +13,20 @@ from tests.parity.strategies import json_documents, nearly_json, wrapped
 from tests.sigils import ISSUED_MS, NOW, SECRET, TENANT, as_strand, as_text, as_token, make_id, make_sigil
 
 SECRETS = [SECRET, b"\x01" * 32, b"\x02" * 32, b"\x03" * 32]
-TOLD = (b"<", "id", b" ", "sigil", b" ", "key_id", b" ", "issued_at", b" ", "expires_at", b" ", "canonical_sha256")
+TOLD = (
+    b"<",
+    "id",
+    b" ",
+    "sigil",
+    b" ",
+    "key_id",
+    b" ",
+    "issued_at",
+    b" ",
+    "expires_at",
+    b" ",
+    "canonical_sha256",
+)
 UNTOLD = (b"!", "canonical_sha256", b"\n")
 
 _blanks = st.text(st.sampled_from(" \t\r"), max_size=2).map(str.encode)
@@ -29,13 +42,19 @@ def spellings(draw: st.DrawFn, canonical: bytes) -> bytes:
         secret=draw(st.sampled_from(SECRETS)),
         tenant=draw(st.sampled_from([TENANT, TENANT, TENANT, "other"])),
         expires_ms=draw(st.sampled_from([0, ISSUED_MS + 1, ISSUED_MS + 60_000, 2**63])),
-        identifier=make_id(draw(st.sampled_from([ISSUED_MS, ISSUED_MS + 3_600_000])), draw(st.integers(0, 9))),
+        identifier=make_id(
+            draw(st.sampled_from([ISSUED_MS, ISSUED_MS + 3_600_000])), draw(st.integers(0, 9))
+        ),
     )
     form = draw(st.sampled_from([as_text, as_text, as_strand, lambda one: as_token(one, canonical)]))
-    text = form(raw).encode()
+    text: bytes = form(raw).encode()
     if draw(st.integers(0, 4)) == 0:
         at = draw(st.integers(0, len(text)))
-        text = text[:at] + draw(st.sampled_from([b"", b".", b'"', b"\\", b"A", b"\xc3\xa9", b"\x7f"])) + text[at + 1 :]
+        text = (
+            text[:at]
+            + draw(st.sampled_from([b"", b".", b'"', b"\\", b"A", b"\xc3\xa9", b"\x7f"]))
+            + text[at + 1 :]
+        )
     return text
 
 
