@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -27,13 +27,20 @@ from core.seals import Seals
 from core.store.interface import PromptStore, Store
 from core.time_slices import TimeSlices
 from core.timestamps import has_timestamp
-from core.verdict import Finding, Revocation, Verdict, finding_from_error, finding_of, verdict_of
-from core.verdicts import Verdicts
+from core.verdict import (
+    UNCHECKED,
+    Finding,
+    Revocation,
+    Verdict,
+    finding_from_error,
+    finding_of,
+    verdict_of,
+)
+from core.verdicts import Revocations, Verdicts
 from sigil_native import SealRequests, Sigil, SigilCodec, SigilError, VerifyRequests, canonicalize_json
 from sigil_native.errors import SigilFormatError
 
 LONGEST_REASON: Final = 500
-_UNCHECKED: Final = Revocation("unchecked")
 _NOT_RECORDED: Final = Revocation("not_recorded")
 #: Where a token holds no payload.
 _NO_SIGIL: Final = Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked")
@@ -167,7 +174,7 @@ class Engine:
         if payload is None:
             payload = self.payload_in(sigil)
         finding = _NO_SIGIL if payload is None else self._examine(tenant, sigil, payload)
-        revocation = _UNCHECKED
+        revocation = UNCHECKED
         if finding.issued_id is not None:
             try:
                 record = await self._store.get(tenant, finding.issued_id, with_payload=False)
@@ -205,7 +212,7 @@ class Engine:
             await slices.pause()
         issued = requests.issued(0, len(requests))
         revocations = await self._revocations(tenant, [one for one in issued if one is not None])
-        return Verdicts(requests, states, [revocations[one] for one in issued])
+        return Verdicts(requests, issued, states, revocations)
 
     async def get(self, tenant: str, record_id: str) -> tuple[Record, Sigil]:
         """A record with its payload, and its sigil, the seal checked again.
@@ -283,20 +290,16 @@ class Engine:
             return finding_from_error(error, states)
         return finding_of(decoded, None, states[decoded.key_id])
 
-    async def _revocations(self, tenant: str, issued: Sequence[str]) -> Mapping[str | None, Revocation]:
-        """By id; of what was not issued, which has none, too."""
-        unasked: dict[str | None, Revocation] = {**dict.fromkeys(issued, self._unasked), None: _UNCHECKED}
+    async def _revocations(self, tenant: str, issued: Sequence[str]) -> Revocations:
         try:
             records = await self._store.get_many(tenant, issued)
         except StorePartlyUnavailableError as error:
-            return {**unasked, **{one: _revocation(record) for one, record in error.known.items()}}
+            return Revocations(
+                {one: _revocation(record) for one, record in error.known.items()}, self._unasked
+            )
         except StoreUnavailableError:
-            return unasked
-        return {
-            **dict.fromkeys(issued, _NOT_RECORDED),
-            None: _UNCHECKED,
-            **{one: _revocation(record) for one, record in records.items()},
-        }
+            return Revocations({}, self._unasked)
+        return Revocations({one: _revocation(record) for one, record in records.items()}, _NOT_RECORDED)
 
 
 def _revocation(record: Record | RecordCorruptError | RecordUnverifiableError | None) -> Revocation:

@@ -63,6 +63,10 @@ class Revocation(NamedTuple):
     accepted: bool = False
 
 
+#: Of what was never issued: there is nothing to revoke.
+UNCHECKED: Final = Revocation("unchecked")
+
+
 class Finding(msgspec.Struct, frozen=True):
     """What the library's verification said: everything but the revocation."""
 
