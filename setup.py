@@ -51,6 +51,7 @@ MODULES = {
     "_batch": [],
     "_request_lines": [],
     "_seal_requests": [],
+    "_verify_lines": [],
     "_verify_requests": [],
     "_codec": [],
     "_signature": [],

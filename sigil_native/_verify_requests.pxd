@@ -1,21 +1,12 @@
 """Requests for verdicts, for the codec that judges them."""
 
-from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t
 from libcpp.vector cimport vector
 
 from sigil_native._hashing cimport HmacState
 from sigil_native._keyring cimport KeyRing
-from sigil_native._request_lines cimport MOST_PARTS, Part, RequestLines
-
-
-# What a kind of answer is made of.
-cdef struct Kind:
-    Part[MOST_PARTS] parts
-    Py_ssize_t count
-    size_t longest
-    bint tells_of_sigil
-    bint tells_times
+from sigil_native._request_lines cimport RequestLines
+from sigil_native._verify_lines cimport Kind
 
 
 cdef class VerifyRequests(RequestLines):

@@ -11,18 +11,11 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.object cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memcmp
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
-from sigil_native._hashing cimport (
-    DigestMessage,
-    HmacMessage,
-    HmacState,
-    equal_bytes,
-    hmac_digest_many,
-    sha256_digest_many,
-)
+from sigil_native._hashing cimport HmacState
 from sigil_native._json cimport ByteBuffer
 from sigil_native._keyring cimport Key, KeyRing, KeyState, TenantKey
 from sigil_native._request_lines cimport (
@@ -31,16 +24,11 @@ from sigil_native._request_lines cimport (
     REFUSED,
     UNREAD,
     Field,
-    MomentWriter,
-    Part,
     RequestLine,
     RequestLines,
     compile_parts,
     kMomentSize,
     kUuidTextSize,
-    make_room,
-    read_payload,
-    write_answer,
     write_uuid,
 )
 from sigil_native._sealing cimport check_tenant
@@ -50,11 +38,25 @@ from sigil_native._sigil cimport (
     issued_ms_of,
     kHeaderSize,
     kIdentifierOffset,
-    kTagSize,
     kTextSize,
     key_id_of,
     read_sigil,
-    unspell_sigil,
+)
+from sigil_native._verify_lines cimport (
+    FORMAT,
+    HOLDS,
+    KEY_NOT_YET_VALID,
+    RETIRED_KEY,
+    REVOKED_KEY,
+    UNKNOWN_KEY,
+    Cause,
+    Kind,
+    answer_lines,
+    is_proven,
+    judge_lines,
+    place_nothing,
+    place_seal,
+    read_lines,
 )
 
 from sigil_native._request_arguments import VERDICT_CODES
@@ -69,30 +71,6 @@ cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 largest)
     uint8_t* PyUnicode_1BYTE_DATA(object text)
 
-cdef extern from "verify_line.h" namespace "sigil" nogil:
-    cdef struct PlainVerifyRequest:
-        const uint8_t* sigil
-        size_t sigil_size
-        const uint8_t* payload
-        size_t size
-    bint read_plain_verify_request(const uint8_t* line, size_t size, PlainVerifyRequest& out) noexcept
-
-
-cdef enum:
-    # Seals that are hashed together: they stay in cache.
-    GROUP_SIZE = 128
-
-# Why a seal does not hold, in the order of VERDICT_CODES in _request_arguments.py.
-cdef enum Cause:
-    HOLDS
-    FORMAT
-    UNKNOWN_KEY
-    REVOKED_KEY
-    KEY_NOT_YET_VALID
-    RETIRED_KEY
-    TAG_MISMATCH
-    ISSUED_IN_FUTURE
-    EXPIRED
 
 # 9999-12-31T23:59:59.999Z, as in _constants.py.
 cdef uint64_t LAST_MOMENT_MS = 253402300799999
@@ -152,10 +130,10 @@ cdef class VerifyRequests(RequestLines):
         self._range(first, last, &begin, &end)
         self._enter()
         if self._is_brief(begin, end):
-            done = _read_lines(self.lines, self.buffer, text, begin, end)
+            done = read_lines(self.lines, self.buffer, text, begin, end)
         else:
             with nogil:
-                done = _read_lines(self.lines, self.buffer, text, begin, end)
+                done = read_lines(self.lines, self.buffer, text, begin, end)
         self.busy = False
         if not done:
             raise MemoryError
@@ -182,9 +160,9 @@ cdef class VerifyRequests(RequestLines):
         self._place(line, payload)
         placed = self.buffer.data() + line.place
         if found is None:
-            _place_nothing(line, placed)
+            place_nothing(line, placed)
             return
-        _place_seal(line, placed, found.raw)
+        place_seal(line, placed, found.raw)
         line.altered = is_token and (
             carried.size() != line.filled or memcmp(carried.data(), placed + kHeaderSize, line.filled) != 0
         )
@@ -233,7 +211,7 @@ cdef class VerifyRequests(RequestLines):
         self._check_idle()
         for i in range(begin, end):
             line = &self.lines[i]
-            if line.state == DONE and _is_proven(line):
+            if line.state == DONE and is_proven(line):
                 ids.append(_id_text(self.buffer.data() + line.place))
             else:
                 ids.append(None)
@@ -282,9 +260,7 @@ cdef class VerifyRequests(RequestLines):
         cdef PyObject* out
         cdef uint8_t* start
         cdef uint8_t* last_byte
-        kept = []
-        for parts in kinds:
-            kept.append(_compile(parts, compiled))
+        _kept = [_compile(parts, compiled) for parts in kinds]
         self._range(first, last, &begin, &end)
         self._check_states(begin, end, DONE)
         self._check_idle()
@@ -293,12 +269,11 @@ cdef class VerifyRequests(RequestLines):
         self.busy = True
         start = <uint8_t*> bytes_start(out)
         if self._is_brief(begin, end):
-            last_byte = _answer_lines(self.lines, self.buffer, compiled, places, begin, end, start)
+            last_byte = answer_lines(self.lines, self.buffer, compiled, places, begin, end, start)
         else:
             with nogil:
-                last_byte = _answer_lines(self.lines, self.buffer, compiled, places, begin, end, start)
+                last_byte = answer_lines(self.lines, self.buffer, compiled, places, begin, end, start)
         self.busy = False
-        del kept
         resize_bytes(&out, last_byte - start)
         answers = <object> out
         Py_DECREF(out)
@@ -341,19 +316,17 @@ cdef class VerifyRequests(RequestLines):
     ) except -1:
         """Judge those lines of a range that are read; see ``SigilCodec.judge_requests``."""
         cdef vector[const HmacState*] keys
-        cdef list kept
         check_tenant(tenant)
         self._check_states(first, last, READ)
         self._check_idle()
-        kept = self._find_keys(ring, tenant, first, last, now_ms, keys)
+        _kept = self._find_keys(ring, tenant, first, last, now_ms, keys)
         self.busy = True
         if self._is_brief(first, last):
-            _judge_lines(self.lines, self.buffer, keys, first, last, now_ms, skew_ms)
+            judge_lines(self.lines, self.buffer, keys, first, last, now_ms, skew_ms)
         else:
             with nogil:
-                _judge_lines(self.lines, self.buffer, keys, first, last, now_ms, skew_ms)
+                judge_lines(self.lines, self.buffer, keys, first, last, now_ms, skew_ms)
         self.busy = False
-        del kept
         return 0
 
     cdef list _find_keys(
@@ -420,145 +393,7 @@ cdef Cause _usability(Key key, int64_t now_ms) noexcept:
     return HOLDS
 
 
-cdef bint _is_proven(const RequestLine* line) noexcept nogil:
-    return line.cause == HOLDS or line.cause == ISSUED_IN_FUTURE or line.cause == EXPIRED
-
-
 cdef object _id_text(const uint8_t* placed):
     text = PyUnicode_New(kUuidTextSize, 127)
     write_uuid(placed + kIdentifierOffset, PyUnicode_1BYTE_DATA(text))
     return text
-
-
-cdef void _place_seal(RequestLine* line, uint8_t* placed, const uint8_t* seal) noexcept nogil:
-    """Put a seal around its payload, header and tag."""
-    memcpy(placed, seal, kHeaderSize)
-    memcpy(placed + kHeaderSize + line.filled, seal + kHeaderSize, kTagSize)
-
-
-cdef void _place_nothing(RequestLine* line, uint8_t* placed) noexcept nogil:
-    """It is no sigil."""
-    memset(placed, 0, kHeaderSize)
-    memset(placed + kHeaderSize + line.filled, 0, kTagSize)
-    line.cause = FORMAT
-
-
-cdef bint _read_lines(
-    vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, Py_ssize_t first, Py_ssize_t last
-) noexcept nogil:
-    """False: no memory."""
-    cdef PlainVerifyRequest request
-    cdef uint8_t[64] seal
-    cdef RequestLine* line
-    cdef int status
-    cdef Py_ssize_t i
-    if not make_room(lines, buffer, first, last):
-        return False
-    for i in range(first, last):
-        line = &lines[i]
-        if line.state != UNREAD or not read_plain_verify_request(text + line.begin, line.size, request):
-            continue
-        if memchr(request.sigil, c".", request.sigil_size) != NULL:
-            continue
-        status = read_payload(line, buffer, request.payload, request.size)
-        if status < 0:
-            return False
-        if status == 0:
-            continue
-        if unspell_sigil(request.sigil, request.sigil_size, seal):
-            _place_seal(line, buffer.data() + line.place, seal)
-        else:
-            _place_nothing(line, buffer.data() + line.place)
-    return True
-
-
-cdef void _judge_lines(
-    vector[RequestLine]& lines, ByteBuffer& buffer, const vector[const HmacState*]& keys,
-    Py_ssize_t first, Py_ssize_t last, int64_t now_ms, int64_t skew_ms,
-) noexcept nogil:
-    cdef Py_ssize_t end
-    cdef uint32_t key
-    while first < last:
-        end = min(first + GROUP_SIZE, last)
-        _digest_group(lines, buffer, first, end)
-        for key in range(<uint32_t> keys.size()):
-            _judge_group(lines, buffer, key, keys[key], first, end, now_ms, skew_ms)
-        first = end
-
-
-cdef void _digest_group(
-    vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last
-) noexcept nogil:
-    """Hash the payloads of a group; what needs no tag is done then."""
-    cdef DigestMessage[GROUP_SIZE] payloads
-    cdef RequestLine* line
-    cdef size_t count = 0
-    cdef Py_ssize_t i
-    for i in range(first, last):
-        line = &lines[i]
-        if line.state != READ:
-            continue
-        if line.filled:
-            payloads[count].data = buffer.data() + line.place + kHeaderSize
-            payloads[count].size = line.filled
-            payloads[count].digest = line.digest
-            count += 1
-        if line.cause != HOLDS:
-            line.state = DONE
-    sha256_digest_many(payloads, count)
-
-
-cdef void _judge_group(
-    vector[RequestLine]& lines, ByteBuffer& buffer, uint32_t key, const HmacState* state,
-    Py_ssize_t first, Py_ssize_t last, int64_t now_ms, int64_t skew_ms,
-) noexcept nogil:
-    """Judge those of a group that name a key, in the order of ``judge`` in _sealing.pyx."""
-    cdef uint8_t[GROUP_SIZE * 32] tags
-    cdef HmacMessage[GROUP_SIZE] messages
-    cdef RequestLine* line
-    cdef const uint8_t* header
-    cdef size_t count = 0
-    cdef Py_ssize_t i
-    for i in range(first, last):
-        line = &lines[i]
-        if line.state == READ and line.key == key:
-            messages[count].data = buffer.data() + line.place
-            messages[count].size = kHeaderSize + line.filled
-            messages[count].tag = tags + count * 32
-            count += 1
-    if count == 0:
-        return
-    hmac_digest_many(state, messages, count)
-    count = 0
-    for i in range(first, last):
-        line = &lines[i]
-        if line.state != READ or line.key != key:
-            continue
-        header = buffer.data() + line.place
-        if not equal_bytes(tags + count * 32, header + kHeaderSize + line.filled, kTagSize) or line.altered:
-            line.cause = TAG_MISMATCH
-        elif <int64_t> issued_ms_of(header) > now_ms + skew_ms:
-            line.cause = ISSUED_IN_FUTURE
-        elif expires_ms_of(header) != 0 and <uint64_t> now_ms >= expires_ms_of(header):
-            line.cause = EXPIRED
-        line.state = DONE
-        count += 1
-
-
-cdef uint8_t* _answer_lines(
-    const vector[RequestLine]& lines, const ByteBuffer& buffer, vector[Kind]& kinds,
-    const vector[uint32_t]& places, Py_ssize_t first, Py_ssize_t last, uint8_t* out,
-) noexcept nogil:
-    """Write the answers, for which there is room. Returns their end."""
-    cdef MomentWriter issued
-    cdef MomentWriter expiry
-    cdef Kind* kind
-    cdef Part* parts = NULL
-    cdef Py_ssize_t count = 0
-    cdef Py_ssize_t i
-    for i in range(first, last):
-        if lines[i].state != REFUSED:
-            kind = &kinds[places[i - first]]
-            parts, count = kind.parts, kind.count
-        out = write_answer(parts, count, &lines[i], buffer.data() + lines[i].place, 0, issued, expiry, out)
-    return out
