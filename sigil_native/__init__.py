@@ -66,6 +66,7 @@ _wants_pure = _wanted == "1"
 backend: Final[Literal["native", "pure"]] = "pure" if _wants_pure else "native"
 
 if TYPE_CHECKING or _wants_pure:
+    from sigil_native._pure.allowance import Allowance
     from sigil_native._pure.audit import AuditChain, AuditVerifier, read_audit_line
     from sigil_native._pure.bucket import TokenBucket
     from sigil_native._pure.canonical import canonicalize, canonicalize_json
@@ -78,6 +79,7 @@ if TYPE_CHECKING or _wants_pure:
     from sigil_native._pure.verify_requests import VerifyRequests
 else:
     try:
+        from sigil_native._allowance import Allowance
         from sigil_native._audit import read_audit_line
         from sigil_native._audit_chain import AuditChain
         from sigil_native._bucket import TokenBucket
@@ -125,6 +127,7 @@ def __getattr__(name: str) -> object:
 __version__: Final = "0.1.0"
 
 __all__ = [
+    "Allowance",
     "AuditChain",
     "AuditFault",
     "AuditFormatError",

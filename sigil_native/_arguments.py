@@ -12,6 +12,7 @@ from sigil_native._constants import (
     MAX_SAFE_INTEGER,
     MAX_TENANT_SIZE,
     MIN_SECRET_SIZE,
+    MOST_PLACES,
     SIGNED_TEXTS,
     TAG_SIZE,
 )
@@ -25,7 +26,7 @@ from sigil_native.errors import (
 TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import TypeGuard
+    from typing import Any, TypeGuard
 
 _LARGEST_CACHE = 1 << 24
 _LARGEST_TABLE = 1 << 30
@@ -361,6 +362,31 @@ def bucket_keys(keys: Iterable[object]) -> list[object]:
     if isinstance(keys, (str, bytes)):
         raise TypeError(f"keys must be an iterable of keys, not {_type_name(keys)}")
     return list(keys)
+
+
+def allowance_places(places: Iterable[object], headers: object, bucket: type) -> list[Any]:
+    """The buckets of an allowance, each with a key.
+
+    Raises:
+        TypeError: an argument of a wrong type.
+        InvalidOptionError: none or too many, or not as many as the headers have policies.
+    """
+    pairs = list(places)
+    for pair in pairs:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], bucket)):
+            raise TypeError("places must be pairs of a TokenBucket and a key")
+        bucket_key(pair[1])
+    if not 1 <= len(pairs) <= MOST_PLACES:
+        raise InvalidOptionError(f"places must be between 1 and {MOST_PLACES}")
+    if headers is not None:
+        # Here, because most programs that import the library tell nobody about limits.
+        from sigil_native._rate_headers import RateHeaders  # noqa: PLC0415
+
+        if not isinstance(headers, RateHeaders):
+            raise TypeError(f"headers must be RateHeaders, not {_type_name(headers)}")
+        if len(headers.policies) != len(pairs):
+            raise InvalidOptionError("headers must have a policy for each place")
+    return pairs
 
 
 def bucket_cost(cost: object) -> int:

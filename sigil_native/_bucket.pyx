@@ -29,47 +29,6 @@ from sigil_native._token_time import TokenTime as Units
 from sigil_native.errors import BucketFileError
 
 
-cdef extern from "siphash.h" namespace "sigil" nogil:
-    cppclass SipKey:
-        uint64_t low
-        uint64_t high
-    uint64_t siphash(const SipKey& key, const uint8_t* data, size_t size) noexcept
-
-cdef extern from "token_time.h" namespace "sigil" nogil:
-    cppclass TokenTime:
-        TokenTime()
-        TokenTime(uint64_t multiplier, int64_t token, int64_t burst)
-        int64_t token()
-        int64_t burst()
-        int64_t most()
-        int64_t grains(int64_t nanoseconds)
-        double seconds(int64_t grains)
-
-cdef extern from "bucket_table.h" namespace "sigil" nogil:
-    cppclass Pair:
-        pass
-    cppclass BucketVerdict:
-        cbool granted
-        cbool has_room
-        int64_t debt
-        int64_t wait
-    cppclass BucketTable:
-        BucketTable()
-        BucketTable(
-            Pair* entries,
-            size_t count,
-            atomic[uint64_t]* stamps,
-            const TokenTime& time,
-            int64_t epoch,
-            cbool system_clock,
-        )
-        void prefetch(uint64_t hash)
-        BucketVerdict take(uint64_t hash, int64_t now, int64_t tokens)
-        void refund(uint64_t hash, int64_t tokens)
-        size_t live(int64_t now)
-    const bint kSharedPairs
-    size_t entries_for "sigil::BucketTable::entries_for"(size_t capacity)
-
 cdef extern from "clock.h" namespace "sigil" nogil:
     int64_t monotonic_ns() noexcept
 
@@ -79,12 +38,6 @@ cdef enum:
     ENTRY_SIZE = 16
 
 cdef double NEVER = float("inf")
-
-
-# The text of a key, which lives as long as the key.
-cdef struct Text:
-    const uint8_t* data
-    size_t size
 
 
 @cython.final
@@ -109,15 +62,6 @@ cdef class TokenBucket:
         BucketFileError: the file holds something else, or others can use it.
         OSError: the file cannot be made, or there is no memory.
     """
-
-    cdef BucketTable table
-    cdef TokenTime time
-    cdef SipKey hash_key
-    cdef int64_t epoch
-    cdef bint allows_when_full
-    cdef object clock, own_rate, own_capacity
-    cdef Py_buffer memory
-    cdef atomic[uint64_t] full_count
 
     def __cinit__(
         self,
@@ -211,13 +155,7 @@ cdef class TokenBucket:
         """Take tokens if they are there, and tell how things stand after it. A cost of 0 only looks."""
         cdef BucketVerdict verdict
         self.take(key, cost, &verdict)
-        return Decision(
-            verdict.granted,
-            self.time.burst(),
-            (self.time.most() - verdict.debt) // self.time.token(),
-            NEVER if verdict.wait < 0 else self.time.seconds(verdict.wait),
-            self.time.seconds(verdict.debt),
-        )
+        return self.decision(verdict)
 
     def acquire_many(self, keys, cost=1):
         """Take tokens from the bucket of each key, one after the other, all at one moment."""
@@ -242,10 +180,7 @@ cdef class TokenBucket:
 
     def refund(self, key, cost=1):
         """Give back tokens that were taken and not used; a bucket gets no fuller than full."""
-        cdef Text text
-        find_text(key, &text)
-        cdef int64_t tokens = min(cost_of(cost), self.time.burst())
-        self.table.refund(siphash(self.hash_key, text.data, text.size), tokens)
+        self.give_back(self.hash_of(key), cost_of(cost))
 
     def live_keys(self):
         """Keys whose buckets are not full now. Looks at the whole table: a millisecond for a million."""
@@ -263,15 +198,32 @@ cdef class TokenBucket:
             return monotonic_ns()
         return self.clock()
 
+    cdef uint64_t hash_of(self, object key) except? 0:
+        cdef Text text
+        find_text(key, &text)
+        return siphash(self.hash_key, text.data, text.size)
+
     cdef int take(self, object key, object cost, BucketVerdict* verdict) except -1:
         cdef Text text
         find_text(key, &text)
-        cdef int64_t tokens = 1 if cost is ONE else cost_of(cost)
+        cdef int64_t tokens = cost_of(cost)
         cdef int64_t now = self.now()
         verdict[0] = self.judged(siphash(self.hash_key, text.data, text.size), now, tokens)
         return 0
 
-    cdef inline BucketVerdict judged(self, uint64_t hash, int64_t now, int64_t tokens) noexcept nogil:
+    cdef void give_back(self, uint64_t hash, int64_t tokens) noexcept nogil:
+        self.table.refund(hash, min(tokens, self.time.burst()))
+
+    cdef object decision(self, const BucketVerdict& verdict):
+        return Decision(
+            verdict.granted,
+            self.time.burst(),
+            (self.time.most() - verdict.debt) // self.time.token(),
+            NEVER if verdict.wait < 0 else self.time.seconds(verdict.wait),
+            self.time.seconds(verdict.debt),
+        )
+
+    cdef BucketVerdict judged(self, uint64_t hash, int64_t now, int64_t tokens) noexcept nogil:
         cdef BucketVerdict verdict
         if tokens > self.time.burst():
             verdict = self.table.take(hash, now, 0)
@@ -312,8 +264,10 @@ def siphash13(key, data):
     return siphash(words, text.data, text.size)
 
 
-cdef inline int64_t cost_of(object cost) except -1:
+cdef int64_t cost_of(object cost) except -1:
     """A cost; one beyond every burst as the highest there is."""
+    if cost is ONE:
+        return 1
     value = bucket_cost(cost)
     return value if value < (1 << 62) else 1 << 62
 

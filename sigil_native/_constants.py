@@ -50,6 +50,8 @@ AUDIT_RESERVED: Final = ("seq", "chain", "format", "key_id", "previous")
 
 #: What becomes of new keys while a table of token buckets has no room.
 FULL_POLICIES: Final = ("refuse", "allow")
+#: Limits that an allowance may have.
+MOST_PLACES: Final = 16
 
 #: The longest lifetime of a plain request for a seal, in seconds: a century.
 MAX_PLAIN_LIFETIME: Final = 3_155_760_000

@@ -54,11 +54,12 @@ class RatePolicy:
         quota: tokens a window in the long run.
         window: seconds.
         burst: tokens that a full bucket holds.
+        item: the name as structured fields have it.
         seconds_a_token: that it takes to come back.
         stand: this limit in ``RateLimit``, for the tokens that remain and the seconds of its window.
     """
 
-    __slots__ = ("_item", "burst", "name", "quota", "seconds_a_token", "stand", "window")
+    __slots__ = ("burst", "item", "name", "quota", "seconds_a_token", "stand", "window")
 
     def __init__(
         self, name: str, quota: int, window: int, *, burst: int | None = None, rate: float | None = None
@@ -87,8 +88,8 @@ class RatePolicy:
         if rate is not None and not rate > 0:
             raise InvalidOptionError("rate must be more than 0")
         self.seconds_a_token = window / quota if rate is None else 1 / rate
-        self._item = b'"%s"' % name.encode()
-        self.stand = self._item.replace(b"%", b"%%") + b";r=%d;t=%d"
+        self.item = b'"%s"' % name.encode()
+        self.stand = self.item.replace(b"%", b"%%") + b";r=%d;t=%d"
 
     def __repr__(self) -> str:
         return f"RatePolicy({self.name!r}, {self.quota}, {self.window}, burst={self.burst})"
@@ -96,7 +97,7 @@ class RatePolicy:
     def policy_item(self) -> bytes:
         """This limit in ``RateLimit-Policy``."""
         burst = b"" if self.burst == self.quota else b";sigil-burst=%d" % self.burst
-        return b"%s;q=%d;w=%d%s" % (self._item, self.quota, self.window, burst)
+        return b"%s;q=%d;w=%d%s" % (self.item, self.quota, self.window, burst)
 
     def limit_item(self, decision: Decision, at_most: float = inf) -> bytes:
         """This limit in ``RateLimit``, as a decision left it; the window ends in ``at_most`` seconds."""
@@ -126,9 +127,15 @@ def _tightness(decision: Decision) -> tuple[bool, int, float]:
 
 
 class RateHeaders:
-    """Writes the header fields of one set of limits. Shared by all requests that have these limits."""
+    """Writes the header fields of one set of limits. Shared by all requests that have these limits.
 
-    __slots__ = ("_lines", "_policies", "_policy_field")
+    Attributes:
+        pieces: what stands between the numbers of ``lines``, which are: tokens of a full bucket, tokens that
+            remain and seconds until it is full, of the limit that binds most; then for each limit the tokens
+            that remain and the seconds of its window.
+    """
+
+    __slots__ = ("_lines", "_policies", "_policy_field", "pieces")
 
     def __init__(self, policies: Iterable[RatePolicy]) -> None:
         """Prepare what is the same for all requests.
@@ -141,11 +148,15 @@ class RateHeaders:
             raise InvalidOptionError("policies must be one or more, each of another name")
         items = b", ".join(item.policy_item() for item in self._policies)
         self._policy_field = (b"ratelimit-policy", items)
-        stands = b", ".join(item.stand for item in self._policies)
-        self._lines = b"%b: %%d\r\n%b: %%d\r\n%b: %%d\r\n%b: %b\r\n%b: %b\r\n" % (
-            *(b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset"),
-            *(b"ratelimit-policy", items.replace(b"%", b"%%"), b"ratelimit", stands),
+        # "x-ratelimit-limit: N\r\n" and so on, with the end of a line in front of the next.
+        ends = [b"%b;r=" % item.item for item in self._policies]
+        self.pieces = (
+            *(b"x-ratelimit-limit: ", b"\r\nx-ratelimit-remaining: ", b"\r\nx-ratelimit-reset: "),
+            b"\r\nratelimit-policy: %b\r\nratelimit: %b" % (items, ends[0]),
+            *(piece for end in ends[1:] for piece in (b";t=", b", " + end)),
+            *(b";t=", b"\r\n"),
         )
+        self._lines = b"%d".join(piece.replace(b"%", b"%%") for piece in self.pieces)
 
     @property
     def policies(self) -> tuple[RatePolicy, ...]:

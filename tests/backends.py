@@ -29,6 +29,7 @@ _HOMES = {
     "AuditVerifier": ("_audit_native", "_pure.audit"),
     "read_audit_line": ("_audit", "_pure.audit"),
     "TokenBucket": ("_bucket", "_pure.bucket"),
+    "Allowance": ("_allowance", "_pure.allowance"),
 }
 BACKENDS = ("native", "pure")
 

@@ -77,7 +77,7 @@ class PromptBatchEncoding:
         head = context.head
         if head.content_type != LINES.name or head.content_encoding or head.idempotency_keys:
             return False
-        if context.scope["query_string"]:
+        if context.query_string:
             return False  # it may be about a stream
         return self._access.knows(context, ENCODE_ROLE)
 
@@ -122,7 +122,7 @@ def _accept(requests: SealRequests, place: int) -> None:
 
 async def _answers(requests: SealRequests, records: SealedRecords, slices: TimeSlices) -> bytes:
     """The lines of the answer."""
-    parts = record_parts(records.created_at_ms, records.created_by)
+    parts = (*record_parts(records.created_at_ms, records.created_by), b"\n")
     answers = []
     now = now_ms()
     for first, last in pieces_of(requests):

@@ -34,7 +34,7 @@ def wants_stream(context: Context) -> bool:
     Raises:
         ProblemError: the query is something else.
     """
-    if not context.scope["query_string"]:
+    if not context.query_string:
         return False
     wish = query_of(context, {"stream"}).get("stream", "false")
     if wish not in {"true", "false"}:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from app.api.batch_encoding import PromptBatchEncoding
 from app.api.batch_lines import Payment
 from app.api.requests import payload_of, read_request
-from app.api.schemas import EncodeRequest
+from app.api.schemas import EncodeRequest, record_parts
 from app.authentication.access import Access
 from app.http.context import Context
 from app.http.prompt import NO_HANDLERS, PromptAnswer, PromptHandlers
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit
 from core.engine import Engine, now_ms
-from core.timestamps import timestamp
 from sigil_native import SealRequests
 
 _BASE: Final = "/api/consciousness/sigils"
@@ -64,7 +62,8 @@ class PromptEncoding:
         if noted is not None:
             await noted
         context.outcomes = _SEALED_ONE
-        text = record_json(record_id, seal, records.created_at_ms, caller.subject)
+        parts = record_parts(records.created_at_ms, caller.subject)
+        text = requests.answers(parts, 0, 1, now_ms=now_ms())
         return PromptAnswer(_CREATED, _LINES % record_id.encode(), text)
 
 
@@ -92,26 +91,3 @@ def prompt_handlers(engine: Engine, access: Access, limits: RateLimits, audit: A
         ("POST", _BASE): PromptEncoding(engine, access, audit),
         ("POST", _BASE + "/batch"): PromptBatchEncoding(engine, access, audit, Payment(limits, audit)),
     }
-
-
-def record_json(record_id: str, seal: tuple[Any, ...], created_at_ms: int, created_by: str) -> bytes:
-    """A record that was just made, as ``record_answer`` shows it; ``seal`` is of ``SealedRecords.seals``."""
-    _, sigil, key_id, issued_at_ms, expires_at_ms, digest, _ = seal
-    issued_at = timestamp(issued_at_ms)
-    created_at = issued_at if created_at_ms == issued_at_ms else timestamp(created_at_ms)
-    expires_at, status = "null", "active"
-    if expires_at_ms:
-        expires_at = f'"{timestamp(expires_at_ms)}"'
-        status = "expired" if now_ms() >= expires_at_ms else status
-    # Nothing in these texts needs to be escaped but the subject.
-    return (
-        f'{{"id":"{record_id}","sigil":"{sigil}","key_id":"{key_id:08x}","issued_at":"{issued_at}",'
-        f'"expires_at":{expires_at},"status":"{status}","canonical_sha256":"{digest.hex()}",'
-        f'"created_at":"{created_at}","created_by":{_in_json(created_by)},'
-        '"revoked_at":null,"revoked_by":null,"revoked_reason":null}'
-    ).encode()
-
-
-@lru_cache(maxsize=4096)
-def _in_json(text: str) -> str:
-    return msgspec.json.encode(text).decode()

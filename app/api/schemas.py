@@ -232,8 +232,9 @@ def record_answer(record: Record, now_ms: int) -> SigilRecord:
     )
 
 
+@lru_cache(maxsize=256)  # many are made within a millisecond
 def record_parts(created_at_ms: int, created_by: str) -> tuple[bytes | str, ...]:
-    """The line of a record that was just made, for ``SealRequests.answers``: what ``record_answer`` shows."""
+    """A record that was just made, for ``SealRequests.answers``: what ``record_answer`` shows."""
     made = b'","created_at":"%b","created_by":%b' % (
         timestamp(created_at_ms).encode(),
         msgspec.json.encode(created_by),
@@ -242,7 +243,7 @@ def record_parts(created_at_ms: int, created_by: str) -> tuple[bytes | str, ...]
         *(b'{"id":"', "id", b'","sigil":"', "sigil", b'","key_id":"', "key_id"),
         *(b'","issued_at":"', "issued_at", b'","expires_at":', "expires_at", b',"status":"', "status"),
         *(b'","canonical_sha256":"', "canonical_sha256", made),
-        b',"revoked_at":null,"revoked_by":null,"revoked_reason":null}\n',
+        b',"revoked_at":null,"revoked_by":null,"revoked_reason":null}',
     )
 
 

@@ -95,7 +95,7 @@ def build_app(
     paths = frozenset(route.path for route in routes)
 
     def done(context: Context, seconds: float) -> None:
-        observer.answered(_route(context.scope["path"], paths), context.status, seconds)
+        observer.answered(_route(context.path, paths), context.status, seconds)
 
     told: list[Callable[[Context, float], None]] = [done]
     if tracing is not None:

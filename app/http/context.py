@@ -97,12 +97,35 @@ class Context:
         self, scope: Scope, receive: Receive, common_headers: Headers = (), head: HeadFacts | None = None
     ) -> None:
         """Gather what is needed; ``head`` is what the scope's headers say, where that is known."""
-        self.scope = scope
+        self._scope = scope
         self.receive = receive
         self.common_headers = common_headers
         self.head = head = head or HeadFacts(scope["headers"])
         self.request_id = head.request_id or new_request_id()
         scope["sigil"] = self
+
+    @property
+    def scope(self) -> Scope:
+        """ASGI's scope."""
+        return self._scope
+
+    @property
+    def method(self) -> str:
+        """The request's."""
+        method: str = self._scope["method"]
+        return method
+
+    @property
+    def path(self) -> str:
+        """The request's."""
+        path: str = self._scope["path"]
+        return path
+
+    @property
+    def query_string(self) -> bytes:
+        """What stands behind the path's question mark."""
+        query_string: bytes = self._scope["query_string"]
+        return query_string
 
     @staticmethod
     def of(scope: Scope) -> Context:
@@ -122,7 +145,7 @@ class Context:
 
     def release(self) -> None:
         """Part with the scope at the request's end. They lead to each other: neither would go by itself."""
-        del self.scope["sigil"]
+        del self._scope["sigil"]
 
     async def abort(self) -> None:
         """End the connection, whatever of an answer was sent, and wait until it has ended."""

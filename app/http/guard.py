@@ -15,7 +15,7 @@ from app.http.bodies import body_too_large
 from app.http.context import HEAD, ClientGoneError, Context
 from app.http.deadlines import DeadlinePassedError, Deadlines
 from app.http.problems import Headers, ProblemError, problem_from
-from app.http.prompt import NO_HANDLERS, PromptHandlers, Whole
+from app.http.prompt import NO_HANDLERS, PromptContext, PromptHandlers, Whole
 from app.http.prompted import Prompted, Running
 from app.http.replies import SAFETY, lines_of, send_problem
 
@@ -120,9 +120,8 @@ class Guard:
         if handler is None or self.admission.is_full or head.facts.content_length > self._max_body_bytes:
             return False
         begun = time.perf_counter()
-        context = Context(whole.scope, whole.receive, self._common_headers, head.facts)
+        context = PromptContext(whole, self._common_headers)
         if not handler.takes(context):
-            context.release()
             return False
         work = handler.answer(context, whole.whole_body)
         Prompted(self, self._running, whole, context, work, begun).start()
@@ -147,7 +146,7 @@ class Guard:
             error = ProblemError("timeout", detail, headers=_RETRY_SOON)
         problem = problem_from(error)
         if problem is None:
-            _log.exception("request failed", request_id=request_id, path=context.scope["path"])
+            _log.exception("request failed", request_id=request_id, path=context.path)
             return ProblemError("internal", "an unexpected error; it has been logged")
         if problem.status >= _LOGGED and problem.code not in _UNLOGGED:
             cause = str(error.__cause__ or error)

@@ -13,8 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
+from starlette.types import Scope
+
 from app.http.context import Context
 from app.http.head_facts import HeadFacts
+from app.http.problems import Headers
+from app.http.request_ids import new_request_id
 
 
 class PromptAnswer(NamedTuple):
@@ -38,6 +42,10 @@ class KnownRequestHead(Protocol):
         """Method and path."""
 
     @property
+    def query_string(self) -> bytes:
+        """What stands behind the path's question mark."""
+
+    @property
     def facts(self) -> HeadFacts:
         """What its headers say."""
 
@@ -45,8 +53,14 @@ class KnownRequestHead(Protocol):
 class Whole(Protocol):
     """A request that is here to its last byte."""
 
-    scope: Any
     whole_body: bytes
+
+    @property
+    def scope(self) -> Any:
+        """ASGI's scope, which is made when it is asked for."""
+
+    async def receive(self) -> Any:
+        """See ASGI."""
 
     @property
     def write_answer(self) -> Callable[[int, bytes, bytes], None]:
@@ -56,8 +70,39 @@ class Whole(Protocol):
     def head(self) -> KnownRequestHead:
         """Its head."""
 
-    async def receive(self) -> Any:
-        """See ASGI."""
+
+class PromptContext(Context):
+    """A request that is answered without a task. Few need its scope, so it is made only for those."""
+
+    def __init__(self, whole: Whole, common_headers: Headers) -> None:
+        """Gather what is needed."""
+        head = whole.head
+        self._whole = whole
+        self.receive = whole.receive
+        self.common_headers = common_headers
+        self.head = facts = head.facts
+        self.request_id = facts.request_id or new_request_id()
+
+    @property
+    def scope(self) -> Scope:
+        """See Context."""
+        scope: Scope = self._whole.scope
+        return scope
+
+    @property
+    def method(self) -> str:
+        """See Context."""
+        return self._whole.head.route[0]
+
+    @property
+    def path(self) -> str:
+        """See Context."""
+        return self._whole.head.route[1]
+
+    @property
+    def query_string(self) -> bytes:
+        """See Context."""
+        return self._whole.head.query_string
 
 
 class PromptHandler(Protocol):

@@ -112,14 +112,11 @@ class Prompted:
         status, own_lines, body = answer
         context = self._context
         context.answer_with(status)
-        lines = b"x-request-id: %b\r\n%b%b%bcontent-length: %d\r\n" % (
-            context.request_id,
-            self._host.common_lines,
-            context.rate_lines,
-            own_lines,
-            len(body),
+        lines = (
+            *(b"x-request-id: ", context.request_id, b"\r\n", self._host.common_lines),
+            *(context.rate_lines, own_lines, b"content-length: %d\r\n" % len(body)),
         )
-        self._end(status, lines, body)
+        self._end(status, b"".join(lines), body)
 
     def _fail(self, error: Exception) -> None:
         context = self._context
@@ -138,4 +135,3 @@ class Prompted:
         finally:
             if host.on_done is not None:
                 host.on_done(context, time.perf_counter() - self._begun)
-            context.release()

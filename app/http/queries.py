@@ -40,9 +40,9 @@ def query_of(context: Context, known: Set[str]) -> Mapping[str, str]:
     """
     try:
         pairs = parse_qsl(
-            context.scope["query_string"].decode("ascii"),
+            context.query_string.decode("ascii"),
             keep_blank_values=True,
-            strict_parsing=bool(context.scope["query_string"]),
+            strict_parsing=bool(context.query_string),
             errors="strict",
             max_num_fields=16,
         )

@@ -43,7 +43,7 @@ async def send_stream(send: Send, context: Context, stream: Stream) -> None:
         context.answer_with(_OK)
         headers = headers_of(context, [(b"content-type", LINES.name), *stream.headers()])
         await send({"type": "http.response.start", "status": _OK, "headers": headers})
-        if context.scope["method"] == "HEAD":
+        if context.method == "HEAD":
             piece = None
         gone = asyncio.create_task(_never() if stream.reads_body else _gone(context.receive))
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from app.http.context import Caller, Context
 from app.limits.answers import rate_headers, refused, too_many
@@ -13,10 +13,10 @@ from app.limits.outcomes import Outcomes
 from core.errors import LimiterUnavailableError
 from core.limits.counting import Counting
 from core.limits.interface import Answer, Limit
-from core.limits.local import LocalLimiter, Prepared, prepared
+from core.limits.local import LocalLimiter
 from core.limits.quota import Quotas, share_of
 from core.limits.routes import COSTS, RouteClass
-from sigil_native import Decision
+from sigil_native import Allowance, Decision
 from sigil_native.asgi import RateHeaders
 
 #: Callers whose limits are kept ready; more than there are verified tokens in memory.
@@ -65,20 +65,38 @@ class NoCallerLimits:
         """See CallerLimits.charge."""
 
 
-class _Plan(NamedTuple):
+class _Plan:
     """What holds for a caller.
 
     Attributes:
         limits: of the user and the tenant.
-        local: the same, ready for a limiter of this host.
         headers: writes what is told about them.
         share_headers: about those that this host keeps while Redis is away.
     """
 
-    limits: tuple[Limit, ...]
-    local: tuple[Prepared, ...]
-    headers: RateHeaders
-    share_headers: RateHeaders
+    __slots__ = ("_allowance", "_generation", "_group", "headers", "limits", "share_headers")
+
+    def __init__(
+        self, group: str, limits: tuple[Limit, ...], headers: RateHeaders, share_headers: RateHeaders
+    ) -> None:
+        self._group = group
+        self.limits = limits
+        self.headers = headers
+        self.share_headers = share_headers
+        self._allowance: Allowance | None = None
+        self._generation = 0
+
+    def allowance(self, limiter: LocalLimiter) -> Allowance:
+        """The limits, ready to be taken from where this host keeps them.
+
+        Raises:
+            LimiterUnavailableError: see ``LocalLimiter.take``.
+        """
+        found = self._allowance
+        if found is None or self._generation != limiter.generation:
+            found = self._allowance = limiter.allowance(self._group, self.limits, self.headers)
+            self._generation = limiter.generation
+        return found
 
 
 class CountedCallers:
@@ -92,10 +110,8 @@ class CountedCallers:
     ) -> None:
         """Count by these quotas; ``shadow``: and let everything pass."""
         self._limiters = counting.callers
-        self._local = {
-            name: limiter for name, limiter in counting.callers.items() if isinstance(limiter, LocalLimiter)
-        }
-        self.is_prompt: Final = self._local.keys() == counting.callers.keys()
+        self._local = counting.local
+        self.is_prompt: Final = self._local is not None
         self._quotas = quotas
         self._share = share
         self._outcomes = outcomes
@@ -126,22 +142,23 @@ class CountedCallers:
 
     def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
         """See CallerLimits.admit_now."""
+        if self._local is None:
+            raise RuntimeError("somebody else has to be asked")
         context.route_class = route_class
         plan = self._plan(caller.tenant, caller.issuer, caller.subject)
         try:
-            decisions = self._local[route_class].take_prepared(plan.local, COSTS[route_class])
+            found = plan.allowance(self._local).take(COSTS[route_class])
         except LimiterUnavailableError as error:
             self._outcomes.unavailable("user", error)
             if not self._shadow:
                 raise
             return
-        user, tenant = decisions
-        if user[0] and tenant[0]:
+        if isinstance(found, bytes):
             self._outcomes.decided("user", "allowed")
             if not self._shadow:
-                context.rate_lines = plan.headers.lines(decisions)
+                context.rate_lines = found
         else:
-            self._refuse(context, caller, plan, decisions)
+            self._refuse(context, caller, plan, found)
 
     async def charge(self, context: Context, items: int) -> None:
         """See CallerLimits.charge."""
@@ -210,7 +227,7 @@ class CountedCallers:
             )
             named = [(limit.name, limit.quota) for limit in limits]
             shares = [(limit.name, share_of(limit.quota, share)) for limit in limits]
-            return _Plan(limits, prepared(tenant, limits), rate_headers(*named), rate_headers(*shares))
+            return _Plan(tenant, limits, rate_headers(*named), rate_headers(*shares))
 
         return plan
 

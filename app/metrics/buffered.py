@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
@@ -54,7 +54,15 @@ class _Buffered(MetricWrapperBase):
 
 
 class BufferedCounter(_Buffered, Counter):
-    """A counter; may be counted in from any thread."""
+    """A counter; may be counted in from any thread.
+
+    Attributes:
+        add: ``inc`` for those who always say how many.
+    """
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self.add: Callable[[float], None] = self._gathered.append
 
     def inc(self, amount: float = 1, exemplar: object = None) -> None:
         """Count so many, no less than 0. Not of a metric that has labels, but of its children."""

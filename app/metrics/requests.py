@@ -117,13 +117,14 @@ class RequestMetrics:
         self.class_of: Callable[[str], str] = _no_class
         #: By route; it is also the path where that has no parts that vary.
         self._children: dict[tuple[str, str, int], tuple[BufferedHistogram, _Verb | None]] = {}
-        self._classes: dict[tuple[str, str], tuple[BufferedHistogram, Mapping[str, BufferedCounter]]] = {}
+        self._classes: dict[str, dict[str, tuple[BufferedHistogram, Mapping[str, BufferedCounter]]]]
+        self._classes = {verb: {} for verb in _OUTCOMES}
         for verb in _OUTCOMES:
             self._of_class(verb, DEFAULT_CLASS)
 
     def ended(self, context: Context, seconds: float) -> None:
         """See RequestObserver."""
-        path, method, status = context.scope["path"], context.scope["method"], context.status
+        path, method, status = context.path, context.method, context.status
         found = self._children.get((method, path, status))
         if found is None:
             if path in _PROBES:
@@ -157,13 +158,14 @@ class RequestMetrics:
     def _note_verb(self, context: Context, verb: _Verb, seconds: float) -> None:
         tenant = context.tenant
         name = DEFAULT_CLASS if tenant is None else self.class_of(tenant)
-        duration, counters = self._of_class(verb.name, name)
-        if not context.status:
-            counters["abandoned"].inc(context.items)
+        duration, counters = self._classes[verb.name].get(name) or self._of_class(verb.name, name)
+        status, outcomes = context.status, context.outcomes
+        if not status:
+            counters["abandoned"].add(context.items)
             return
         # A batch that was broken off was answered before, and tells what its lines came to.
-        failed = bool(context.problem) and context.status >= _CLIENT_ERROR
-        refused = failed and context.status < _SERVER_ERROR
+        failed = status >= _CLIENT_ERROR and context.problem
+        refused = failed and status < _SERVER_ERROR
         # Refusals are quick, and anybody can have them: they would make the others look better than they are.
         if not refused:
             if verb.is_batch:
@@ -171,21 +173,19 @@ class RequestMetrics:
                 self._batch_items.labels(verb.name).observe(context.items)
             else:
                 duration.observe(seconds)
-        if failed or not context.outcomes:
-            counters["refused" if refused else "failed"].inc(context.items)
+        if failed or not outcomes:
+            counters["refused" if refused else "failed"].add(context.items)
             return
-        for outcome, items in context.outcomes.items():
+        for outcome, items in outcomes.items():
             if items:
-                counters[outcome].inc(items)
+                counters[outcome].add(items)
         for reason, items in context.reasons.items():
             self._invalid.labels(reason).inc(items)
 
     def _of_class(self, verb: str, name: str) -> tuple[BufferedHistogram, Mapping[str, BufferedCounter]]:
-        found = self._classes.get((verb, name))
-        if found is None:
-            # All of them, so that what has not happened yet is 0 and not missing.
-            counters = {outcome: self._items[verb].labels(name, outcome) for outcome in _OUTCOMES[verb]}
-            found = self._classes[verb, name] = (self._durations[verb].labels(name), counters)
+        # All of them, so that what has not happened yet is 0 and not missing.
+        counters = {outcome: self._items[verb].labels(name, outcome) for outcome in _OUTCOMES[verb]}
+        found = self._classes[verb][name] = (self._durations[verb].labels(name), counters)
         return found
 
 

@@ -1,4 +1,4 @@
-"""Connections that send whole answers in one write."""
+"""Connections that send whole answers in one write, and together with those of others."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ class AnsweringProtocol(HttpToolsProtocol):
     """uvicorn's connection, and a way out for answers that are whole.
 
     It is what ASGI's messages come to, for less: the server looks at each header by itself, and writes head
-    and body apart.
+    and body apart. A short answer waits for the end of the loop's turn, see ``Outbox``; what else is written
+    or closed until then must have it written before.
     """
+
+    #: An answer that is not written yet.
+    _waiting = b""
 
     def __init__(
         self,
@@ -39,6 +43,27 @@ class AnsweringProtocol(HttpToolsProtocol):
         """Make what uvicorn makes, with the connections among which this is one."""
         super().__init__(config, server_state, app_state, loop)
         self._among = connections
+
+    def write(self, data: bytes) -> None:
+        """Write now, behind what waits."""
+        self.write_out()
+        self.transport.write(data)
+
+    def write_out(self) -> None:
+        """Write the answer that waits for the end of the loop's turn, if there is one."""
+        if self._waiting:
+            data, self._waiting = self._waiting, b""
+            self.transport.write(data)
+
+    def eof_received(self) -> None:
+        """The client sends no more, but reads: the connection is closed behind what waits."""
+        self.write_out()
+        super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end of the connection; nobody reads what waits."""
+        self._waiting = b""
+        super().connection_lost(exc)
 
     def answered_at_length(self, size: int) -> None:
         """Note that a long answer was written, which may wait for its client."""
@@ -62,7 +87,7 @@ class AnsweringProtocol(HttpToolsProtocol):
             return
         if _CLOSE in headers:
             cycle.keep_alive = False
-        self._write_answer(cycle, status, lines_of(headers), body)
+        self._write_answer(cycle, cycle.scope["method"], status, lines_of(headers), body)
 
     def write_answer(self, status: int, lines: bytes, body: bytes) -> None:
         """Answer the request that is in progress, whole and now. It began when its client was not behind.
@@ -73,21 +98,26 @@ class AnsweringProtocol(HttpToolsProtocol):
             body: left out of the answer to a HEAD request.
         """
         cycle = self.cycle
-        if cycle is not None and not cycle.disconnected:
-            self._write_answer(cycle, status, lines, body)
+        if isinstance(cycle, WholeRequest) and not cycle.disconnected:
+            self._write_answer(cycle, cycle.head.route[0], status, lines, body)
 
-    def _write_answer(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> None:
+    def _write_answer(
+        self, cycle: RequestResponseCycle, method: str, status: int, lines: bytes, body: bytes
+    ) -> None:
         closing = b"" if cycle.keep_alive or _CLOSE_LINE in lines else _CLOSE_LINE
         more = self._among.lines_of_all(self.server_state.default_headers)
-        head = b"%b%b%b%b\r\n" % (STATUS_LINE[status], more, lines, closing)
-        if cycle.scope["method"] == "HEAD":
-            self.transport.write(head)
-        elif len(body) <= _MOST_JOINED:
-            self.transport.write(head + body)
-        else:
-            self.transport.write(head)
-            self.transport.write(body)
+        head = (STATUS_LINE[status], more, lines, closing, b"\r\n")
+        if method == "HEAD":
+            body = b""
+        if len(body) > _MOST_JOINED:
+            self.write_out()
+            self.transport.writelines((b"".join(head), body))
             self.answered_at_length(len(body))
+        elif cycle.keep_alive:
+            self._waiting += b"".join((*head, body))
+            self._among.outbox.put(self, self.loop)
+        else:
+            self.write(b"".join((*head, body)))
         if isinstance(cycle, WholeRequest):
             cycle.end()
         else:

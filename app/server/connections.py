@@ -12,6 +12,7 @@ from app.http.problems import Headers
 from app.server.delivery import bytes_taken, has_arrived
 from app.server.known_heads import KnownHeads
 from app.server.memory import give_back
+from app.server.outbox import Outbox
 
 _SWEEP_SECONDS: Final = 1.0
 #: A stop waits for those that leave, so it looks more often.
@@ -54,6 +55,9 @@ class Connection(Protocol):
     transport: asyncio.Transport
     #: The line that it stands in; managed by the line.
     line: Line | None
+
+    def write_out(self) -> None:
+        """Write the answer that waits for the end of the loop's turn, if there is one."""
 
     def give_up(self) -> None:
         """Close the connection, which has no request in progress; what was written may still be read."""
@@ -118,6 +122,7 @@ class Connections:
         self.draining = Line(limits.drain_seconds)
         #: Whether the server has begun to stop: every answer is its connection's last.
         self.stopping = False
+        self.outbox = Outbox()
         #: The heads that requests had last.
         self.known_heads = KnownHeads()
         self._default_headers: Headers = ()
@@ -205,6 +210,7 @@ class Connections:
         if not oldest:
             return False
         since, connection = min(oldest, key=lambda one: one[0])
+        connection.write_out()
         if not connection.transport.get_write_buffer_size():
             connection.hang_up()
         elif asyncio.get_running_loop().time() - since >= _FRESH_SECONDS:

@@ -38,6 +38,12 @@ class KnownHead:
         self.facts = HeadFacts(scope["headers"])
         self.scope = {**scope, HEAD: self.facts}
 
+    @property
+    def query_string(self) -> bytes:
+        """What stands behind the path's question mark."""
+        query_string: bytes = self.scope["query_string"]
+        return query_string
+
 
 class KnownHeads:
     """The heads that a process read last, of all connections. The oldest makes room for a new one."""

@@ -7,10 +7,9 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import httptools
-from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -18,7 +17,7 @@ from app.http.context import ABORT, ANSWER, PEER_NAMES
 from app.server.answering import AnsweringProtocol
 from app.server.connections import Connections, Line
 from app.server.delivery import has_arrived
-from app.server.known_heads import END
+from app.server.known_heads import END, KnownHead
 from app.server.peers import names_of
 from app.server.refusals import HEAD_TOO_LARGE, MALFORMED, TOO_MANY_CONNECTIONS
 from app.server.whole_request import WholeRequest
@@ -143,6 +142,7 @@ class BoundedProtocol(AnsweringProtocol):
 
     def give_up(self) -> None:
         """Close the connection, which has no request in progress; what was written may still be read."""
+        self.write_out()
         if has_arrived(self.transport):
             self.hang_up()
         else:
@@ -151,12 +151,14 @@ class BoundedProtocol(AnsweringProtocol):
 
     def hang_up(self) -> None:
         """Close, and do not wait for the other side's goodbye: place and descriptor are free at once."""
+        self.write_out()
         self._leave_line()
         self.transport.close()
         self.loop.call_soon(self.transport.abort)  # what was written now leaves before
 
     def abort(self) -> None:
         """End the connection at once, whatever waits in it."""
+        self._waiting = b""
         with contextlib.suppress(OSError):
             # Or the system would keep what the client does not read, and the connection with it.
             self.transport.get_extra_info("socket").setsockopt(
@@ -170,6 +172,7 @@ class BoundedProtocol(AnsweringProtocol):
 
     def _close_unless_busy(self) -> None:
         if not self._is_busy() and not self.transport.is_closing():
+            self.write_out()
             self.transport.close()
 
     def _is_busy(self) -> bool:
@@ -221,16 +224,19 @@ class BoundedProtocol(AnsweringProtocol):
         head = self._known_head(data[:end])
         if head is None or len(data) - end != head.body_size:
             return False
-        scope = {**head.scope, **self._ends, "state": self.app_state.copy()}
-        self.scope = cast("HTTPScope", scope)
-        self.cycle = request = WholeRequest(self, head, scope, data[end:])
+        self.cycle = request = WholeRequest(self, head, data[end:])
         if self._among.stopping:
             request.keep_alive = False
-        self._leave_line()
+        if self.line is not None:
+            self.line.leave(self)
         if not self._prompt(request):
-            request.for_asgi(self)
+            request.for_asgi()
             self._start_asgi_task(request, self.app)
         return True
+
+    def scope_of(self, head: KnownHead) -> dict[str, Any]:
+        """The scope of a request over this connection."""
+        return {**head.scope, **self._ends, "state": self.app_state.copy()}
 
     def on_response_complete(self) -> None:
         """The answer is written: on with the next request."""
@@ -239,8 +245,11 @@ class BoundedProtocol(AnsweringProtocol):
             return
         if self._last_word:
             self._say(self._last_word)
-            return
-        self._go_on()
+        elif self._at_rest and not self._held:
+            self.flow.resume_reading()
+            self._among.waiting.join(self, self.loop.time())
+        else:
+            self._go_on()
 
     def resume_writing(self) -> None:
         """The client has read: on with what it has sent meanwhile."""
@@ -319,10 +328,11 @@ class BoundedProtocol(AnsweringProtocol):
         elif self._is_busy() or self._at_rest or self._in_head:
             self._say(answer)
         else:
+            self.write_out()
             self.transport.close()  # the request was answered already
 
     def _say(self, answer: bytes) -> None:
-        self.transport.write(answer)
+        self.write(answer)
         self.transport.close()
 
     # -- the parser's findings -------------------------------------------------------------------

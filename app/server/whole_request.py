@@ -33,19 +33,25 @@ class WholeRequest(RequestResponseCycle):
     chunked_encoding: bool | None = None
     expected_content_length = 0
     _event: asyncio.Event | None = None
+    _scope: dict[str, Any] | None = None
     _is_read = False
 
-    def __init__(
-        self, protocol: BoundedProtocol, head: KnownHead, scope: dict[str, Any], body: bytes
-    ) -> None:
+    def __init__(self, protocol: BoundedProtocol, head: KnownHead, body: bytes) -> None:
         """Make it of a connection that has nothing else to do."""
         self.head = head
-        self.scope = scope  # type: ignore[assignment]
         self.whole_body = body
+        self._protocol = protocol
         self.transport = protocol.transport
         self.flow = protocol.flow
         self.on_response = protocol.on_response_complete
         self.write_answer = protocol.write_answer
+
+    @property
+    def scope(self) -> Any:  # type: ignore[override]
+        """ASGI's scope, which is made when it is asked for."""
+        if self._scope is None:
+            self._scope = self._protocol.scope_of(self.head)
+        return self._scope
 
     @property
     def message_event(self) -> asyncio.Event:  # type: ignore[override]
@@ -70,8 +76,9 @@ class WholeRequest(RequestResponseCycle):
             self.message_event.clear()
         return {"type": "http.disconnect"}
 
-    def for_asgi(self, protocol: BoundedProtocol) -> None:
+    def for_asgi(self) -> None:
         """Prepare for what only the way through ASGI needs."""
+        protocol = self._protocol
         self.logger = protocol.logger
         self.access_logger = protocol.access_logger
         self.default_headers = protocol.server_state.default_headers

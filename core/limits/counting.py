@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from core.errors import LimiterUnavailableError
 from core.limits.interface import Condition, Limit, Limiter
@@ -32,6 +32,7 @@ class Counting:
     Attributes:
         callers: by class of routes.
         addresses: a bucket for each address.
+        local: counts callers by itself; None where another is asked first.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Counting:
         """See ``counting_from``."""
         self.callers = callers
         self.addresses = addresses
+        self.local: Final = local if shared is None else None
         self._shared = shared
         self._local = local
         self._policies = policies

@@ -6,13 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 from urllib.parse import quote
 
 from core.errors import LimiterUnavailableError
 from core.limits.interface import Limit
 from core.limits.quota import Quota
-from sigil_native import BucketFileError, Decision, TokenBucket
+from sigil_native import Allowance, BucketFileError, Decision, TokenBucket
+from sigil_native.asgi import RateHeaders
 
 #: Quotas come from settings, so there are few. This is for whoever writes them by the thousand.
 _MOST_TABLES: Final = 64
@@ -24,27 +25,6 @@ def bucket_key(group: str, key: str) -> bytes:
     # Whatever text is in them, odd surrogates too: one name must not break, nor become another.
     prefix = group.encode("utf-8", "surrogatepass")
     return b"%d:%b%b" % (len(prefix), prefix, key.encode("utf-8", "surrogatepass"))
-
-
-class Prepared(NamedTuple):
-    """A limit of somebody, ready to be taken from.
-
-    Attributes:
-        table: names the table of all limits of this kind and quota.
-        key: what it is called there.
-    """
-
-    table: str
-    limit: Limit
-    key: bytes
-
-
-def prepared(group: str, limits: Sequence[Limit]) -> tuple[Prepared, ...]:
-    """The limits of a group, ready to be taken from."""
-    return tuple(
-        Prepared(_table_name(limit.name, limit.quota), limit, bucket_key(group, limit.key))
-        for limit in limits
-    )
 
 
 @lru_cache(1 << 12)
@@ -63,9 +43,7 @@ def table_file(folder: Path, name: str, quota: Quota, capacity: int) -> Path:
 class LocalLimiter:
     """A limiter over token buckets: a table for each kind of limit and quota.
 
-    Several limits are taken one after the other, and given back when a later one refuses. Within a process
-    nobody sees that, because nothing is awaited in between; another process that shares the tables may be
-    refused in that moment by tokens that come back at once. None is ever granted more than its limit.
+    Several limits are taken together: see ``sigil_native.Allowance``.
 
     Of many tables, the one that was used last the longest ago is given up. Its buckets are full again if it
     was in memory; a file keeps them.
@@ -98,6 +76,8 @@ class LocalLimiter:
         self._most_tables = max(tables, 1)
         self._clock = clock
         self._tables: OrderedDict[str, TokenBucket] = OrderedDict()
+        #: Changes when a table is given up: allowances made before may be of other tables than those now.
+        self.generation = 0
 
     @property
     def full(self) -> int:
@@ -124,29 +104,22 @@ class LocalLimiter:
 
     def take_now(self, group: str, limits: Sequence[Limit], cost: int) -> list[Decision]:
         """The same without an event loop."""
-        return self.take_prepared(prepared(group, limits), cost)
+        return self.allowance(group, limits).check(cost)
 
-    def take_prepared(self, places: Sequence[Prepared], cost: int) -> list[Decision]:
-        """The same for limits that were prepared once for many requests; see ``prepared``."""
+    def allowance(self, group: str, limits: Sequence[Limit], headers: RateHeaders | None = None) -> Allowance:
+        """The limits of a group, for many requests: until ``generation`` is another.
+
+        Raises:
+            LimiterUnavailableError, InvalidOptionError: see ``take``.
+        """
         # Every table first: where one cannot be used, nothing is taken from the others.
-        buckets = [(self._table(name, limit), key) for name, limit, key in places]
-        decisions = [table.check(key, cost) for table, key in buckets]
-        for decision in decisions:
-            if not decision[0]:
-                break
-        else:
-            return decisions
-        for index, (table, key) in enumerate(buckets):
-            if decisions[index].allowed:
-                table.refund(key, cost)
-                # It would allow the request; this is how it stands without it.
-                decisions[index] = table.check(key, 0)
-        return decisions
+        places = [(self._table(limit), bucket_key(group, limit.key)) for limit in limits]
+        return Allowance(places, headers)
 
     def charge(self, group: str, limits: Sequence[Limit], cost: int) -> None:
         """Count a request that somebody else has granted: take its tokens, or as many as are there."""
-        for name, limit, key in prepared(group, limits):
-            table = self._table(name, limit)
+        for limit in limits:
+            table, key = self._table(limit), bucket_key(group, limit.key)
             decision = table.check(key, cost)
             if not decision.allowed and decision.remaining > 0:
                 table.acquire(key, decision.remaining)
@@ -154,12 +127,14 @@ class LocalLimiter:
     async def close(self) -> None:
         """Give up the tables. Files stay, for the other workers and the next start."""
         self._tables.clear()
+        self.generation += 1
 
     def _open(self) -> list[TokenBucket]:
         # In one step, as metrics are read by a thread while requests move tables about.
         return list(self._tables.values())
 
-    def _table(self, name: str, limit: Limit) -> TokenBucket:
+    def _table(self, limit: Limit) -> TokenBucket:
+        name = _table_name(limit.name, limit.quota)
         table = self._tables.get(name)
         if table is not None:
             self._tables.move_to_end(name)
@@ -180,4 +155,5 @@ class LocalLimiter:
         self._tables[name] = table
         if len(self._tables) > self._most_tables:
             self._tables.popitem(last=False)
+            self.generation += 1
         return table

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigil_native import Decision, TokenBucket
+from sigil_native import Allowance, Decision, TokenBucket
 from sigil_native._rate_headers import RateHeaders, RatePolicy
 from sigil_native.errors import InvalidOptionError
 
@@ -38,6 +38,7 @@ class _Buckets:
         self.buckets = [
             TokenBucket(quota / window, burst, clock=lambda: self.now) for quota, window, burst in quotas
         ]
+        self._allowance = Allowance([(bucket, "caller") for bucket in self.buckets])
         self.headers = RateHeaders(
             RatePolicy(f"limit-{number}", quota, window, burst=burst)
             for number, (quota, window, burst) in enumerate(quotas)
@@ -45,14 +46,7 @@ class _Buckets:
 
     def take(self, cost: int) -> list[Decision]:
         """A request."""
-        decisions = [bucket.check("caller", cost) for bucket in self.buckets]
-        if all(decision.allowed for decision in decisions):
-            return decisions
-        for number, (bucket, decision) in enumerate(zip(self.buckets, decisions, strict=True)):
-            if decision.allowed:
-                bucket.refund("caller", cost)
-                decisions[number] = bucket.check("caller", 0)
-        return decisions
+        return self._allowance.check(cost)
 
     def allows(self, cost: int) -> bool:
         """A request; whether it was allowed."""

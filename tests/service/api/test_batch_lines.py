@@ -69,7 +69,8 @@ def test_records_and_answers_are_the_same(lifetimes: list[int], subject: str, cr
     assert records.payload_bytes == sum(len(record.payload or b"") for record in records)
     later = max(record.expires_at_ms for record in records)
     for now in (0, later - 1, later):
-        answers = requests.answers(record_parts(created_at_ms, subject), 0, len(requests), now_ms=now)
+        parts = (*record_parts(created_at_ms, subject), b"\n")
+        answers = requests.answers(parts, 0, len(requests), now_ms=now)
         one_by_one = [record_answer(record, now) for record in records]
         assert answers == msgspec.json.Encoder().encode_lines(one_by_one)
 

@@ -10,7 +10,16 @@ import time
 import pytest
 
 from tests.service.running import SIGILS, Service
-from tests.service.server.wire import LAST, connected, exchange, read_to_end, request, resident, statuses
+from tests.service.server.wire import (
+    LAST,
+    connected,
+    exchange,
+    read_answer,
+    read_to_end,
+    request,
+    resident,
+    statuses,
+)
 
 #: Accepted, it is answered with 401: nobody has a token here.
 POST = f"POST {SIGILS}/verify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
@@ -242,6 +251,18 @@ def test_pipelined_requests(service: Service) -> None:
     post = request(f"{SIGILS}/verify", method="POST", body=body, token=service.token())
     received = exchange(service.port, post + b"GET /nowhere HTTP/1.1\r\nHo", b"st: x\r\n\r\n" + post + LAST)
     assert statuses(received) == [200, 404, 200, 200]
+
+
+def test_bad_after_known(service: Service) -> None:
+    """A request whose head was read before is answered before what is wrong behind it."""
+    post = request(SIGILS, method="POST", body=b'{"data":{}}', token=service.token("bad-after-known"))
+    with connected(service.port) as connection:
+        for _ in range(3):
+            connection.sendall(post)
+            assert statuses(read_answer(connection)) == [201]
+        connection.sendall(post)
+        connection.sendall(b"nonsense\r\n\r\n")
+        assert statuses(read_to_end(connection)) == [201, 400]
 
 
 def test_a_thousand_pipelined(service: Service) -> None:
