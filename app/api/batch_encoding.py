@@ -15,10 +15,12 @@ from app.http.bodies import LINES
 from app.http.completion import Completion
 from app.http.context import Context
 from app.http.lines import requests_of
+from app.http.problems import ProblemError
 from app.http.prompt import PromptAnswer
 from app.http.replies import lines_of
 from core.audit.interface import Audit
 from core.engine import Engine, now_ms
+from core.errors import AuditUnavailableError
 from core.sealed_records import SealedRecords, pieces_of
 from core.time_slices import PromptSlices, TimeSlices
 from sigil_native import SealRequests
@@ -83,12 +85,9 @@ class PromptBatchEncoding:
 
     async def answer(self, context: Context, body: bytes) -> PromptAnswer:
         """See PromptHandler.answer."""
-        self._access.count(context, ENCODE_ROLE)
-        requests = requests_of(body, SealRequests)
-        try:
-            await self._payment.pay(context, len(requests), 0)
-        finally:
-            _tell_rates(context)
+        requests = self._paid_at_once(context, body)
+        if requests is None:
+            requests = await self._paid(context, body)
         refused = await read_all(requests, _accept, PromptSlices())
         caller = context.caller
         records, kept = self._engine.encode_soon(caller.tenant, caller.subject, requests)
@@ -99,6 +98,28 @@ class PromptBatchEncoding:
             await noted
         context.outcomes = _outcomes(requests, refused)
         return PromptAnswer(_OK, _LINES, await _answers(requests, records, PromptSlices()))
+
+    def _paid_at_once(self, context: Context, body: bytes) -> SealRequests | None:
+        """The lines, paid for in one go; None, and nothing is done: something is in the way."""
+        try:
+            requests = requests_of(body, SealRequests)
+            self._audit.check()
+        except (ProblemError, AuditUnavailableError):
+            return None
+        if not self._access.counts_all(context, ENCODE_ROLE, len(requests)):
+            return None
+        context.items = len(requests)
+        return requests
+
+    async def _paid(self, context: Context, body: bytes) -> SealRequests:
+        """The lines, paid for step by step, which tells what is in the way."""
+        self._access.count(context, ENCODE_ROLE)
+        requests = requests_of(body, SealRequests)
+        try:
+            await self._payment.pay(context, len(requests), 0)
+        finally:
+            _tell_rates(context)
+        return requests
 
 
 def _tell_rates(context: Context) -> None:
