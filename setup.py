@@ -51,6 +51,8 @@ MODULES = {
     "_batch": [],
     "_request_lines": [],
     "_seal_requests": [],
+    "_verify_lines": [],
+    "_verify_requests": [],
     "_codec": [],
     "_signature": [],
     "_audit": ["audit_line.cpp"],

@@ -70,6 +70,7 @@ class Requests(NamedTuple):
 
 SINGLE: Final = Requests()
 BATCHES: Final = Requests("/batch", "application/x-ndjson", 100)
+VERIFICATIONS: Final = Requests("/verify/batch", "application/x-ndjson", 100)
 
 
 class Measured(NamedTuple):
@@ -195,6 +196,11 @@ def write_bodies(folder: Path) -> Path:
     bodies = folder / "bodies"
     bodies.write_bytes(b"".join(b'{"data":%s}\n' % event for event in varied_events()))
     return bodies
+
+
+def verify_line(line: bytes, answer: bytes) -> bytes:
+    """The request for a verdict on what a line asked to seal, and its answer."""
+    return b'{"sigil":"%b",%b' % (json.loads(answer)["sigil"].encode(), line[1:])
 
 
 @contextlib.contextmanager

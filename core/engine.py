@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import msgspec
 
@@ -27,12 +27,23 @@ from core.seals import Seals
 from core.store.interface import PromptStore, Store
 from core.time_slices import TimeSlices
 from core.timestamps import has_timestamp
-from core.verdict import Finding, Revocation, Verdict, finding_from_error, verdict_of
-from sigil_native import SealRequests, Sigil, SigilCodec, SigilError, canonicalize_json
+from core.verdict import (
+    UNCHECKED,
+    Finding,
+    Revocation,
+    Verdict,
+    finding_from_error,
+    finding_of,
+    verdict_of,
+)
+from core.verdicts import Revocations, Verdicts
+from sigil_native import SealRequests, Sigil, SigilCodec, SigilError, VerifyRequests, canonicalize_json
 from sigil_native.errors import SigilFormatError
 
 LONGEST_REASON: Final = 500
-_UNCHECKED: Final = Revocation("unchecked")
+_NOT_RECORDED: Final = Revocation("not_recorded")
+#: Where a token holds no payload.
+_NO_SIGIL: Final = Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked")
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -57,13 +68,6 @@ class Page(msgspec.Struct, frozen=True):
 def now_ms() -> int:
     """The time of the clock that records and expiry are judged by."""
     return time.time_ns() // 1_000_000
-
-
-class Presented(NamedTuple):
-    """A sigil to judge, and the payload; None where the sigil is a token that carries it."""
-
-    sigil: str
-    payload: CanonicalJson | None
 
 
 class Engine:
@@ -167,8 +171,10 @@ class Engine:
         Raises:
             PayloadMissingError: no payload, and the sigil is no token.
         """
-        finding, payload = self._found(tenant, Presented(sigil, payload))
-        revocation = _UNCHECKED
+        if payload is None:
+            payload = self.payload_in(sigil)
+        finding = _NO_SIGIL if payload is None else self._examine(tenant, sigil, payload)
+        revocation = UNCHECKED
         if finding.issued_id is not None:
             try:
                 record = await self._store.get(tenant, finding.issued_id, with_payload=False)
@@ -180,33 +186,33 @@ class Engine:
                 revocation = _revocation(record)
         return verdict_of(finding, payload, revocation)
 
-    async def verify_many(
-        self, tenant: str, presented: Sequence[Presented]
-    ) -> Sequence[Verdict | PayloadMissingError]:
-        """Judge sigils as in verify; where it would raise, its error has the verdict's place."""
+    def payload_in(self, token: str) -> CanonicalJson | None:
+        """The payload that a token carries, which nobody has judged; None where it is no token after all.
+
+        Raises:
+            PayloadMissingError: it does not even look like one.
+        """
+        if "." not in token:
+            raise PayloadMissingError("a sigil without its payload can only be verified as a token")
+        try:
+            self._seals.keys.codec.decode(token)
+            text = token.partition(".")[2]
+            embedded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return CanonicalJson(canonicalize_json(embedded, integers="exact"))
+        except SigilError:
+            # A token whose payload is no JSON was never issued: format, like any other wrong shape.
+            return None
+
+    async def verify_requests(self, tenant: str, requests: VerifyRequests) -> Verdicts:
+        """Judge all lines of a body that are not refused as in verify, with one ring."""
+        codec, states, _ = self._seals.keys
         slices = TimeSlices()
-        found: list[tuple[Finding, CanonicalJson | None] | PayloadMissingError] = []
-        issued = []
-        for one in presented:
-            try:
-                finding, payload = self._found(tenant, one)
-            except PayloadMissingError as error:
-                found.append(error)
-            else:
-                found.append((finding, payload))
-                if finding.issued_id is not None:
-                    issued.append(finding.issued_id)
+        for first, last in pieces_of(requests):
+            codec.judge_requests(requests, first, last, tenant=tenant)
             await slices.pause()
-        revocations = await self._revocations(tenant, issued)
-        verdicts: list[Verdict | PayloadMissingError] = []
-        for result in found:
-            if isinstance(result, PayloadMissingError):
-                verdicts.append(result)
-            else:
-                finding, payload = result
-                verdicts.append(verdict_of(finding, payload, revocations[finding.issued_id]))
-            await slices.pause()
-        return verdicts
+        issued = requests.issued(0, len(requests))
+        revocations = await self._revocations(tenant, [one for one in issued if one is not None])
+        return Verdicts(requests, issued, states, revocations)
 
     async def get(self, tenant: str, record_id: str) -> tuple[Record, Sigil]:
         """A record with its payload, and its sigil, the seal checked again.
@@ -276,51 +282,29 @@ class Engine:
         """Finish the writes that were accepted."""
         await self._store.close()
 
-    def _found(self, tenant: str, presented: Presented) -> tuple[Finding, CanonicalJson | None]:
-        sigil, payload = presented
-        if payload is not None:
-            return self._examine(tenant, sigil, payload), payload
-        if "." in sigil:
-            return self._examine_token(tenant, sigil)
-        raise PayloadMissingError("a sigil without its payload can only be verified as a token")
-
     def _examine(self, tenant: str, sigil: str, payload: CanonicalJson) -> Finding:
         codec, states, _ = self._seals.keys
         try:
             decoded = codec.verify_json(sigil, payload, tenant=tenant)
         except SigilError as error:
             return finding_from_error(error, states)
-        return Finding(decoded, None, "valid", "valid", states[decoded.key_id])
+        return finding_of(decoded, None, states[decoded.key_id])
 
-    def _examine_token(self, tenant: str, token: str) -> tuple[Finding, CanonicalJson | None]:
-        try:
-            self._seals.keys.codec.decode(token)
-            text = token.partition(".")[2]
-            embedded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            payload = CanonicalJson(canonicalize_json(embedded, integers="exact"))
-        except SigilError:
-            # A token whose payload is no JSON was never issued: format, like any other wrong shape.
-            return Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked"), None
-        return self._examine(tenant, token, payload), payload
-
-    async def _revocations(self, tenant: str, issued: Sequence[str]) -> Mapping[str | None, Revocation]:
-        """By id; of what was not issued, which has none, too."""
-        found: dict[str | None, Revocation] = {None: _UNCHECKED}
+    async def _revocations(self, tenant: str, issued: Sequence[str]) -> Revocations:
         try:
             records = await self._store.get_many(tenant, issued)
         except StorePartlyUnavailableError as error:
-            known: dict[str | None, Revocation] = {
-                one: _revocation(record) for one, record in error.known.items()
-            }
-            return {**found, **dict.fromkeys(issued, self._unasked), **known}
+            return Revocations(
+                {one: _revocation(record) for one, record in error.known.items()}, self._unasked
+            )
         except StoreUnavailableError:
-            return {**found, **dict.fromkeys(issued, self._unasked)}
-        return {**found, **{one: _revocation(records.get(one)) for one in issued}}
+            return Revocations({}, self._unasked)
+        return Revocations({one: _revocation(record) for one, record in records.items()}, _NOT_RECORDED)
 
 
 def _revocation(record: Record | RecordCorruptError | RecordUnverifiableError | None) -> Revocation:
     if record is None:
-        return Revocation("not_recorded")
+        return _NOT_RECORDED
     if isinstance(record, RecordCorruptError | RecordUnverifiableError):
         return Revocation("unknown")
     return Revocation("not_revoked" if record.revoked_at_ms is None else "revoked", record.stale)

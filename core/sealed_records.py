@@ -8,14 +8,14 @@ from typing import Final, NamedTuple, overload
 from uuid import UUID
 
 from core.records import CanonicalJson, Record
-from sigil_native import SealRequests
+from sigil_native import SealRequests, VerifyRequests
 
 #: Bounds of what is worked on in one go: a millisecond or so.
 _LINES_A_PIECE: Final = 128
 _BYTES_A_PIECE: Final = 128 << 10
 
 
-def pieces_of(requests: SealRequests) -> Sequence[tuple[int, int]]:
+def pieces_of(requests: SealRequests | VerifyRequests) -> Sequence[tuple[int, int]]:
     """Ranges of the lines of a body; others get their turns between them."""
     lines = len(requests)
     if lines <= _LINES_A_PIECE and requests.end <= _BYTES_A_PIECE:

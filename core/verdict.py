@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -16,7 +17,6 @@ from sigil_native.errors import (
     RevokedKeyError,
     SigilError,
     SigilExpiredError,
-    TagMismatchError,
     UnknownKeyError,
     VerificationError,
 )
@@ -63,6 +63,10 @@ class Revocation(NamedTuple):
     accepted: bool = False
 
 
+#: Of what was never issued: there is nothing to revoke.
+UNCHECKED: Final = Revocation("unchecked")
+
+
 class Finding(msgspec.Struct, frozen=True):
     """What the library's verification said: everything but the revocation."""
 
@@ -98,27 +102,33 @@ def verdict_of(finding: Finding, payload: CanonicalJson | None, revocation: Revo
     )
 
 
-_UNUSABLE_KEYS: dict[type[SigilError], KeyAspect] = {
-    UnknownKeyError: "unknown",
-    RevokedKeyError: "revoked",
-    KeyNotYetValidError: "not_yet_valid",
-    RetiredKeyError: "retired",
+_UNUSABLE_KEYS: Final[dict[str, KeyAspect]] = {
+    UnknownKeyError.code: "unknown",
+    RevokedKeyError.code: "revoked",
+    KeyNotYetValidError.code: "not_yet_valid",
+    RetiredKeyError.code: "retired",
+}
+_TIMES: Final[dict[str, TimeAspect]] = {
+    SigilExpiredError.code: "expired",
+    IssuedInFutureError.code: "issued_in_future",
 }
 
 
-def finding_from_error(error: SigilError, state_of_key: dict[int, KeyAspect]) -> Finding:
+def finding_from_error(error: SigilError, state_of_key: Mapping[int, KeyAspect]) -> Finding:
     """Translate the cause that the library gave."""
     if not isinstance(error, VerificationError):
         return Finding(None, error.code, "invalid", "unchecked", "unchecked")
-    sigil = error.sigil
-    unusable = _UNUSABLE_KEYS.get(type(error))
+    return finding_of(error.sigil, error.code, state_of_key.get(error.sigil.key_id, "unknown"))
+
+
+def finding_of(sigil: Sigil | None, code: str | None, state: KeyAspect) -> Finding:
+    """What a code of the library says of a sigil, whose key has a state; None: it holds."""
+    if code is None:
+        return Finding(sigil, None, "valid", "valid", state)
+    unusable = _UNUSABLE_KEYS.get(code)
     if unusable is not None:
-        return Finding(sigil, error.code, "unchecked", "unchecked", unusable)
-    state = state_of_key.get(sigil.key_id, "unknown")
-    if isinstance(error, TagMismatchError):
-        return Finding(sigil, error.code, "invalid", "unchecked", state)
-    if isinstance(error, SigilExpiredError):
-        return Finding(sigil, error.code, "valid", "expired", state)
-    if isinstance(error, IssuedInFutureError):
-        return Finding(sigil, error.code, "valid", "issued_in_future", state)
-    return Finding(sigil, error.code, "invalid", "unchecked", state)
+        return Finding(sigil, code, "unchecked", "unchecked", unusable)
+    time = _TIMES.get(code)
+    if time is not None:
+        return Finding(sigil, code, "valid", time, state)
+    return Finding(sigil, code, "invalid", "unchecked", state)

@@ -76,6 +76,7 @@ if TYPE_CHECKING or _wants_pure:
     from sigil_native._pure.seal_requests import SealRequests
     from sigil_native._pure.sigil import Sigil
     from sigil_native._pure.signature import sign_event, verify_event
+    from sigil_native._pure.verify_requests import VerifyRequests
 else:
     try:
         from sigil_native._allowance import Allowance
@@ -90,6 +91,7 @@ else:
         from sigil_native._seal_requests import SealRequests
         from sigil_native._sigil import Sigil
         from sigil_native._signature import sign_event, verify_event
+        from sigil_native._verify_requests import VerifyRequests
     except ModuleNotFoundError as error:
         # Never a silent step down to the slow backend: whoever wants it says so.
         raise ImportError(
@@ -172,6 +174,7 @@ __all__ = [
     "UnsupportedTypeError",
     "UnusableLevelError",
     "VerificationError",
+    "VerifyRequests",
     "WeakSecretError",
     "__version__",
     "backend",

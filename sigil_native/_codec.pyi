@@ -4,6 +4,7 @@ from typing import Literal, final, overload
 from sigil_native._keyring import KeyRing
 from sigil_native._seal_requests import SealRequests
 from sigil_native._sigil import Sigil
+from sigil_native._verify_requests import VerifyRequests
 from sigil_native.errors import SigilError
 
 _BytesLike = bytes | bytearray | memoryview
@@ -71,6 +72,9 @@ class SigilCodec:
         self, lines: _JsonText, *, tenant: str, expires_in: float | None = None, form: str = "text"
     ) -> bytes: ...
     def seal_requests(self, requests: SealRequests, first: int, last: int, *, tenant: str) -> None: ...
+    def judge_requests(
+        self, requests: VerifyRequests, first: int, last: int, *, tenant: str, now: float | None = None
+    ) -> None: ...
     def verify(
         self, sigil: Sigil | _JsonText, payload: object, *, tenant: str, now: float | None = None
     ) -> Sigil: ...

@@ -57,4 +57,6 @@ MOST_PLACES: Final = 16
 MAX_PLAIN_LIFETIME: Final = 3_155_760_000
 #: What the answer to such a request may tell of its seal.
 ANSWER_FIELDS: Final = ("id", "sigil", "key_id", "issued_at", "expires_at", "status", "canonical_sha256")
+#: What the answer to a request for a verdict may tell of the sigil, and of the payload.
+VERDICT_FIELDS: Final = ("id", "sigil", "key_id", "issued_at", "expires_at", "canonical_sha256")
 MOST_ANSWER_PARTS: Final = 32

@@ -1,16 +1,39 @@
-"""Checks of what ``SealRequests`` is given, the same for both backends."""
+"""Checks of what ``SealRequests`` and ``VerifyRequests`` are given, the same for both backends."""
 
 from __future__ import annotations
 
 from sigil_native._arguments import text_bytes
-from sigil_native._constants import ANSWER_FIELDS, MOST_ANSWER_PARTS
-from sigil_native.errors import InvalidOptionError
+from sigil_native._constants import MOST_ANSWER_PARTS
+from sigil_native.errors import (
+    InvalidOptionError,
+    IssuedInFutureError,
+    KeyNotYetValidError,
+    RetiredKeyError,
+    RevokedKeyError,
+    SigilExpiredError,
+    SigilFormatError,
+    TagMismatchError,
+    UnknownKeyError,
+)
 
 TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _LARGEST = 1 << 31
+
+#: Why the seal of a request for a verdict does not hold, in the order in which that is looked at.
+VERDICT_CODES = (
+    None,
+    SigilFormatError.code,
+    UnknownKeyError.code,
+    RevokedKeyError.code,
+    KeyNotYetValidError.code,
+    RetiredKeyError.code,
+    TagMismatchError.code,
+    IssuedInFutureError.code,
+    SigilExpiredError.code,
+)
 
 
 def _count(value: object, what: str) -> int:
@@ -42,8 +65,8 @@ def line_range(first: int, last: int, count: int) -> tuple[int, int]:
     return first, last
 
 
-def answer_parts(parts: Iterable[object]) -> tuple[bytes | str, ...]:
-    """What answers are made of.
+def answer_parts(parts: Iterable[object], fields: Collection[str]) -> tuple[bytes | str, ...]:
+    """What answers are made of; ``fields`` are the names that they may have in them.
 
     Raises:
         TypeError: a part is neither bytes nor str.
@@ -54,8 +77,8 @@ def answer_parts(parts: Iterable[object]) -> tuple[bytes | str, ...]:
         if type(part) is bytes:
             checked.append(part)
         elif isinstance(part, str):
-            if part not in ANSWER_FIELDS:
-                raise InvalidOptionError(f"a field of an answer is one of {', '.join(ANSWER_FIELDS)}")
+            if part not in fields:
+                raise InvalidOptionError(f"a field of an answer is one of {', '.join(fields)}")
             checked.append(part)
         else:
             raise TypeError(f"a part must be bytes or str, not {type(part).__name__}")

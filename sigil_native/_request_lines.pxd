@@ -1,17 +1,25 @@
-"""Lines that ask for seals, and what is done with them without the GIL."""
+"""The lines of a body on their way to an answer: what those that ask for seals and for verdicts share."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp.vector cimport vector
 
-from sigil_native._hashing cimport HmacState
 from sigil_native._json cimport ByteBuffer
+
+
+cdef extern from "record_text.h" namespace "sigil" nogil:
+    const size_t kUuidTextSize
+    const size_t kMomentSize
+    uint8_t* write_uuid(const uint8_t* id, uint8_t* out) noexcept
+    cdef cppclass MomentWriter:
+        MomentWriter() noexcept
+        uint8_t* write(uint64_t milliseconds, uint8_t* out) noexcept
 
 
 cdef enum LineState:
     UNREAD
     READ  # its payload is canonical, behind the room for a header
-    SEALED
+    DONE  # it is sealed, or judged
     REFUSED  # its answer is ready
 
 
@@ -21,12 +29,15 @@ cdef struct RequestLine:
     size_t size
     size_t place  # in the buffer: of header, payload and tag, or of the answer
     size_t filled  # payload bytes, or those of the answer
-    int64_t lifetime_ms
+    int64_t lifetime_ms  # of a line that asks for a seal
+    uint32_t key  # of a line that asks for a verdict: its place among those that may have made the seal
     LineState state
+    uint8_t cause  # likewise: why the seal does not hold
+    bint altered  # likewise: a token carries another payload
     uint8_t[32] digest  # SHA-256 of the payload
 
 
-# What stands between the literal pieces of an answer; the names are those of ANSWER_FIELDS in _constants.py.
+# What stands between the literal pieces of an answer.
 cdef enum Field:
     LITERAL
     ID
@@ -36,24 +47,45 @@ cdef enum Field:
     EXPIRES_AT
     STATUS
     SHA256
+    SHA256_OR_NULL  # in quotes
 
 cdef struct Part:
     Field field
     const uint8_t* text
-    size_t size
+    size_t size  # the longest that it comes to
+
+cdef enum:
+    MOST_PARTS = 32  # of an answer, as in _constants.py
 
 
-# Reads those lines of a range that are plain, of the text that they are in. False: no memory.
-cdef bint read_lines(
-    vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, Py_ssize_t first, Py_ssize_t last
-) noexcept nogil
-# Seals those lines of a range that are read. False: the system gave no randomness.
-cdef bint seal_lines(
-    vector[RequestLine]& lines, ByteBuffer& buffer, const HmacState* tenant_key, uint32_t key_id,
-    Py_ssize_t first, Py_ssize_t last,
-) noexcept nogil
-# Writes the answers to a range of lines that are sealed or refused; there is room. Returns their end.
-cdef uint8_t* answer_lines(
-    const vector[RequestLine]& lines, const ByteBuffer& buffer, const Part* parts, Py_ssize_t count,
-    Py_ssize_t first, Py_ssize_t last, int64_t now_ms, uint8_t* out,
+cdef class RequestLines:
+    cdef bytes body
+    cdef readonly size_t end, next_number
+    cdef vector[RequestLine] lines
+    cdef ByteBuffer buffer
+    cdef bint busy
+
+    cdef RequestLine* _line(self, object index) except NULL
+    cdef RequestLine* _unread(self, object index) except NULL
+    cdef int _enter(self) except -1
+    cdef int _check_idle(self) except -1
+    cdef int _range(self, object first, object last, Py_ssize_t* begin, Py_ssize_t* end) except -1
+    cdef int _check_states(self, Py_ssize_t first, Py_ssize_t last, LineState wanted) except -1
+    # Whether work on a range takes less time than to let another thread have the GIL, and to get it back.
+    cdef bint _is_brief(self, Py_ssize_t first, Py_ssize_t last) noexcept nogil
+    # Puts a canonical payload behind the room for a header. None: there is none.
+    cdef int _place(self, RequestLine* line, bytes payload) except -1
+
+
+# Room for the seals of lines of a range, at their longest. False: no memory.
+cdef bint make_room(vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last) noexcept nogil
+# Reads a payload by the default rules, behind the room for a header. 1: it is done; 0: it is no good; -1: no memory.
+cdef int read_payload(RequestLine* line, ByteBuffer& buffer, const uint8_t* text, size_t size) noexcept nogil
+# Compiles what answers are made of: at most MOST_PARTS. The result must live as long as they.
+cdef tuple compile_parts(object parts, dict fields, Part* out, Py_ssize_t* count)
+# Writes the answer to a line that is done or refused, which begins in the buffer at `placed`; there is room.
+# Returns its end.
+cdef uint8_t* write_answer(
+    const Part* parts, Py_ssize_t count, const RequestLine* line, const uint8_t* placed, int64_t now_ms,
+    MomentWriter& issued, MomentWriter& expiry, uint8_t* out,
 ) noexcept nogil

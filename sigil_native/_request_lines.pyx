@@ -1,17 +1,16 @@
 # distutils: language = c++
-"""What is done with lines that ask for seals, without a Python object and without the GIL.
+"""The lines of a body on their way to an answer: what those that ask for seals and for verdicts share.
 
-Lines are read, sealed in groups whose hashes are computed side by side, and answered. Whoever calls
-sees to it that nobody else is at the same lines.
+Whoever works on lines without the GIL sees to it that nobody else is at the same ones.
 """
 
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.string cimport memcpy
 
 from sigil_native._canonical_text cimport canonicalize_text
-from sigil_native._hashing cimport DigestMessage, HmacMessage, hmac_digest_many, sha256_digest_many
-from sigil_native._identifiers cimport uuid7_fill
 from sigil_native._json cimport Failure, JsonOptions
-from sigil_native._sealing cimport write_lifetime
 from sigil_native._sigil cimport (
     expires_ms_of,
     issued_ms_of,
@@ -19,162 +18,223 @@ from sigil_native._sigil cimport (
     kIdentifierOffset,
     kTagSize,
     spell_text,
-    write_header,
 )
+
+from sigil_native._request_arguments import answer_parts, request_body
 
 
 cdef extern from "request_line.h" namespace "sigil" nogil:
-    cdef struct PlainRequest:
-        const uint8_t* payload
+    cdef struct FoundLine:
+        size_t number
+        size_t begin
         size_t size
-        int64_t lifetime_ms
-    bint read_plain_request(const uint8_t* line, size_t size, PlainRequest& out) noexcept
+    cdef cppclass LineFinder:
+        LineFinder() noexcept
+        LineFinder(const uint8_t* text, size_t size, size_t number) noexcept
+        bint next(FoundLine& out) noexcept
+        size_t number() noexcept
 
 cdef extern from "record_text.h" namespace "sigil" nogil:
     uint8_t* write_hex(const uint8_t* data, size_t size, uint8_t* out) noexcept
-    uint8_t* write_uuid(const uint8_t* id, uint8_t* out) noexcept
-    cdef cppclass MomentWriter:
-        MomentWriter() noexcept
-        uint8_t* write(uint64_t milliseconds, uint8_t* out) noexcept
 
 
 cdef enum:
-    # Seals that are hashed together: they stay in cache.
-    GROUP_SIZE = 128
+    # Bytes of a line, as it came and as it is kept, that are worked on with the GIL held.
+    BRIEF = 4096
+
+cdef object FIRST = 1
 
 
-cdef bint read_lines(
-    vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, Py_ssize_t first, Py_ssize_t last
-) noexcept nogil:
-    """False: no memory."""
-    cdef PlainRequest request
-    cdef JsonOptions options
-    cdef Failure failure
-    cdef RequestLine* line
-    cdef size_t start
+@cython.auto_pickle(False)
+cdef class RequestLines:
+    """The lines of a body, each of which asks for something, on their way to an answer.
+
+    Attributes:
+        end: how much of the body was looked at: all of it, or what is before the line that is too many.
+        next_number: the number of the line that begins there, or would.
+    """
+
+    def __cinit__(self, body, *, most, number=1):
+        cdef FoundLine found
+        cdef RequestLine line
+        # Checked in Python unless it is what is usual.
+        if type(body) is not bytes or type(most) is not int or number is not FIRST or not 1 <= most <= 1 << 20:
+            body, most, number = request_body(body, most, number)
+        self.body = body
+        cdef size_t left = most
+        cdef LineFinder lines = LineFinder(
+            <const uint8_t*> PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), number
+        )
+        self.end = PyBytes_GET_SIZE(self.body)
+        line.place = line.filled = 0
+        line.lifetime_ms = 0
+        line.key = line.cause = 0
+        line.altered = False
+        line.state = UNREAD
+        while lines.next(found):
+            if left == 0:
+                self.end = found.begin
+                self.next_number = found.number
+                return
+            left -= 1
+            line.number, line.begin, line.size = found.number, found.begin, found.size
+            self.lines.push_back(line)
+        self.next_number = lines.number()
+
+    def __len__(self):
+        return self.lines.size()
+
+    def number(self, index):
+        """The number of a line in the body, blank ones included."""
+        return self._line(index).number
+
+    def text(self, index):
+        """The bytes of a line, without its line feed."""
+        cdef RequestLine* line = self._line(index)
+        return self.body[line.begin : line.begin + line.size]
+
+    def refuse(self, index, bytes answer not None):
+        """Give the answer to a line that was left and is told what is wrong with it, with its line feed."""
+        cdef RequestLine* line = self._unread(index)
+        cdef size_t size = PyBytes_GET_SIZE(answer)
+        if not self.buffer.reserve(size):
+            raise MemoryError
+        line.place = self.buffer.size()
+        memcpy(self.buffer.end(), PyBytes_AS_STRING(answer), size)
+        self.buffer.set_size(line.place + size)
+        line.filled = size
+        line.state = REFUSED
+
+    cdef RequestLine* _line(self, object index) except NULL:
+        cdef Py_ssize_t place = index
+        if not 0 <= place < <Py_ssize_t> self.lines.size():
+            raise IndexError("no such line")
+        return &self.lines[place]
+
+    cdef RequestLine* _unread(self, object index) except NULL:
+        cdef RequestLine* line = self._line(index)
+        self._check_idle()
+        if line.state != UNREAD:
+            raise ValueError(f"line {line.number} was read, or refused, before")
+        return line
+
+    cdef int _enter(self) except -1:
+        """Keep other threads out while the GIL is released."""
+        self._check_idle()
+        self.busy = True
+        return 0
+
+    cdef int _check_idle(self) except -1:
+        if self.busy:
+            raise RuntimeError("another thread is at these lines")
+        return 0
+
+    cdef int _range(self, object first, object last, Py_ssize_t* begin, Py_ssize_t* end) except -1:
+        begin[0], end[0] = first, last
+        if not 0 <= begin[0] <= end[0] <= <Py_ssize_t> self.lines.size():
+            raise IndexError("no such lines")
+        return 0
+
+    cdef int _check_states(self, Py_ssize_t first, Py_ssize_t last, LineState wanted) except -1:
+        cdef Py_ssize_t i
+        for i in range(first, last):
+            if self.lines[i].state != wanted and self.lines[i].state != REFUSED:
+                raise ValueError(f"line {self.lines[i].number} is not ready for this")
+        return 0
+
+    cdef bint _is_brief(self, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+        return last - first == 1 and self.lines[first].size + self.lines[first].filled < BRIEF
+
+    cdef int _place(self, RequestLine* line, bytes payload) except -1:
+        cdef size_t size = 0 if payload is None else PyBytes_GET_SIZE(payload)
+        if not self.buffer.reserve(kHeaderSize + size + kTagSize):
+            raise MemoryError
+        line.place = self.buffer.size()
+        if size:
+            memcpy(self.buffer.end() + kHeaderSize, PyBytes_AS_STRING(payload), size)
+        self.buffer.set_size(line.place + kHeaderSize + size + kTagSize)
+        line.filled = size
+        line.state = READ
+        return 0
+
+
+cdef bint make_room(vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     cdef size_t size = 0
     cdef Py_ssize_t i
     for i in range(first, last):
         size += lines[i].size + kHeaderSize + kTagSize
-    if not buffer.reserve(size):
-        return False
-    for i in range(first, last):
-        line = &lines[i]
-        if line.state != UNREAD or not read_plain_request(text + line.begin, line.size, request):
-            continue
-        start = buffer.size()
-        if not buffer.reserve(kHeaderSize):
-            return False
-        buffer.set_size(start + kHeaderSize)
-        if not canonicalize_text(request.payload, request.size, options, buffer, failure):
-            buffer.set_size(start)
-            continue
-        line.filled = buffer.size() - start - kHeaderSize
-        if not buffer.reserve(kTagSize):
-            return False
-        buffer.set_size(buffer.size() + kTagSize)
-        line.place = start
-        line.lifetime_ms = request.lifetime_ms
-        line.state = READ
-    return True
+    return buffer.reserve(size)
 
 
-cdef bint seal_lines(
-    vector[RequestLine]& lines, ByteBuffer& buffer, const HmacState* tenant_key, uint32_t key_id,
-    Py_ssize_t first, Py_ssize_t last,
-) noexcept nogil:
-    """False: the system gave no randomness."""
-    while first < last:
-        if not _seal_group(lines, buffer, tenant_key, key_id, first, min(first + GROUP_SIZE, last)):
-            return False
-        first += GROUP_SIZE
-    return True
+cdef int read_payload(RequestLine* line, ByteBuffer& buffer, const uint8_t* text, size_t size) noexcept nogil:
+    cdef JsonOptions options
+    cdef Failure failure
+    cdef size_t start = buffer.size()
+    if not buffer.reserve(kHeaderSize):
+        return -1
+    buffer.set_size(start + kHeaderSize)
+    if not canonicalize_text(text, size, options, buffer, failure):
+        buffer.set_size(start)
+        return 0
+    line.filled = buffer.size() - start - kHeaderSize
+    if not buffer.reserve(kTagSize):
+        return -1
+    buffer.set_size(buffer.size() + kTagSize)
+    line.place = start
+    line.state = READ
+    return 1
 
 
-cdef bint _seal_group(
-    vector[RequestLine]& lines, ByteBuffer& buffer, const HmacState* tenant_key, uint32_t key_id,
-    Py_ssize_t first, Py_ssize_t last,
-) noexcept nogil:
-    """False: the system gave no randomness."""
-    cdef uint8_t[GROUP_SIZE * 16] identifiers
-    cdef HmacMessage[GROUP_SIZE] messages
-    cdef DigestMessage[GROUP_SIZE] payloads
-    cdef RequestLine* line
-    cdef uint8_t* header
-    cdef size_t count = 0
+cdef tuple compile_parts(object parts, dict fields, Part* out, Py_ssize_t* count):
+    # Checked in Python unless it is what is usual: a tuple of what is known.
+    cdef tuple pieces = parts if type(parts) is tuple and len(parts) <= MOST_PARTS else answer_parts(parts, fields)
     cdef Py_ssize_t i
-    if not uuid7_fill(identifiers, last - first, 16):
-        return False
-    for i in range(first, last):
-        line = &lines[i]
-        if line.state != READ:
-            continue
-        header = buffer.data() + line.place
-        write_header(header, key_id)
-        memcpy(header + kIdentifierOffset, identifiers + count * 16, 16)
-        if line.lifetime_ms:
-            write_lifetime(header, line.lifetime_ms)
-        messages[count].data = header
-        messages[count].size = kHeaderSize + line.filled
-        messages[count].tag = header + kHeaderSize + line.filled
-        payloads[count].data = header + kHeaderSize
-        payloads[count].size = line.filled
-        payloads[count].digest = line.digest
-        line.state = SEALED
-        count += 1
-    sha256_digest_many(payloads, count)
-    hmac_digest_many(tenant_key, messages, count)
-    return True
-
-
-cdef uint8_t* answer_lines(
-    const vector[RequestLine]& lines, const ByteBuffer& buffer, const Part* parts, Py_ssize_t count,
-    Py_ssize_t first, Py_ssize_t last, int64_t now_ms, uint8_t* out,
-) noexcept nogil:
-    """Write the answers, for which there is room. Returns their end."""
-    cdef MomentWriter issued
-    cdef MomentWriter expiry
-    cdef const RequestLine* line
-    cdef const uint8_t* placed
-    cdef Py_ssize_t i
-    for i in range(first, last):
-        line = &lines[i]
-        placed = buffer.data() + line.place
-        if line.state == REFUSED:
-            memcpy(out, placed, line.filled)
-            out += line.filled
+    count[0] = PyTuple_GET_SIZE(pieces)
+    for i in range(count[0]):
+        piece = pieces[i]
+        if type(piece) is bytes:
+            out[i].field = Field.LITERAL
+            out[i].text = <const uint8_t*> PyBytes_AS_STRING(piece)
+            out[i].size = PyBytes_GET_SIZE(piece)
         else:
-            out = _write_answer(parts, count, line, placed, now_ms, issued, expiry, out)
-    return out
+            field = fields.get(piece) if type(piece) is str else None
+            if field is None:
+                (piece,) = answer_parts([piece], fields)
+                field = fields[piece]
+            out[i].field, out[i].size = field
+    return pieces
 
 
-cdef uint8_t* _write_answer(
-    const Part* parts, Py_ssize_t count, const RequestLine* line, const uint8_t* header, int64_t now_ms,
+cdef uint8_t* write_answer(
+    const Part* parts, Py_ssize_t count, const RequestLine* line, const uint8_t* placed, int64_t now_ms,
     MomentWriter& issued, MomentWriter& expiry, uint8_t* out,
 ) noexcept nogil:
     cdef uint8_t[64] seal
-    cdef uint64_t expires = expires_ms_of(header)
+    cdef uint64_t expires
     cdef Field field
     cdef Py_ssize_t i
+    if line.state == REFUSED:
+        memcpy(out, placed, line.filled)
+        return out + line.filled
+    expires = expires_ms_of(placed)
     for i in range(count):
         field = parts[i].field
         if field == LITERAL:
             memcpy(out, parts[i].text, parts[i].size)
             out += parts[i].size
         elif field == ID:
-            out = write_uuid(header + kIdentifierOffset, out)
+            out = write_uuid(placed + kIdentifierOffset, out)
         elif field == SIGIL:
-            memcpy(seal, header, kHeaderSize)
-            memcpy(seal + kHeaderSize, header + kHeaderSize + line.filled, kTagSize)
+            memcpy(seal, placed, kHeaderSize)
+            memcpy(seal + kHeaderSize, placed + kHeaderSize + line.filled, kTagSize)
             out = spell_text(seal, out)
         elif field == KEY_ID:
-            out = write_hex(header + 2, 4, out)
+            out = write_hex(placed + 2, 4, out)
         elif field == ISSUED_AT:
-            out = issued.write(issued_ms_of(header), out)
+            out = issued.write(issued_ms_of(placed), out)
         elif field == EXPIRES_AT:
             if expires == 0:
-                memcpy(out, b"null", 4)
-                out += 4
+                out = _write_null(out)
             else:
                 out[0] = c'"'
                 out = expiry.write(expires, out + 1)
@@ -187,6 +247,18 @@ cdef uint8_t* _write_answer(
             else:
                 memcpy(out, b"active", 6)
                 out += 6
-        else:
+        elif field == SHA256:
             out = write_hex(line.digest, 32, out)
+        elif line.filled == 0:
+            out = _write_null(out)
+        else:
+            out[0] = c'"'
+            out = write_hex(line.digest, 32, out + 1)
+            out[0] = c'"'
+            out += 1
     return out
+
+
+cdef uint8_t* _write_null(uint8_t* out) noexcept nogil:
+    memcpy(out, b"null", 4)
+    return out + 4

@@ -6,40 +6,47 @@ released meanwhile. Every other line is its caller's to read, and takes its plac
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
-from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
+from libcpp.vector cimport vector
 
-from sigil_native._hashing cimport HmacState
+from sigil_native._hashing cimport DigestMessage, HmacMessage, HmacState, hmac_digest_many, sha256_digest_many
+from sigil_native._identifiers cimport uuid7_fill
+from sigil_native._json cimport ByteBuffer
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
 from sigil_native._request_lines cimport (
+    DONE,
+    MOST_PARTS,
     READ,
     REFUSED,
-    SEALED,
     UNREAD,
     Field,
-    LineState,
+    MomentWriter,
     Part,
     RequestLine,
-    answer_lines,
-    read_lines,
-    seal_lines,
+    RequestLines,
+    compile_parts,
+    kMomentSize,
+    kUuidTextSize,
+    make_room,
+    read_payload,
+    write_answer,
+    write_uuid,
 )
-from sigil_native._sealing cimport Form, check_tenant, lifetime_of, render
+from sigil_native._sealing cimport Form, check_tenant, lifetime_of, render, write_lifetime
 from sigil_native._sigil cimport (
     expires_ms_of,
     issued_ms_of,
     kHeaderSize,
     kIdentifierOffset,
-    kTagSize,
     kTextSize,
     key_id_of,
+    write_header,
 )
 
-from sigil_native._request_arguments import answer_parts, request_body
 from sigil_native.errors import InvalidExpiryError, NoActiveKeyError
 
 
@@ -55,34 +62,21 @@ cdef extern from "clock.h" namespace "sigil" nogil:
     int64_t wall_clock_ms() noexcept
 
 cdef extern from "request_line.h" namespace "sigil" nogil:
-    cdef struct FoundLine:
-        size_t number
-        size_t begin
+    cdef struct PlainRequest:
+        const uint8_t* payload
         size_t size
-    cdef cppclass LineFinder:
-        LineFinder() noexcept
-        LineFinder(const uint8_t* text, size_t size, size_t number) noexcept
-        bint next(FoundLine& out) noexcept
-        size_t number() noexcept
-
-cdef extern from "record_text.h" namespace "sigil" nogil:
-    const size_t kUuidTextSize
-    const size_t kMomentSize
-    uint8_t* write_uuid(const uint8_t* id, uint8_t* out) noexcept
+        int64_t lifetime_ms
+    bint read_plain_request(const uint8_t* line, size_t size, PlainRequest& out) noexcept
 
 
 cdef enum:
-    # Bytes of a line, as it came and as it is sealed, that are worked on with the GIL held.
-    BRIEF = 4096
-    MOST_PARTS = 32  # of an answer, as in _constants.py
+    # Seals that are hashed together: they stay in cache.
+    GROUP_SIZE = 128
 
 # 9999-12-31T23:59:59.999Z, as in _constants.py.
 cdef int64_t LAST_MOMENT_MS = 253402300799999
 
-
-cdef object FIRST = 1
-
-# Each with the longest of what it comes to.
+# Those of ANSWER_FIELDS in _constants.py, each with the longest of what it comes to.
 cdef dict FIELDS = {
     "id": (Field.ID, kUuidTextSize),
     "sigil": (Field.SIGIL, kTextSize),
@@ -96,7 +90,7 @@ cdef dict FIELDS = {
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class SealRequests:
+cdef class SealRequests(RequestLines):
     """The lines of a body, each of which asks for a seal, on their way to an answer.
 
     Blank lines are passed over. In this order: ``read`` what is plain; ``accept`` or ``refuse`` each line
@@ -119,43 +113,6 @@ cdef class SealRequests:
         InvalidOptionError: ``most`` or ``number`` is less than 1.
     """
 
-    def __cinit__(self, body, *, most, number=1):
-        cdef FoundLine found
-        cdef RequestLine line
-        # Checked in Python unless it is what is usual.
-        if type(body) is not bytes or type(most) is not int or number is not FIRST or not 1 <= most <= 1 << 20:
-            body, most, number = request_body(body, most, number)
-        self.body = body
-        cdef size_t left = most
-        cdef LineFinder lines = LineFinder(
-            <const uint8_t*> PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), number
-        )
-        self.end = PyBytes_GET_SIZE(self.body)
-        while lines.next(found):
-            if left == 0:
-                self.end = found.begin
-                self.next_number = found.number
-                return
-            left -= 1
-            line.number, line.begin, line.size = found.number, found.begin, found.size
-            line.place = line.filled = 0
-            line.lifetime_ms = 0
-            line.state = UNREAD
-            self.lines.push_back(line)
-        self.next_number = lines.number()
-
-    def __len__(self):
-        return self.lines.size()
-
-    def number(self, index):
-        """The number of a line in the body, blank ones included."""
-        return self._line(index).number
-
-    def text(self, index):
-        """The bytes of a line, without its line feed."""
-        cdef RequestLine* line = self._line(index)
-        return self.body[line.begin : line.begin + line.size]
-
     def read(self, first, last):
         """Read those lines of a range that are plain.
 
@@ -174,11 +131,11 @@ cdef class SealRequests:
         cdef const uint8_t* text = <const uint8_t*> PyBytes_AS_STRING(self.body)
         self._range(first, last, &begin, &end)
         self._enter()
-        if _is_brief(self, begin, end):
-            done = read_lines(self.lines, self.buffer, text, begin, end)
+        if self._is_brief(begin, end):
+            done = _read_lines(self.lines, self.buffer, text, begin, end)
         else:
             with nogil:
-                done = read_lines(self.lines, self.buffer, text, begin, end)
+                done = _read_lines(self.lines, self.buffer, text, begin, end)
         self.busy = False
         if not done:
             raise MemoryError
@@ -197,27 +154,8 @@ cdef class SealRequests:
         """
         cdef RequestLine* line = self._unread(index)
         cdef int64_t lifetime = lifetime_of(expires_in)
-        cdef size_t size = PyBytes_GET_SIZE(payload)
-        if not self.buffer.reserve(kHeaderSize + size + kTagSize):
-            raise MemoryError
-        line.place = self.buffer.size()
-        memcpy(self.buffer.end() + kHeaderSize, PyBytes_AS_STRING(payload), size)
-        self.buffer.set_size(line.place + kHeaderSize + size + kTagSize)
-        line.filled = size
+        self._place(line, payload)
         line.lifetime_ms = lifetime
-        line.state = READ
-
-    def refuse(self, index, bytes answer not None):
-        """Give the answer to a line that was left and gets no seal, with its line feed."""
-        cdef RequestLine* line = self._unread(index)
-        cdef size_t size = PyBytes_GET_SIZE(answer)
-        if not self.buffer.reserve(size):
-            raise MemoryError
-        line.place = self.buffer.size()
-        memcpy(self.buffer.end(), PyBytes_AS_STRING(answer), size)
-        self.buffer.set_size(line.place + size)
-        line.filled = size
-        line.state = REFUSED
 
     def sealed(self, first, last):
         """Those of a range that are sealed: (id, sigil, key id, issued, expires, SHA-256, payload) of each.
@@ -232,7 +170,7 @@ cdef class SealRequests:
         found = []
         for i in range(begin, end):
             line = &self.lines[i]
-            if line.state != SEALED:
+            if line.state != DONE:
                 continue
             header = self.buffer.data() + line.place
             found.append((
@@ -253,7 +191,7 @@ cdef class SealRequests:
         self._check_idle()
         found = []
         for i in range(begin, end):
-            if self.lines[i].state == SEALED:
+            if self.lines[i].state == DONE:
                 text = PyUnicode_New(kUuidTextSize, 127)
                 write_uuid(self.buffer.data() + self.lines[i].place + kIdentifierOffset, PyUnicode_1BYTE_DATA(text))
                 found.append(text)
@@ -284,35 +222,22 @@ cdef class SealRequests:
         cdef PyObject* out
         cdef uint8_t* start
         cdef uint8_t* last_byte
-        # Checked in Python unless it is what is usual: a tuple of what is known.
-        cdef tuple pieces = parts if type(parts) is tuple and len(parts) <= MOST_PARTS else answer_parts(parts)
-        count = PyTuple_GET_SIZE(pieces)
+        _kept = compile_parts(parts, FIELDS, compiled, &count)
         for i in range(count):
-            piece = pieces[i]
-            if type(piece) is bytes:
-                compiled[i].field = Field.LITERAL
-                compiled[i].text = <const uint8_t*> PyBytes_AS_STRING(piece)
-                compiled[i].size = PyBytes_GET_SIZE(piece)
-            else:
-                field = FIELDS.get(piece) if type(piece) is str else None
-                if field is None:
-                    (piece,) = answer_parts([piece])
-                    field = FIELDS[piece]
-                compiled[i].field, compiled[i].size = field
             longest += compiled[i].size
         self._range(first, last, &begin, &end)
-        self._check_states(begin, end, SEALED)
+        self._check_states(begin, end, DONE)
         for i in range(begin, end):
             size += self.lines[i].filled if self.lines[i].state == REFUSED else longest
         self._check_idle()
         out = bytes_of_size(NULL, size)
         self.busy = True
         start = <uint8_t*> bytes_start(out)
-        if _is_brief(self, begin, end):
-            last_byte = answer_lines(self.lines, self.buffer, compiled, count, begin, end, moment, start)
+        if self._is_brief(begin, end):
+            last_byte = _answer_lines(self.lines, self.buffer, compiled, count, begin, end, moment, start)
         else:
             with nogil:
-                last_byte = answer_lines(self.lines, self.buffer, compiled, count, begin, end, moment, start)
+                last_byte = _answer_lines(self.lines, self.buffer, compiled, count, begin, end, moment, start)
         self.busy = False
         resize_bytes(&out, last_byte - start)
         answers = <object> out
@@ -343,56 +268,94 @@ cdef class SealRequests:
         tenant_key = key.for_tenant(tenant)
         self._enter()
         state, key_id = &tenant_key.state, key.key_id
-        if _is_brief(self, first, last):
-            done = seal_lines(self.lines, self.buffer, state, key_id, first, last)
+        if self._is_brief(first, last):
+            done = _seal_lines(self.lines, self.buffer, state, key_id, first, last)
         else:
             with nogil:
-                done = seal_lines(self.lines, self.buffer, state, key_id, first, last)
+                done = _seal_lines(self.lines, self.buffer, state, key_id, first, last)
         self.busy = False
         if not done:
             raise OSError("the system gave no randomness")
         return 0
 
-    # -- one line, and states ----------------------------------------------------
 
-    cdef RequestLine* _line(self, object index) except NULL:
-        cdef Py_ssize_t place = index
-        if not 0 <= place < <Py_ssize_t> self.lines.size():
-            raise IndexError("no such line")
-        return &self.lines[place]
-
-    cdef RequestLine* _unread(self, object index) except NULL:
-        cdef RequestLine* line = self._line(index)
-        self._check_idle()
-        if line.state != UNREAD:
-            raise ValueError(f"line {line.number} was read, or refused, before")
-        return line
-
-    cdef int _enter(self) except -1:
-        """Keep other threads out while the GIL is released."""
-        self._check_idle()
-        self.busy = True
-        return 0
-
-    cdef int _check_idle(self) except -1:
-        if self.busy:
-            raise RuntimeError("another thread is at these lines")
-        return 0
-
-    cdef int _range(self, object first, object last, Py_ssize_t* begin, Py_ssize_t* end) except -1:
-        begin[0], end[0] = first, last
-        if not 0 <= begin[0] <= end[0] <= <Py_ssize_t> self.lines.size():
-            raise IndexError("no such lines")
-        return 0
-
-    cdef int _check_states(self, Py_ssize_t first, Py_ssize_t last, LineState wanted) except -1:
-        cdef Py_ssize_t i
-        for i in range(first, last):
-            if self.lines[i].state != wanted and self.lines[i].state != REFUSED:
-                raise ValueError(f"line {self.lines[i].number} is not ready for this")
-        return 0
+cdef bint _read_lines(
+    vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """False: no memory."""
+    cdef PlainRequest request
+    cdef RequestLine* line
+    cdef Py_ssize_t i
+    if not make_room(lines, buffer, first, last):
+        return False
+    for i in range(first, last):
+        line = &lines[i]
+        if line.state != UNREAD or not read_plain_request(text + line.begin, line.size, request):
+            continue
+        line.lifetime_ms = request.lifetime_ms
+        if read_payload(line, buffer, request.payload, request.size) < 0:
+            return False
+    return True
 
 
-cdef bint _is_brief(SealRequests self, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """Whether work on a range takes less time than to let another thread have the GIL, and to get it back."""
-    return last - first == 1 and self.lines[first].size + self.lines[first].filled < BRIEF
+cdef bint _seal_lines(
+    vector[RequestLine]& lines, ByteBuffer& buffer, const HmacState* tenant_key, uint32_t key_id,
+    Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """False: the system gave no randomness."""
+    while first < last:
+        if not _seal_group(lines, buffer, tenant_key, key_id, first, min(first + GROUP_SIZE, last)):
+            return False
+        first += GROUP_SIZE
+    return True
+
+
+cdef bint _seal_group(
+    vector[RequestLine]& lines, ByteBuffer& buffer, const HmacState* tenant_key, uint32_t key_id,
+    Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """False: the system gave no randomness."""
+    cdef uint8_t[GROUP_SIZE * 16] identifiers
+    cdef HmacMessage[GROUP_SIZE] messages
+    cdef DigestMessage[GROUP_SIZE] payloads
+    cdef RequestLine* line
+    cdef uint8_t* header
+    cdef size_t count = 0
+    cdef Py_ssize_t i
+    if not uuid7_fill(identifiers, last - first, 16):
+        return False
+    for i in range(first, last):
+        line = &lines[i]
+        if line.state != READ:
+            continue
+        header = buffer.data() + line.place
+        write_header(header, key_id)
+        memcpy(header + kIdentifierOffset, identifiers + count * 16, 16)
+        if line.lifetime_ms:
+            write_lifetime(header, line.lifetime_ms)
+        messages[count].data = header
+        messages[count].size = kHeaderSize + line.filled
+        messages[count].tag = header + kHeaderSize + line.filled
+        payloads[count].data = header + kHeaderSize
+        payloads[count].size = line.filled
+        payloads[count].digest = line.digest
+        line.state = DONE
+        count += 1
+    sha256_digest_many(payloads, count)
+    hmac_digest_many(tenant_key, messages, count)
+    return True
+
+
+cdef uint8_t* _answer_lines(
+    const vector[RequestLine]& lines, const ByteBuffer& buffer, const Part* parts, Py_ssize_t count,
+    Py_ssize_t first, Py_ssize_t last, int64_t now_ms, uint8_t* out,
+) noexcept nogil:
+    """Write the answers, for which there is room. Returns their end."""
+    cdef MomentWriter issued
+    cdef MomentWriter expiry
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        out = write_answer(
+            parts, count, &lines[i], buffer.data() + lines[i].place, now_ms, issued, expiry, out
+        )
+    return out

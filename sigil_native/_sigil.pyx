@@ -197,6 +197,14 @@ cdef Sigil _read(const uint8_t* data, size_t size, bint binary_allowed, ByteBuff
     return sigil_of(parsed.bytes)
 
 
+cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out) noexcept nogil:
+    cdef ParsedSigil parsed
+    if parse_sigil(text, size, False, parsed) != FormatProblem.none or parsed.payload != NULL:
+        return False
+    memcpy(out, parsed.bytes, 64)
+    return True
+
+
 cdef uint8_t* spell_text(const uint8_t* sigil, uint8_t* out) noexcept nogil:
     return write_text(sigil, out)
 

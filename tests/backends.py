@@ -21,6 +21,7 @@ _HOMES = {
     "KeyRing": ("_keyring", "_pure.keyring"),
     "SigilCodec": ("_codec", "_pure.codec"),
     "SealRequests": ("_seal_requests", "_pure.seal_requests"),
+    "VerifyRequests": ("_verify_requests", "_pure.verify_requests"),
     "sign_event": ("_signature", "_pure.signature"),
     "verify_event": ("_signature", "_pure.signature"),
     "AuditChain": ("_audit_chain", "_pure.audit"),

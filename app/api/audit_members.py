@@ -10,6 +10,7 @@ from core.audit.interface import Member
 from core.records import Record
 from core.sealed_records import SealedRecords
 from core.verdict import Verdict
+from core.verdicts import Verdicts
 
 
 def encoded(record: Record, *, replayed: bool = False) -> dict[str, Member]:
@@ -52,11 +53,48 @@ class EncodedLines(Sequence[Mapping[str, Member]]):
 
 def verified(verdict: Verdict) -> dict[str, Member]:
     """Of ``sigil.verified``."""
-    claimed = verdict.sigil
-    return {
-        "valid": verdict.valid,
-        "reason": verdict.reason,
-        # Where the signature does not hold these are what was claimed.
-        "sigil_id": None if claimed is None else claimed.id,
-        "sealing_key": None if claimed is None else f"{claimed.key_id:08x}",
-    }
+    sigil = verdict.sigil
+    claim = None if sigil is None else (sigil.id, sigil.key_id)
+    return {"valid": verdict.valid, "reason": verdict.reason, **_claimed(claim)}
+
+
+class VerifiedLines(Sequence[Mapping[str, Member]]):
+    """Of ``sigil.verified``, for each line that was judged, with who asked. Made when needed."""
+
+    def __init__(self, verdicts: Verdicts, who: Mapping[str, Member]) -> None:
+        self._verdicts = verdicts
+        self._who = who
+
+    def __len__(self) -> int:
+        return sum(self._verdicts.counts.values())
+
+    def __iter__(self) -> Iterator[Mapping[str, Member]]:
+        return iter(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Member]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Member]]: ...
+    def __getitem__(self, index: int | slice) -> Mapping[str, Member] | Sequence[Mapping[str, Member]]:
+        return self._lines[index]
+
+    @cached_property
+    def _lines(self) -> Sequence[Mapping[str, Member]]:
+        verdicts = self._verdicts
+        kinds = [
+            {**self._who, "valid": verdict.valid, "reason": verdict.reason} for verdict in verdicts.kinds
+        ]
+        claims = verdicts.requests.claims(0, len(verdicts.requests))
+        return [
+            kinds[place] | _claimed(claim)
+            for place, claim in zip(verdicts.chosen, claims, strict=True)
+            if place >= 0
+        ]
+
+
+def _claimed(claim: tuple[str, int] | None) -> dict[str, Member]:
+    """What a sigil says of itself, whether or not that is proven."""
+    if claim is None:
+        return {"sigil_id": None, "sealing_key": None}
+    sigil_id, key_id = claim
+    return {"sigil_id": sigil_id, "sealing_key": f"{key_id:08x}"}

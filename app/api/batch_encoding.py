@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from app.api.audit_members import EncodedLines
-from app.api.batch_lines import Payment, failed
+from app.api.batch_lines import Payment, read_all
 from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest, record_parts
 from app.authentication.access import Access
@@ -20,17 +20,16 @@ from app.http.prompt import PromptAnswer
 from app.http.replies import lines_of
 from core.audit.interface import Audit
 from core.engine import Engine, now_ms
+from core.errors import AuditUnavailableError
 from core.sealed_records import SealedRecords, pieces_of
 from core.time_slices import PromptSlices, TimeSlices
 from sigil_native import SealRequests
-from sigil_native.errors import CanonicalizationError
 
 ENCODE_ROLE: Final = "sigil:encode"
 _OK: Final = 200
 _LINES: Final = b"content-type: %b\r\n" % LINES.name
 
 _encode_request = msgspec.json.Decoder(EncodeRequest)
-_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class BatchEncoding:
@@ -46,7 +45,7 @@ class BatchEncoding:
     async def answers(self, context: Context, requests: SealRequests, answered: int) -> bytes:
         """Seal lines behind those that were answered: the lines of the answer."""
         await self._payment.pay(context, len(requests), answered)
-        refused = await _read(requests, TimeSlices())
+        refused = await read_all(requests, _accept, TimeSlices())
         at_once = self._engine.is_prompt
         records = await self._completion.of(self._keep(context, requests), at_once=at_once)
         context.add_outcomes(_outcomes(requests, refused))
@@ -86,13 +85,10 @@ class PromptBatchEncoding:
 
     async def answer(self, context: Context, body: bytes) -> PromptAnswer:
         """See PromptHandler.answer."""
-        self._access.count(context, ENCODE_ROLE)
-        requests = requests_of(body)
-        try:
-            await self._payment.pay(context, len(requests), 0)
-        finally:
-            _tell_rates(context)
-        refused = await _read(requests, PromptSlices())
+        requests = self._paid_at_once(context, body)
+        if requests is None:
+            requests = await self._paid(context, body)
+        refused = await read_all(requests, _accept, PromptSlices())
         caller = context.caller
         records, kept = self._engine.encode_soon(caller.tenant, caller.subject, requests)
         if kept is not None:
@@ -102,6 +98,28 @@ class PromptBatchEncoding:
             await noted
         context.outcomes = _outcomes(requests, refused)
         return PromptAnswer(_OK, _LINES, await _answers(requests, records, PromptSlices()))
+
+    def _paid_at_once(self, context: Context, body: bytes) -> SealRequests | None:
+        """The lines, paid for in one go; None, and nothing is done: something is in the way."""
+        try:
+            requests = requests_of(body, SealRequests)
+            self._audit.check()
+        except (ProblemError, AuditUnavailableError):
+            return None
+        if not self._access.counts_all(context, ENCODE_ROLE, len(requests)):
+            return None
+        context.items = len(requests)
+        return requests
+
+    async def _paid(self, context: Context, body: bytes) -> SealRequests:
+        """The lines, paid for step by step, which tells what is in the way."""
+        self._access.count(context, ENCODE_ROLE)
+        requests = requests_of(body, SealRequests)
+        try:
+            await self._payment.pay(context, len(requests), 0)
+        finally:
+            _tell_rates(context)
+        return requests
 
 
 def _tell_rates(context: Context) -> None:
@@ -118,21 +136,9 @@ def _audited(context: Context, records: SealedRecords) -> EncodedLines:
     return EncodedLines(records, {"request_id": context.request_id.decode(), **context.caller.named()})
 
 
-async def _read(requests: SealRequests, slices: TimeSlices) -> int:
-    """Read all lines, or refuse them; how many were refused."""
-    refused = 0
-    for first, last in pieces_of(requests):
-        for place in requests.read(first, last):
-            try:
-                request = read_request(requests.text(place), _encode_request)
-                requests.accept(place, payload_of(request.data), request.expires_in)
-            except (CanonicalizationError, ProblemError) as error:
-                answer = failed(requests.number(place), error)
-                requests.refuse(place, _encode_lines([answer]))
-                refused += 1
-            await slices.pause()
-        await slices.pause()
-    return refused
+def _accept(requests: SealRequests, place: int) -> None:
+    request = read_request(requests.text(place), _encode_request)
+    requests.accept(place, payload_of(request.data), request.expires_in)
 
 
 async def _answers(requests: SealRequests, records: SealedRecords, slices: TimeSlices) -> bytes:

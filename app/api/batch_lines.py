@@ -1,12 +1,26 @@
-"""What the verbs for many at once have in common: what lines cost, and how one of them fails."""
+"""What the verbs for many at once have in common: what lines cost, how they are read, and how one fails."""
 
 from __future__ import annotations
 
-from app.api.schemas import FailedLine, failed_line
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from app.api.schemas import failed_line
 from app.http.context import Context
-from app.http.problems import problem_from
+from app.http.problems import ProblemError, problem_from
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit
+from core.errors import PayloadMissingError
+from core.sealed_records import pieces_of
+from core.time_slices import TimeSlices
+from sigil_native import SealRequests, VerifyRequests
+from sigil_native.errors import CanonicalizationError
+
+_Requests = TypeVar("_Requests", bound=SealRequests | VerifyRequests)
+
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Payment:
@@ -30,9 +44,32 @@ class Payment:
         await self._limits.callers.charge(context, lines if answered else lines - 1)
 
 
-def failed(number: int, error: Exception) -> FailedLine:
+async def read_all(
+    requests: _Requests, accept: Callable[[_Requests, int], object], slices: TimeSlices
+) -> int:
+    """Read all lines, or refuse them; how many were refused.
+
+    Args:
+        requests: the lines.
+        accept: reads one that is not plain, by its place, and accepts it; its error is the line's.
+        slices: of the work.
+    """
+    refused = 0
+    for first, last in pieces_of(requests):
+        for place in requests.read(first, last):
+            try:
+                accept(requests, place)
+            except (CanonicalizationError, PayloadMissingError, ProblemError) as error:
+                requests.refuse(place, _failed(requests.number(place), error))
+                refused += 1
+            await slices.pause()
+        await slices.pause()
+    return refused
+
+
+def _failed(number: int, error: Exception) -> bytes:
     """The answer to a line that is wrong; an error that is no problem of its caller's is raised."""
     problem = problem_from(error)
     if problem is None:
         raise error
-    return failed_line(number, problem)
+    return _encode_lines([failed_line(number, problem)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -15,10 +15,11 @@ from app.http.lines import LINES_A_PIECE, MOST_STREAMED_LINES, empty_batch, too_
 from app.http.problems import ProblemError, problem_from
 from app.http.queries import query_of
 from core.errors import DomainError
-from sigil_native import SealRequests, SigilError
+from sigil_native import SealRequests, SigilError, VerifyRequests
 
+_Requests = TypeVar("_Requests", bound=SealRequests | VerifyRequests)
 #: Carries lines out and answers them. It is told of those that were answered before: how many.
-Work = Callable[[Context, SealRequests, int], Awaitable[bytes]]
+Work = Callable[[Context, _Requests, int], Awaitable[bytes]]
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 _END: Final = _encode_lines([StreamEnd()])
@@ -41,7 +42,9 @@ def wants_stream(context: Context) -> bool:
     return wish == "true"
 
 
-async def answers_to(context: Context, body: BodyStream, work: Work) -> AsyncGenerator[bytes, None]:
+async def answers_to(
+    context: Context, body: BodyStream, kind: type[_Requests], work: Work[_Requests]
+) -> AsyncGenerator[bytes, None]:
     """The lines of the answer, those of a piece of the body at a time.
 
     The next piece is read when the answers to the last one are on their way: a client that does not read is
@@ -56,7 +59,7 @@ async def answers_to(context: Context, body: BodyStream, work: Work) -> AsyncGen
         async for text in whole_lines(body):
             at = 0
             while at < len(text):
-                requests = SealRequests(text[at:], most=LINES_A_PIECE, number=number)
+                requests = kind(text[at:], most=LINES_A_PIECE, number=number)
                 if count := len(requests):
                     answers = await _carried_out(context, requests, answered, work)
                     answered += count
@@ -77,7 +80,7 @@ async def answers_to(context: Context, body: BodyStream, work: Work) -> AsyncGen
     yield _END
 
 
-async def _carried_out(context: Context, requests: SealRequests, answered: int, work: Work) -> bytes:
+async def _carried_out(context: Context, requests: _Requests, answered: int, work: Work[_Requests]) -> bytes:
     count = len(requests)
     try:
         if answered + count > MOST_STREAMED_LINES:

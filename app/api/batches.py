@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
-import msgspec
 from starlette.routing import Route
 
-from app.api.audit_members import verified
 from app.api.batch_encoding import ENCODE_ROLE, BatchEncoding
-from app.api.batch_lines import Payment, failed
+from app.api.batch_lines import Payment
 from app.api.batch_streams import answers_to, wants_stream
-from app.api.requests import payload_of, read_request
+from app.api.batch_verification import VERIFY_ROLE, BatchVerification
 from app.api.resource import Secured
-from app.api.schemas import FailedLine, VerifyRequest, verify_answer
 from app.authentication.access import Access
 from app.http.bodies import LINES, BodyLimits, BodyReader
 from app.http.context import Context
-from app.http.lines import Line, lines_in, requests_of
-from app.http.problems import Headers, ProblemError
-from app.http.replies import Reply, stale_header
+from app.http.lines import requests_of
+from app.http.problems import ProblemError
+from app.http.replies import Reply
 from app.http.resource import Resource
 from app.http.streams import Stream
 from app.limits.limits import RateLimits
 from core.audit.interface import Audit
-from core.engine import Engine, Presented
-from core.errors import StoreUnavailableError
-from core.time_slices import TimeSlices
-from core.verdict import Verdict
-from sigil_native import SealRequests
-from sigil_native.errors import CanonicalizationError
+from core.engine import Engine
+from sigil_native import SealRequests, VerifyRequests
 
 _BASE: Final = "/api/consciousness/sigils"
-_T = TypeVar("_T")
-
-_verify_request = msgspec.json.Decoder(VerifyRequest)
-_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class BatchRoutes:
@@ -63,7 +50,7 @@ class BatchRoutes:
         """Where each verb lives."""
         addresses = self._addresses
         encode = Secured(ENCODE_ROLE, self.encode, self._access)
-        verify = Secured("sigil:verify", self.verify, self._access)
+        verify = Secured(VERIFY_ROLE, self.verify, self._access)
         return [
             Route(_BASE + "/batch", Resource(addresses, post=encode)),
             Route(_BASE + "/verify/batch", Resource(addresses, post=verify)),
@@ -75,93 +62,22 @@ class BatchRoutes:
             raise ProblemError("idempotency_key_refused", "a batch takes no Idempotency-Key")
         if wants_stream(context):
             body = self._bodies.stream(context, LINES)
-            return Stream(answers_to(context, body, self._encoding.answers), reads_body=True)
-        requests = requests_of(await self._bodies.text(context, LINES))
+            answers = answers_to(context, body, SealRequests, self._encoding.answers)
+            return Stream(answers, reads_body=True)
+        requests = requests_of(await self._bodies.text(context, LINES), SealRequests)
         return Reply(200, await self._encoding.answers(context, requests, 0), media_type=LINES.name)
 
     async def verify(self, context: Context) -> Reply | Stream:
         """Judge sigils and payloads."""
-        verification = _Verification(self._engine, self._audit, self._payment)
+        verification = BatchVerification(self._engine, self._audit, self._payment)
         if wants_stream(context):
             body = self._bodies.stream(context, LINES)
-            return Stream(
-                answers_to(context, body, verification.judged), reads_body=True, headers=verification.headers
-            )
-        requests = requests_of(await self._bodies.text(context, LINES))
-        answers = await verification.judged(context, requests, 0)
-        return Reply(200, answers, verification.headers(), LINES.name)
+            answers = answers_to(context, body, VerifyRequests, verification.answers)
+            return Stream(answers, reads_body=True, headers=verification.headers)
+        requests = requests_of(await self._bodies.text(context, LINES), VerifyRequests)
+        answer = await verification.answers(context, requests, 0)
+        return Reply(200, answer, verification.headers(), LINES.name)
 
     async def close(self) -> None:
         """Finish what has begun, though nobody waits for it."""
         await self._encoding.close()
-
-
-class _Verification:
-    """The verification of one request's lines."""
-
-    def __init__(self, engine: Engine, audit: Audit, payment: Payment) -> None:
-        self._engine = engine
-        self._audit = audit
-        self._payment = payment
-        self._is_stale = False
-
-    def headers(self) -> Headers:
-        """What the answer tells of all verdicts."""
-        return stale_header(self._is_stale)
-
-    async def judged(self, context: Context, requests: SealRequests, answered: int) -> bytes:
-        """Judge lines and answer them."""
-        lines = lines_in(requests)
-        await self._payment.pay(context, len(lines), answered)
-        items = await _read_all(lines, _presented)
-        presented = [item for item in items if isinstance(item, Presented)]
-        verdicts = iter(await self._engine.verify_many(context.caller.tenant, presented))
-        slices = TimeSlices()
-        results: list[object] = []
-        judged: list[Verdict] = []
-        for line, item in zip(lines, items, strict=True):
-            result = item if isinstance(item, FailedLine) else next(verdicts)
-            if isinstance(result, Verdict):
-                judged.append(result)
-                results.append(verify_answer(result))
-            else:
-                results.append(failed(line.number, result) if isinstance(result, Exception) else result)
-            await slices.pause()
-        self._tell_staleness(judged, answered)
-        who = {"request_id": context.request_id.decode(), **context.caller.named()}
-        await self._audit.write_all("sigil.verified", [{**who, **verified(verdict)} for verdict in judged])
-        reasons = Counter([verdict.reason for verdict in judged if verdict.reason is not None])
-        invalid = sum(reasons.values())
-        context.add_outcomes(
-            {"valid": len(judged) - invalid, "invalid": invalid, "refused": len(lines) - len(judged)}, reasons
-        )
-        return _encode_lines(results)
-
-    def _tell_staleness(self, verdicts: Sequence[Verdict], answered: int) -> None:
-        """Note that verdicts are stale; once the answer has begun it is too late for its header.
-
-        Raises:
-            StoreUnavailableError: it is.
-        """
-        if any(verdict.stale for verdict in verdicts) and not self._is_stale:
-            if answered:
-                raise StoreUnavailableError("away")
-            self._is_stale = True
-
-
-def _presented(text: bytes) -> Presented:
-    request = read_request(text, _verify_request)
-    return Presented(request.sigil, None if request.data is msgspec.UNSET else payload_of(request.data))
-
-
-async def _read_all(lines: Sequence[Line], read: Callable[[bytes], _T]) -> list[_T | FailedLine]:
-    """What each line asks for, or what is wrong with it."""
-    slices = TimeSlices()
-    items: list[_T | FailedLine] = []
-    for line in lines:
-        try:
-            items.append(read(line.text))
-        except (CanonicalizationError, ProblemError) as error:
-            items.append(failed(line.number, error))
-        await slices.pause()
-    return items

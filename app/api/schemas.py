@@ -207,6 +207,9 @@ class Readiness(msgspec.Struct, frozen=True):
     ] = 0
 
 
+_VERDICT_ASPECTS: Final = ("valid", "reason", "signature", "time", "key_state", "revocation")
+
+
 def _timestamp_or_none(milliseconds: int | None) -> str | None:
     return timestamp(milliseconds) if milliseconds else None
 
@@ -267,6 +270,21 @@ def verify_answer(verdict: Verdict) -> VerifyAnswer:
         key_id=None if sigil is None else f"{sigil.key_id:08x}",
         issued_at=None if sigil is None else timestamp(sigil.issued_at_ms),
         expires_at=None if sigil is None else _timestamp_or_none(sigil.expires_at_ms),
+    )
+
+
+@lru_cache(maxsize=128)
+def verdict_parts(verdict: Verdict) -> tuple[bytes | str, ...]:
+    """The line of a verdict for ``VerifyRequests.answers``: what ``verify_answer`` shows of any sigil."""
+    shown = verify_answer(verdict)
+    aspects = {name: getattr(shown, name) for name in _VERDICT_ASPECTS}
+    head = msgspec.json.encode(aspects)[:-1] + b',"canonical_sha256":'
+    if verdict.signature != "valid":
+        nothing = b',"id":null,"key_id":null,"issued_at":null,"expires_at":null}\n'
+        return head, "canonical_sha256", nothing
+    return (
+        *(head, "canonical_sha256", b',"id":"', "id", b'","key_id":"', "key_id"),
+        *(b'","issued_at":"', "issued_at", b'","expires_at":', "expires_at", b"}\n"),
     )
 
 

@@ -56,6 +56,13 @@ class Access:
         """
         self._callers.admit_now(context, context.caller, _ROUTE_CLASSES[role])
 
+    def counts_all(self, context: Context, role: str, items: int) -> bool:
+        """Count a request of the context's caller with all its items; False: some limit is in the way.
+
+        Nothing is counted then; where ``is_prompt``.
+        """
+        return self._callers.admit_all_now(context, context.caller, _ROUTE_CLASSES[role], items)
+
     async def require(self, context: Context, role: str) -> Caller:
         """The caller, who has the role; the request has been counted.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Final, NamedTuple
+from typing import Final, TypeVar
 
 from app.http.bodies import BodyStream
 from app.http.problems import ProblemError
-from sigil_native import SealRequests
+from sigil_native import SealRequests, VerifyRequests
 
 #: Lines that are kept, or judged, together. Each becomes a row of the store and a line of the audit log, and
 #: those who wait for these at the same time must find room.
@@ -22,43 +22,21 @@ LINES_A_PIECE: Final = 100
 PIECE_BYTES: Final = 64 << 10
 
 
-class Line(NamedTuple):
-    """A line of a body, without its line feed.
-
-    Attributes:
-        number: its place in the body, blank lines included; the first is 1.
-    """
-
-    number: int
-    text: bytes
+_Requests = TypeVar("_Requests", bound=SealRequests | VerifyRequests)
 
 
-def requests_of(body: bytes) -> SealRequests:
+def requests_of(body: bytes, kind: type[_Requests]) -> _Requests:
     """The lines of a body that are not blank; a carriage return before the line feed is white space.
 
     Raises:
         ProblemError: there is none, or there are more than ``MOST_LINES``.
     """
-    requests = SealRequests(body, most=MOST_LINES)
+    requests = kind(body, most=MOST_LINES)
     if requests.end < len(body):
         raise too_many_lines(MOST_LINES)
     if not len(requests):
         raise empty_batch()
     return requests
-
-
-def lines_of(body: bytes) -> list[Line]:
-    """The same lines, to be read one by one.
-
-    Raises:
-        ProblemError: as above.
-    """
-    return lines_in(requests_of(body))
-
-
-def lines_in(requests: SealRequests) -> list[Line]:
-    """The lines of requests, to be read one by one."""
-    return [Line(requests.number(place), requests.text(place)) for place in range(len(requests))]
 
 
 async def whole_lines(body: BodyStream) -> AsyncGenerator[bytes, None]:

@@ -37,6 +37,13 @@ class CallerLimits(Protocol):
     def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
         """The same at once, where ``is_prompt``."""
 
+    def admit_all_now(self, context: Context, caller: Caller, route_class: RouteClass, items: int) -> bool:
+        """Count a request and all that it asks for, where ``is_prompt``.
+
+        Returns:
+            Whether that is allowed. If not, nothing is counted or told.
+        """
+
     @property
     def is_prompt(self) -> bool:
         """Whether nobody else has to be asked."""
@@ -60,6 +67,10 @@ class NoCallerLimits:
 
     def admit_now(self, context: Context, caller: Caller, route_class: RouteClass) -> None:
         """See CallerLimits.admit_now."""
+
+    def admit_all_now(self, context: Context, caller: Caller, route_class: RouteClass, items: int) -> bool:
+        """See CallerLimits.admit_all_now."""
+        return True
 
     async def charge(self, context: Context, items: int) -> None:
         """See CallerLimits.charge."""
@@ -159,6 +170,24 @@ class CountedCallers:
                 context.rate_lines = found
         else:
             self._refuse(context, caller, plan, found)
+
+    def admit_all_now(self, context: Context, caller: Caller, route_class: RouteClass, items: int) -> bool:
+        """See CallerLimits.admit_all_now."""
+        if self._local is None:
+            return False
+        plan = self._plan(caller.tenant, caller.issuer, caller.subject)
+        try:
+            found = plan.allowance(self._local).take(items * COSTS[route_class])
+        except LimiterUnavailableError:
+            return False
+        if not isinstance(found, bytes):
+            return False
+        context.route_class = route_class
+        for _ in range(min(items, 2)):  # the request, and what it asks for beyond its first item
+            self._outcomes.decided("user", "allowed")
+        if not self._shadow:
+            context.rate_lines = found
+        return True
 
     async def charge(self, context: Context, items: int) -> None:
         """See CallerLimits.charge."""

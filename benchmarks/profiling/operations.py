@@ -51,6 +51,9 @@ def all_operations() -> Operations:
     operations |= {name: partial(_compared, name) for name in _COMPARED}
     operations["application: encode, without store"] = partial(requests_in_process, service.SINGLE)
     operations["application: NDJSON batch, without store"] = partial(requests_in_process, service.BATCHES)
+    operations["application: NDJSON verify batch, without store"] = partial(
+        requests_in_process, service.VERIFICATIONS
+    )
     return operations
 
 

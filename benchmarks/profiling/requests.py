@@ -19,7 +19,7 @@ from app.authentication.roles import ROLES
 from app.metrics.buffered import BufferedRegistry
 from app.metrics.observers import counting_in
 from benchmarks.applications import without_store
-from benchmarks.service import Requests, write_bodies
+from benchmarks.service import BATCHES, VERIFICATIONS, Requests, verify_line, write_bodies
 from benchmarks.sides import Side
 from core.settings import Settings
 
@@ -81,10 +81,8 @@ def requests_in_process(requests: Requests) -> Iterator[Side]:
         }
         app = without_store(Settings.model_validate(settings), counting_in(BufferedRegistry()))
         lines = write_bodies(folder).read_bytes().splitlines()[:_EVENTS]
-        groups = [lines[at : at + requests.lines] for at in range(0, _EVENTS, requests.lines)]
-        bodies = [b"\n".join(group) for group in groups]
 
-        async def ask(body: bytes) -> None:
+        async def ask(requests: Requests, body: bytes) -> bytes:
             left = [{"type": "http.request", "body": body, "more_body": False}]
             answers: list[Message] = []
 
@@ -98,10 +96,16 @@ def requests_in_process(requests: Requests) -> Iterator[Side]:
             await app(_scope(requests, body, token), receive, send)
             if answers[0]["status"] not in {200, 201}:
                 raise RuntimeError(f"refused: {answers}")
+            return b"".join([message["body"] for message in answers[1:]])
 
         async def ask_all() -> None:
             for body in bodies:
-                await ask(body)
+                await ask(requests, body)
+
+        if requests is VERIFICATIONS:
+            sealed = loop.run_until_complete(ask(BATCHES, b"\n".join(lines))).splitlines()
+            lines = [verify_line(line, answer) for line, answer in zip(lines, sealed, strict=True)]
+        bodies = [b"\n".join(lines[at : at + requests.lines]) for at in range(0, _EVENTS, requests.lines)]
 
         with _time_stands_still():
             yield Side(lambda: loop.run_until_complete(ask_all()), _EVENTS)

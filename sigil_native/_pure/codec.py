@@ -27,6 +27,7 @@ from sigil_native._pure.lines import encoded_error_line, split_lines, verified_l
 from sigil_native._pure.seal_requests import SealRequests
 from sigil_native._pure.sealing import check, clock_ms, seal
 from sigil_native._pure.sigil import Sigil, parse
+from sigil_native._pure.verify_requests import VerifyRequests
 from sigil_native.errors import (
     CanonicalizationError,
     InvalidExpiryError,
@@ -235,6 +236,18 @@ class SigilCodec:
             InvalidTenantError, TypeError: a bad argument.
         """
         requests.seal(self._ring, tenant, first, last)
+
+    def judge_requests(
+        self, requests: VerifyRequests, first: int, last: int, *, tenant: str, now: float | None = None
+    ) -> None:
+        """Judge the sigils of those lines of a range that are read, or were accepted, as ``verify`` does.
+
+        Raises:
+            IndexError: there is no such range.
+            ValueError: a line of it is neither read nor refused, or judged already.
+            InvalidTenantError, InvalidOptionError, TypeError: a bad argument.
+        """
+        requests.judge(self._ring, first, last, *self._judge_options(tenant, now), self._skew_ms)
 
     # -- judging ---------------------------------------------------------------
 

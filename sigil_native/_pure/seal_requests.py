@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any, Literal, NoReturn, final
+from typing import Any, final
 
 from sigil_native._arguments import lifetime_ms, tenant_bytes
-from sigil_native._constants import DEFAULT_MAX_DEPTH, MAX_EXPIRY_MS, MAX_PLAIN_LIFETIME
-from sigil_native._pure.json_text import canonical_bytes
+from sigil_native._constants import ANSWER_FIELDS, MAX_EXPIRY_MS, MAX_PLAIN_LIFETIME
 from sigil_native._pure.keyring import KeyRing
+from sigil_native._pure.request_lines import (
+    RequestLine,
+    RequestLines,
+    answer,
+    check_states,
+    is_read,
+    sha256_of,
+)
 from sigil_native._pure.sealing import clock_ms, seal
-from sigil_native._pure.sigil import Sigil, parse
-from sigil_native._request_arguments import answer_parts, line_range, request_body
-from sigil_native.errors import CanonicalizationError, InvalidExpiryError
+from sigil_native._pure.sigil import parse
+from sigil_native._request_arguments import answer_parts, line_range
+from sigil_native.errors import InvalidExpiryError
 
-_SOMETHING = re.compile(rb"[^ \t\r]")
 _HEAD = re.compile(rb'[ \t\r]*\{[ \t\r]*"data"[ \t\r]*:[ \t\r]*(?=\{)')
 #: At the end of a line, behind its payload.
 _TAIL = re.compile(
@@ -26,29 +31,18 @@ _TAIL = re.compile(
 )
 
 
-class _Line:
-    """A line on its way."""
+class _Line(RequestLine):
+    """A line that asks for a seal."""
 
-    __slots__ = ("answer", "lifetime", "number", "payload", "sigil", "state", "text")
+    __slots__ = ("lifetime",)
 
     def __init__(self, number: int, text: bytes) -> None:
-        self.number = number
-        self.text = text
-        self.state: Literal["unread", "read", "sealed", "refused"] = "unread"
-        self.payload = self.answer = b""
+        super().__init__(number, text)
         self.lifetime: int | None = None
-        self.sigil: Sigil | None = None
-
-    @property
-    def seal(self) -> Sigil:
-        """The seal of a sealed line."""
-        if self.sigil is None:
-            raise ValueError(f"line {self.number} is not ready for this")
-        return self.sigil
 
 
 @final
-class SealRequests:
+class SealRequests(RequestLines[_Line]):
     """The lines of a body, each of which asks for a seal, on their way to an answer.
 
     Blank lines are passed over. In this order: ``read`` what is plain; ``accept`` or ``refuse`` each line
@@ -62,54 +56,12 @@ class SealRequests:
         next_number: the number of the line that begins there, or would.
     """
 
-    __slots__ = ("_lines", "end", "next_number")
+    __slots__ = ()
 
-    end: int
-    next_number: int
-
-    def __init__(self, body: str | bytes | bytearray | memoryview, *, most: int, number: int = 1) -> None:
-        """Find the lines.
-
-        Args:
-            body: JSON texts, a line each.
-            most: lines that are not blank, at most; ``end`` tells where another one begins.
-            number: of the first line.
-
-        Raises:
-            TypeError: an argument of a wrong type.
-            InvalidOptionError: ``most`` or ``number`` is less than 1.
-        """
-        raw, most, number = request_body(body, most, number)
-        self._lines: list[_Line] = []
-        texts = raw.split(b"\n")
-        if not texts[-1]:
-            texts.pop()
-        self.end, self.next_number = len(raw), number + len(texts)
-        begin = 0
-        for place, text in enumerate(texts):
-            if _SOMETHING.search(text):
-                if len(self._lines) == most:
-                    self.end, self.next_number = begin, number + place
-                    break
-                self._lines.append(_Line(number + place, text))
-            begin += len(text) + 1
+    _kind = _Line
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         raise TypeError(f"{SealRequests.__name__} is final")
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("cannot pickle SealRequests")
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    def number(self, index: int) -> int:
-        """The number of a line in the body, blank ones included."""
-        return self._line(index).number
-
-    def text(self, index: int) -> bytes:
-        """The bytes of a line, without its line feed."""
-        return self._line(index).text
 
     def read(self, first: int, last: int) -> list[int]:
         """Read those lines of a range that are plain.
@@ -147,11 +99,6 @@ class SealRequests:
         if lifetime is not None and clock_ms() + lifetime > MAX_EXPIRY_MS:
             raise InvalidExpiryError("expires_in is out of range")
         line.payload, line.lifetime, line.state = payload, lifetime, "read"
-
-    def refuse(self, index: int, answer: bytes) -> None:
-        """Give the answer to a line that was left and gets no seal, with its line feed."""
-        line = self._unread(index)
-        line.answer, line.state = answer, "refused"
 
     def sealed(self, first: int, last: int) -> list[tuple[bytes, str, int, int, int, bytes, bytes]]:
         """Those of a range that are sealed: (id, sigil, key id, issued, expires, SHA-256, payload) of each.
@@ -194,9 +141,9 @@ class SealRequests:
             InvalidOptionError: more than 32 parts, or a name that is none of these.
             TypeError: a part is neither bytes nor str.
         """
-        pieces = answer_parts(parts)
+        pieces = answer_parts(parts, ANSWER_FIELDS)
         lines = self._range(first, last)
-        _check_states(lines, "sealed")
+        check_states(lines, "done")
         return b"".join(
             line.answer if line.state == "refused" else _answer(line, pieces, now_ms) for line in lines
         )
@@ -205,29 +152,14 @@ class SealRequests:
         """Seal those lines of a range that are read; see ``SigilCodec.seal_requests``."""
         name = tenant_bytes(tenant)
         lines = self._range(first, last)
-        _check_states(lines, "read")
+        check_states(lines, "read")
         now = clock_ms()
         if any(now + (line.lifetime or 0) > MAX_EXPIRY_MS for line in lines):
             raise InvalidExpiryError("expires_in is out of range")
         for line in lines:
             if line.state == "read":
                 line.sigil = parse(seal(ring, line.payload, name, line.lifetime, "text"))[0]
-                line.state = "sealed"
-
-    def _range(self, first: int, last: int) -> list[_Line]:
-        begin, end = line_range(first, last, len(self._lines))
-        return self._lines[begin:end]
-
-    def _line(self, index: int) -> _Line:
-        if not 0 <= index < len(self._lines):
-            raise IndexError("no such line")
-        return self._lines[index]
-
-    def _unread(self, index: int) -> _Line:
-        line = self._line(index)
-        if line.state != "unread":
-            raise ValueError(f"line {line.number} was read, or refused, before")
-        return line
+                line.state = "done"
 
 
 def _read(line: _Line) -> None:
@@ -235,36 +167,15 @@ def _read(line: _Line) -> None:
     if head is None or tail is None or head.end() >= tail.start():
         return
     seconds = int(tail[1] or 0)
-    if seconds > MAX_PLAIN_LIFETIME:
-        return
-    try:
-        payload = canonical_bytes(line.text[head.end() : tail.start()], False, False, DEFAULT_MAX_DEPTH, None)
-    except CanonicalizationError:
-        return
-    line.payload, line.lifetime, line.state = payload, seconds * 1000 or None, "read"
-
-
-def _check_states(lines: Iterable[_Line], wanted: str) -> None:
-    for line in lines:
-        if line.state not in {wanted, "refused"}:
-            raise ValueError(f"line {line.number} is not ready for this")
-
-
-def _moment(milliseconds: int) -> str:
-    second, thousandths = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()}.{thousandths:03}Z"
+    if seconds <= MAX_PLAIN_LIFETIME and is_read(line, line.text[head.end() : tail.start()]):
+        line.lifetime = seconds * 1000 or None
 
 
 def _answer(line: _Line, parts: tuple[bytes | str, ...], now_ms: int) -> bytes:
-    sigil = line.seal
-    expires = sigil.expires_at_ms
-    fields = {
-        "id": sigil.id,
-        "sigil": sigil.text,
-        "key_id": f"{sigil.key_id:08x}",
-        "issued_at": _moment(sigil.issued_at_ms),
-        "expires_at": f'"{_moment(expires)}"' if expires else "null",
+    sigil = line.sigil
+    expires = 0 if sigil is None else sigil.expires_at_ms
+    others = {
         "status": "expired" if expires and now_ms >= expires else "active",
-        "canonical_sha256": hashlib.sha256(line.payload).hexdigest(),
+        "canonical_sha256": sha256_of(line),
     }
-    return b"".join(part if isinstance(part, bytes) else fields[part].encode() for part in parts)
+    return answer(sigil, parts, others)

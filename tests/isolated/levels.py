@@ -20,6 +20,7 @@ _REPORT: Final = _ROOT / "reports" / "levels.md"
 _NATIVE: Final = (
     *("audit_chain", "audit_properties", "audit_verifier", "canonicalize_*", "codec*", "event_signatures"),
     *("hmac_key", "kernel_selection", "keyring", "known_sigils", "levels", "seal_requests", "sigil_format"),
+    "verify_requests",
 )
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from app.http.lines import MOST_LINES, Line, lines_of
+from app.http.lines import MOST_LINES, requests_of
 from app.http.problems import ProblemError
 from core import sealed_records, time_slices
 from core.audit.file import AuditFile
 from core.audit.log import AuditLog
 from core.store.sql_writer import Write
-from sigil_native import KeyRing, SigilCodec
+from sigil_native import KeyRing, SealRequests, SigilCodec, VerifyRequests
 from tests.service.api.in_process import InProcess
 from tests.service.audit.audits import SECRET, faults, lines
 from tests.service.running import SIGILS, Answer, Service
@@ -192,11 +192,17 @@ def test_blank_lines(service: Service, token: str) -> None:
     assert (fourth["line"], fourth["error"]["offset"]) == (10, 2)
 
 
-def test_lines_of_a_body() -> None:
+@pytest.mark.parametrize("kind", [SealRequests, VerifyRequests])
+def test_lines_of_a_body(kind: type[SealRequests | VerifyRequests]) -> None:
     """Lines are cut at line feeds alone, with what blanks they have; their number may not be exceeded."""
-    assert lines_of(b"a") == [Line(1, b"a")]
-    assert lines_of(b"\n\n b\rc \r\n") == [Line(3, b" b\rc \r")]
-    assert lines_of("1\u2028\x0b2\n\n3".encode()) == [Line(1, "1\u2028\x0b2".encode()), Line(3, b"3")]
+
+    def lines_of(body: bytes) -> list[tuple[int, bytes]]:
+        requests = requests_of(body, kind)
+        return [(requests.number(place), requests.text(place)) for place in range(len(requests))]
+
+    assert lines_of(b"a") == [(1, b"a")]
+    assert lines_of(b"\n\n b\rc \r\n") == [(3, b" b\rc \r")]
+    assert lines_of("1\u2028\x0b2\n\n3".encode()) == [(1, "1\u2028\x0b2".encode()), (3, b"3")]
     assert len(lines_of(b"\n" * 5 + b"1\n \n" * MOST_LINES + b"\n" * 99)) == MOST_LINES
     for body, code in ((b"1\n" * MOST_LINES + b"1", "too_many_lines"), (b"", "empty_batch")):
         with pytest.raises(ProblemError) as caught:

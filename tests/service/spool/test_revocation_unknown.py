@@ -7,11 +7,11 @@ from typing import Literal
 
 import pytest
 
-from core.engine import Engine, Presented
+from core.engine import Engine
 from core.records import CanonicalJson
 from core.seals import Seals
 from core.verdict import Verdict
-from sigil_native import KeyRing
+from sigil_native import KeyRing, VerifyRequests
 from tests.service.spool.switch import Switch, spooled, sql_store
 
 PAYLOAD = CanonicalJson(b"{}")
@@ -43,8 +43,11 @@ async def test_the_policy(tmp_path: Path, policy: Literal["invalid", "accept"]) 
     ]
     sigils = [one.sigil for one in (there, here, revoked)]
     assert [outcome(await engine.verify("acme", one, PAYLOAD)) for one in sigils] == expected
-    many = await engine.verify_many("acme", [Presented(one, PAYLOAD) for one in sigils])
-    assert list(map(outcome, many)) == expected
+    lines = b"\n".join(b'{"sigil":"%b","data":{}}' % one.encode() for one in sigils)
+    requests = VerifyRequests(lines, most=9)
+    assert requests.read(0, len(sigils)) == []
+    many = await engine.verify_requests("acme", requests)
+    assert [outcome(many.kinds[place]) for place in many.chosen] == expected
     forged = await engine.verify("acme", there.sigil, CanonicalJson(b"[]"))
     assert outcome(forged)[:2] == (False, "tag_mismatch")
     await engine.close()

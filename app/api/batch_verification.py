@@ -1,0 +1,94 @@
+"""Verdicts for the lines of a batch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from app.api.audit_members import VerifiedLines
+from app.api.batch_lines import Payment, read_all
+from app.api.requests import payload_of, read_request
+from app.api.schemas import VerifyRequest, verdict_parts
+from app.http.context import Context
+from app.http.problems import Headers
+from app.http.replies import stale_header
+from core.audit.interface import Audit
+from core.engine import Engine
+from core.errors import StoreUnavailableError
+from core.sealed_records import pieces_of
+from core.time_slices import TimeSlices
+from core.verdicts import Verdicts
+from sigil_native import VerifyRequests
+
+VERIFY_ROLE: Final = "sigil:verify"
+
+_verify_request = msgspec.json.Decoder(VerifyRequest)
+
+
+class BatchVerification:
+    """The verification of one request's lines."""
+
+    def __init__(self, engine: Engine, audit: Audit, payment: Payment) -> None:
+        self._engine = engine
+        self._audit = audit
+        self._payment = payment
+        self._is_stale = False
+
+    def headers(self) -> Headers:
+        """What the answer tells of all verdicts."""
+        return stale_header(self._is_stale)
+
+    async def answers(self, context: Context, requests: VerifyRequests, answered: int) -> bytes:
+        """Judge lines behind those that were answered: the lines of the answer."""
+        await self._payment.pay(context, len(requests), answered)
+        refused = await read_all(requests, self._accept, TimeSlices())
+        verdicts = await self._engine.verify_requests(context.caller.tenant, requests)
+        self._tell_staleness(verdicts, answered)
+        who = {"request_id": context.request_id.decode(), **context.caller.named()}
+        await self._audit.write_all("sigil.verified", VerifiedLines(verdicts, who))
+        _count(context, verdicts, refused)
+        return await _answers(verdicts)
+
+    def _accept(self, requests: VerifyRequests, place: int) -> None:
+        request = read_request(requests.text(place), _verify_request)
+        if request.data is msgspec.UNSET:
+            payload = self._engine.payload_in(request.sigil)
+        else:
+            payload = payload_of(request.data)
+        requests.accept(place, request.sigil, payload)
+
+    def _tell_staleness(self, verdicts: Verdicts, answered: int) -> None:
+        """Note that verdicts are stale; once the answer has begun it is too late for its header.
+
+        Raises:
+            StoreUnavailableError: it is.
+        """
+        if any(verdict.stale for verdict in verdicts.kinds) and not self._is_stale:
+            if answered:
+                raise StoreUnavailableError("away")
+            self._is_stale = True
+
+
+def _count(context: Context, verdicts: Verdicts, refused: int) -> None:
+    """Note what the lines came to."""
+    valid, reasons = 0, dict[str, int]()
+    for verdict, count in verdicts.counts.items():
+        if verdict.reason is None:
+            valid += count
+        else:
+            reasons[verdict.reason] = reasons.get(verdict.reason, 0) + count
+    invalid = sum(reasons.values())
+    context.add_outcomes({"valid": valid, "invalid": invalid, "refused": refused}, reasons)
+
+
+async def _answers(verdicts: Verdicts) -> bytes:
+    """The lines of the answer."""
+    requests, chosen = verdicts.requests, verdicts.chosen
+    kinds = [verdict_parts(verdict) for verdict in verdicts.kinds]
+    slices = TimeSlices()
+    answers = []
+    for first, last in pieces_of(requests):
+        answers.append(requests.answers(kinds, chosen[first:last], first, last))
+        await slices.pause()
+    return b"".join(answers)

@@ -1,0 +1,37 @@
+// A line that is plain, and whose payload has a canonical form, is what it is taken for: as a whole, read by
+// the strict rules, it has these members and no others, and the sigil means itself.
+#include <cstdlib>
+#include <string>
+
+#include "json_transcoder.h"
+#include "verify_line.h"
+
+namespace {
+
+void require(bool holds) {
+    if (!holds) std::abort();
+}
+
+std::string text_of(const sigil::ByteBuffer& buffer) {
+    return {reinterpret_cast<const char*>(buffer.data()), buffer.size()};
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    sigil::PlainVerifyRequest request;
+    if (!sigil::read_plain_verify_request(data, size, request)) return 0;
+    require(request.sigil >= data && request.sigil + request.sigil_size <= data + size);
+    require(request.payload >= data && request.payload + request.size <= data + size);
+    require(request.size >= 2 && request.payload[0] == '{' && request.payload[request.size - 1] == '}');
+    sigil::JsonOptions options;
+    sigil::ByteBuffer payload;
+    sigil::ByteBuffer whole;
+    sigil::Failure failure;
+    if (!sigil::canonicalize_text(request.payload, request.size, options, payload, failure)) return 0;
+    options.max_depth += 1;
+    require(sigil::canonicalize_text(data, size, options, whole, failure));
+    const std::string spelling(reinterpret_cast<const char*>(request.sigil), request.sigil_size);
+    require(text_of(whole) == "{\"data\":" + text_of(payload) + ",\"sigil\":\"" + spelling + "\"}");
+    return 0;
+}

@@ -1,0 +1,83 @@
+// The plain ones among the lines of a body that asks for verdicts:
+//
+//   {"sigil":"…","data":{…}}    {"data":{…},"sigil":"…"}
+//
+// As in request_line.h they are read from without, and the payload only claims to be a JSON object. The sigil
+// is what stands between its quotes, in printable ASCII without escapes; it need not be one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "request_line.h"
+
+namespace sigil {
+
+struct PlainVerifyRequest {
+    const std::uint8_t* sigil;
+    std::size_t sigil_size;
+    const std::uint8_t* payload;  // begins with `{` and ends with `}`
+    std::size_t size;
+};
+
+namespace request {
+
+// Whether text means itself between quotes. All of it is looked at, many bytes at a time.
+inline bool is_plain_text(const std::uint8_t* text, std::size_t size) noexcept {
+    unsigned others = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+        others |= (text[i] < 0x20) | (text[i] > 0x7e) | (text[i] == '"') | (text[i] == '\\');
+    }
+    return others == 0;
+}
+
+// A string at the beginning of what is left.
+inline bool take_first_text(Rest& rest, PlainVerifyRequest& out) noexcept {
+    if (!rest.take_first("\"")) return false;
+    const std::size_t left = static_cast<std::size_t>(rest.end - rest.begin);
+    if (left == 0) return false;
+    const auto* const quote = static_cast<const std::uint8_t*>(std::memchr(rest.begin, '"', left));
+    if (quote == nullptr) return false;
+    out.sigil = rest.begin;
+    out.sigil_size = static_cast<std::size_t>(quote - rest.begin);
+    rest.begin = quote + 1;
+    return is_plain_text(out.sigil, out.sigil_size);
+}
+
+// One at its end.
+inline bool take_last_text(Rest& rest, PlainVerifyRequest& out) noexcept {
+    if (!rest.take_last("\"")) return false;
+    const std::uint8_t* const quote = rest.end;
+    while (rest.begin != rest.end && rest.end[-1] != '"') --rest.end;
+    if (rest.begin == rest.end) return false;
+    out.sigil = rest.end;
+    out.sigil_size = static_cast<std::size_t>(quote - rest.end);
+    --rest.end;
+    return is_plain_text(out.sigil, out.sigil_size);
+}
+
+}  // namespace request
+
+// Reads the ends of a line. False: it is not plain.
+inline bool read_plain_verify_request(const std::uint8_t* line, std::size_t size, PlainVerifyRequest& out) noexcept {
+    request::Rest rest{line, line + size};
+    if (!rest.take_first("{") || !rest.take_last("}")) return false;
+    if (rest.take_first("\"sigil\"")) {
+        if (!rest.take_first(":") || !request::take_first_text(rest, out)) return false;
+        if (!rest.take_first(",") || !rest.take_first("\"data\"") || !rest.take_first(":")) return false;
+    } else {
+        if (!rest.take_first("\"data\"") || !rest.take_first(":")) return false;
+        if (!request::take_last_text(rest, out)) return false;
+        if (!rest.take_last(":") || !rest.take_last("\"sigil\"") || !rest.take_last(",")) return false;
+    }
+    if (!rest.take_first("{")) return false;
+    --rest.begin;
+    rest.skip_last_blanks();
+    if (!rest.ends_with('}')) return false;
+    out.payload = rest.begin;
+    out.size = static_cast<std::size_t>(rest.end - rest.begin);
+    return true;
+}
+
+}  // namespace sigil
