@@ -29,6 +29,7 @@ from core.audit.interface import NoAudit
 from core.engine import Engine
 from core.errors import RecordCorruptError
 from core.idempotency import Claim
+from core.later import Sequel
 from core.records import Entry, Listing, Place, Record, Status
 from core.seals import Seals
 from core.settings import Settings, load_settings
@@ -44,7 +45,7 @@ class NoStore:
     async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """See Store.put."""
 
-    def put_soon(self, records: Sequence[Record]) -> None:
+    def put_soon(self, records: Sequence[Record], sequel: Sequel | None = None) -> None:
         """See PromptStore.put_soon."""
 
     async def put_once(self, record: Record, claim: Claim) -> Record:

@@ -20,7 +20,7 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claimant, claim_of
-from core.later import Later
+from core.later import Later, Sequel
 from core.records import CanonicalJson, Damage, Record, Status, id_of
 from core.sealed_records import SealedRecords, pieces_of
 from core.seals import Seals
@@ -107,22 +107,33 @@ class Engine:
 
     @property
     def is_prompt(self) -> bool:
-        """Whether ``encode_soon`` may be called: the store needs no task to wait in."""
+        """Whether ``keep_soon`` may be called: the store needs no task to wait in."""
         return self._prompt_store is not None
 
-    def encode_soon(
-        self, tenant: str, subject: str, requests: SealRequests
-    ) -> tuple[SealedRecords, Later | None]:
-        """As ``encode_requests``, of few; all are durable when what comes with them is awaited, or at once.
+    def seal_few(self, tenant: str, subject: str, requests: SealRequests) -> SealedRecords:
+        """Seal all lines of a body that are not refused; ``keep_soon`` keeps them.
 
         Raises:
-            SigilError, StoreUnavailableError: as in encode.
+            SigilError: as in encode.
+        """
+        self._seals.keys.codec.seal_requests(requests, 0, len(requests), tenant=tenant)
+        return SealedRecords(requests, tenant, subject, now_ms())
+
+    def keep_soon(self, records: SealedRecords, sequel: Sequel | None) -> Later | None:
+        """Keep what was sealed: done when what this returns is awaited, or at once where it is None.
+
+        So is the sequel then, which begins when the records are durable, if they ever are.
+
+        Raises:
+            StoreUnavailableError: as in encode.
         """
         if self._prompt_store is None:
             raise RuntimeError("the store needs a task to wait in")
-        self._seals.keys.codec.seal_requests(requests, 0, len(requests), tenant=tenant)
-        records = SealedRecords(requests, tenant, subject, now_ms())
-        return records, self._prompt_store.put_soon(records)
+        later = self._prompt_store.put_soon(records, sequel)
+        if later is None and sequel is not None:
+            sequel.begin_all((sequel,))
+            return sequel.later
+        return later
 
     async def encode_requests(self, tenant: str, subject: str, requests: SealRequests) -> SealedRecords:
         """Seal all lines of a body that are not refused, with one ring; all are durable when this returns.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Protocol, Self
 
 
 class Later:
@@ -12,9 +12,13 @@ class Later:
 
     A group of writes that is done wakes its callers one behind the other, for a third of what futures take.
     It belongs to its loop's thread, and is not cancelled.
+
+    Attributes:
+        followed_at: of one with a ``Sequel``, when what comes first was done, by the clock for intervals;
+            None while it is not.
     """
 
-    __slots__ = ("_callbacks", "_error", "_is_done", "_loop", "_result")
+    __slots__ = ("_callbacks", "_error", "_is_done", "_loop", "_result", "followed_at")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -22,6 +26,7 @@ class Later:
         self._is_done = False
         self._result: Any = None
         self._error: BaseException | None = None
+        self.followed_at: float | None = None
 
     def __await__(self) -> Generator[Later, None, Any]:
         if not self._is_done:
@@ -64,6 +69,21 @@ class Later:
             except Exception as error:
                 # A defect of ours. Whoever sets results has others to wake.
                 self._loop.call_exception_handler({"message": "a callback failed", "exception": error})
+
+
+class Sequel(Protocol):
+    """What follows when something is done, before anybody is told: both are waited for as one.
+
+    Whoever does the first thing begins it, in their own thread, so nobody is woken in between. Where the
+    first thing fails, its error is set, and the sequel does not happen.
+    """
+
+    @property
+    def later(self) -> Later:
+        """What comes of both. It is settled by the sequel, once that is begun."""
+
+    def begin_all(self, sequels: Sequence[Self]) -> None:
+        """Begin several, of which this is the first. For any thread; never waits and never raises."""
 
 
 #: What stores and the audit log settle: for a task, or for one who waits without.

@@ -90,12 +90,11 @@ class PromptBatchEncoding:
             requests = await self._paid(context, body)
         refused = await read_all(requests, _accept, PromptSlices())
         caller = context.caller
-        records, kept = self._engine.encode_soon(caller.tenant, caller.subject, requests)
+        records = self._engine.seal_few(caller.tenant, caller.subject, requests)
+        sequel = self._audit.sequel("sigil.encoded", _audited(context, records))
+        kept = self._engine.keep_soon(records, sequel)
         if kept is not None:
             await kept
-        noted = self._audit.write_all_soon("sigil.encoded", _audited(context, records))
-        if noted is not None:
-            await noted
         context.outcomes = _outcomes(requests, refused)
         return PromptAnswer(_OK, _LINES, await _answers(requests, records, PromptSlices()))
 

@@ -48,9 +48,7 @@ class PromptEncoding:
         requests = seal_request(body)
         self._audit.check()
         caller = context.caller
-        records, kept = self._engine.encode_soon(caller.tenant, caller.subject, requests)
-        if kept is not None:
-            await kept
+        records = self._engine.seal_few(caller.tenant, caller.subject, requests)
         (record_id,), (seal,) = records.ids, records.seals
         members = {
             "request_id": context.request_id.decode(),
@@ -58,9 +56,9 @@ class PromptEncoding:
             "sigil_id": record_id,
             "sealing_key": f"{seal[_KEY_ID]:08x}",
         }
-        noted = self._audit.write_soon("sigil.encoded", members)
-        if noted is not None:
-            await noted
+        kept = self._engine.keep_soon(records, self._audit.sequel("sigil.encoded", (members,)))
+        if kept is not None:
+            await kept
         context.outcomes = _SEALED_ONE
         parts = record_parts(records.created_at_ms, caller.subject)
         text = requests.answers(parts, 0, 1, now_ms=now_ms())

@@ -67,7 +67,8 @@ class AuditFile:
         self._secret = secret
         self._positions = PositionFile(path.with_name(path.name + ".lock"))
         self._descriptor = -1
-        self._opened: os.stat_result | None = None
+        #: Of the file that is open.
+        self._device, self._inode = -1, -1
         #: As our last group left things; None and -1 where they must be looked at.
         self._chain: AuditChain | None = None
         self._position: Position | None = None
@@ -97,7 +98,7 @@ class AuditFile:
 
     def _append(self, place: _Place, lines: Sequence[Mapping[str, Member]], sync: bool) -> Appended:
         chain, _, size, beginning = place
-        inode = os.fstat(self._descriptor).st_ino
+        inode = self._inode
         try:
             if size == 0:
                 # Should we die before the group is noted and the file be renamed, it is found by this.
@@ -140,7 +141,7 @@ class AuditFile:
             named = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 - for each group of lines
         except FileNotFoundError:
             return None
-        if self._descriptor < 0 or self._opened is None or not os.path.samestat(named, self._opened):
+        if self._descriptor < 0 or (named.st_dev, named.st_ino) != (self._device, self._inode):
             return None
         return named.st_size
 
@@ -155,7 +156,8 @@ class AuditFile:
             with suppress(OSError):  # what nobody waited for may not be on disk yet
                 os.fdatasync(self._descriptor)
             os.close(self._descriptor)
-        self._descriptor, self._opened = descriptor, os.fstat(descriptor)
+        opened = os.fstat(descriptor)
+        self._descriptor, self._device, self._inode = descriptor, opened.st_dev, opened.st_ino
         if made:
             _sync_folder(self._path.parent)
 
@@ -185,7 +187,7 @@ class AuditFile:
         If there is none, ours, or -1 if there is none either.
         """
         ours = self._descriptor
-        if noted is None or (ours >= 0 and os.fstat(ours).st_ino == noted.inode):
+        if noted is None or (ours >= 0 and self._inode == noted.inode):
             return ours
         with os.scandir(self._path.parent) as entries:
             others = [entry for entry in entries if entry.name != self._path.name]
@@ -216,7 +218,7 @@ class AuditFile:
 
     def _judged(self, ending: Ending, known: Position | None) -> tuple[str | None, Position | None]:
         """Why a begin line is due, if one is, and the position that the chain goes on from."""
-        inode = os.fstat(self._descriptor).st_ino
+        inode = self._inode
         if ending.size == 0:
             if known is None:
                 return "first", None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from core.later import Later
+from core.later import Sequel
 
 #: What is audited. The first word is the subject, the second what happened to it.
 AuditEvent = Literal[
@@ -58,13 +58,6 @@ class Audit(Protocol):
                 told that its call succeeded.
         """
 
-    def write_soon(self, event: AuditEvent, members: Mapping[str, Member]) -> Later | None:
-        """Queue a line like ``write``; what is to be awaited then, if anything is.
-
-        Raises:
-            AuditUnavailableError: as ``write``.
-        """
-
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """Queue lines of one event, one behind the other, and wait like ``write`` until all are in the file.
 
@@ -72,11 +65,10 @@ class Audit(Protocol):
             AuditUnavailableError: as above; none of what they tell may be called a success.
         """
 
-    def write_all_soon(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Later | None:
-        """Queue lines like ``write_all``; what is to be awaited then, if anything is.
+    def sequel(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Sequel | None:
+        """Lines as of ``write_all``, to be queued when that is done what they tell; None: there are none.
 
-        Raises:
-            AuditUnavailableError: as ``write_all``.
+        They have the time when they are queued. What comes of it is what ``write_all`` would come to.
         """
 
     def check(self) -> None:
@@ -103,14 +95,11 @@ class NoAudit:
     async def write(self, event: AuditEvent, **members: Member) -> None:
         """See Audit.write."""
 
-    def write_soon(self, event: AuditEvent, members: Mapping[str, Member]) -> None:
-        """See Audit.write_soon."""
-
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.write_all."""
 
-    def write_all_soon(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
-        """See Audit.write_all_soon."""
+    def sequel(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
+        """See Audit.sequel."""
 
     def check(self) -> None:
         """See Audit.check."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from core.audit.file import AuditFile
 from core.audit.interface import AuditCondition, AuditEvent, Member
@@ -23,11 +23,20 @@ _PATIENCE: Final = 5.0
 _LOOKS_IN_PATIENCE: Final = 10
 
 
-_Waited = TypeVar("_Waited", Later, asyncio.Future[None])
+class Following(Entry):
+    """A Sequel: lines that are queued when that is done what they tell."""
 
+    __slots__ = ("_log", "later")
 
-def _future(loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-    return loop.create_future()
+    def __init__(self, log: AuditLog, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
+        """Prepare, in the event loop of whoever waits."""
+        self._log = log
+        self.later = Later(asyncio.get_running_loop())
+        super().__init__(event, lines, future=self.later)
+
+    def begin_all(self, sequels: Sequence[Following]) -> None:
+        """See Sequel.begin_all."""
+        self._log.follow(sequels)
 
 
 class AuditLog:
@@ -79,50 +88,58 @@ class AuditLog:
     def note(self, event: AuditEvent, **members: Member) -> None:
         """See Audit.note."""
         if self._queue.admits(event, members):
-            self._put(Entry(event, members))
+            self._put(Entry(event, (members,)))
 
     async def write(self, event: AuditEvent, **members: Member) -> None:
         """See Audit.write."""
         await self.write_all(event, (members,))
 
-    def write_soon(self, event: AuditEvent, members: Mapping[str, Member]) -> Later | None:
-        """See Audit.write_soon."""
-        return self._write(event, (members,), Later)
-
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.write_all."""
-        future = self._write(event, lines, _future)
-        if future is not None:
-            await future
-
-    def write_all_soon(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Later | None:
-        """See Audit.write_all_soon."""
-        return self._write(event, lines, Later)
-
-    def _write(
-        self,
-        event: AuditEvent,
-        lines: Sequence[Mapping[str, Member]],
-        make: Callable[[asyncio.AbstractEventLoop], _Waited],
-    ) -> _Waited | None:
         if not lines:
-            return None
+            return
         if not self._required:
             if self._queue.admits(event, lines[0]):
-                self._put(Entry(event, *lines))
-            return None
+                self._put(Entry(event, lines))
+            return
         broken = self._writer.outage.reason
         loop = asyncio.get_running_loop()
         # What has happened is queued all the same: the log shall have it when it works again.
-        future = make(loop) if broken is None else None
-        if not self._put(Entry(event, *lines, future=future)):
+        future: asyncio.Future[None] | None = loop.create_future() if broken is None else None
+        if not self._put(Entry(event, lines, future=future)):
             raise AuditUnavailableError("overloaded", retry_after=1)
         if future is None:
             raise AuditUnavailableError(broken or "")
-        if not self._watching:
-            self._watching = True
-            loop.call_later(self._patience / _LOOKS_IN_PATIENCE, self._watch, loop)
-        return future
+        self._watch_over(loop)
+        await future
+
+    def sequel(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Following | None:
+        """See Audit.sequel."""
+        return Following(self, event, lines) if lines else None
+
+    def follow(self, sequels: Sequence[Following]) -> None:
+        """Queue the lines of sequels, as ``write_all`` would. Of any thread."""
+        broken = self._writer.outage.reason
+        if broken is not None or not self._required:
+            for sequel in sequels:
+                sequel.future = None
+        refused = self._queue.put_all(sequels)
+        if refused:
+            self._writer.outage.begin("overloaded")
+        loop = sequels[0].later.get_loop()
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            if not self._required:
+                loop.call_soon_threadsafe(settle, [sequel.later for sequel in sequels], None)
+                return
+            if refused:
+                error = AuditUnavailableError("overloaded", retry_after=1)
+                full = [sequel.later for sequel in sequels if sequel in refused]
+                loop.call_soon_threadsafe(settle, full, error)
+            if broken is not None:
+                laters = [sequel.later for sequel in sequels if sequel not in refused]
+                loop.call_soon_threadsafe(settle, laters, AuditUnavailableError(broken))
+            elif not self._watching:
+                loop.call_soon_threadsafe(self._watch_over, loop)
 
     def check(self) -> None:
         """See Audit.check."""
@@ -166,14 +183,19 @@ class AuditLog:
             self._writer.outage.begin("overloaded")
         return kept
 
+    def _watch_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._watching:
+            self._watching = True
+            loop.call_later(self._patience / _LOOKS_IN_PATIENCE, self._watch, loop)
+
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Release the callers of a writer that hangs."""
+        # First, so that other threads ask for another look at what this one does not see.
+        self._watching = False
         waiting = self._queue.waiting()
         if waiting and time.monotonic() - waiting[0].born > self._patience:
             self._writer.outage.begin("slow")
             futures = [entry.future for entry in waiting if entry.future is not None]
             settle(futures, AuditUnavailableError("slow"))
-            waiting = []
-        self._watching = bool(waiting)
-        if waiting:
-            loop.call_later(self._patience / _LOOKS_IN_PATIENCE, self._watch, loop)
+        elif waiting:
+            self._watch_over(loop)

@@ -50,6 +50,11 @@ class PositionFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = -1
+        #: Of the file that is open.
+        self._identity = (-1, -1)
+        #: What was written last, and its text.
+        self._written: Position | None = None
+        self._text = b""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -61,6 +66,8 @@ class PositionFile:
         while True:
             if self._descriptor < 0:
                 self._descriptor = os.open(self._path, _FLAGS, 0o600)
+                opened = os.fstat(self._descriptor)
+                self._identity = (opened.st_dev, opened.st_ino)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             # Somebody may have taken the file away: a lock on it would exclude nobody.
             if self._is_in_place():
@@ -73,7 +80,10 @@ class PositionFile:
 
     def read(self) -> Position | None:
         """What the last writer left; None in a new file, or a damaged one. Hold the lock."""
-        match = _TEXT.fullmatch(os.pread(self._descriptor, 128, 0))
+        text = os.pread(self._descriptor, 128, 0)
+        if text == self._text:
+            return self._written
+        match = _TEXT.fullmatch(text)
         if match is None:
             return None
         inode, key_id, sequence, tag = match.groups()
@@ -90,6 +100,7 @@ class PositionFile:
         inode, key_id, sequence, tag = position
         text = b"sigil-audit %020d %08x %016d %s\n" % (inode, key_id, sequence, _base64url(tag))
         os.pwrite(self._descriptor, text, 0)
+        self._written, self._text = position, text
 
     def close(self) -> None:
         """Close the file; the next ``locked`` opens it again."""
@@ -102,4 +113,4 @@ class PositionFile:
             named = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 - for each group of lines
         except FileNotFoundError:
             return False
-        return os.path.samestat(named, os.fstat(self._descriptor))
+        return (named.st_dev, named.st_ino) == self._identity

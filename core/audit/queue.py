@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from core.audit.interface import AuditEvent, Member
@@ -16,6 +17,10 @@ from core.timestamps import timestamp
 #: What an entry holds besides its strings, roughly.
 _ENTRY_BYTES: Final = 1000
 LONGEST_GROUP: Final = 1000
+
+
+# Lines that are queued together have one time.
+_timestamp = lru_cache(maxsize=16)(timestamp)
 
 
 class Entry:
@@ -32,23 +37,27 @@ class Entry:
     def __init__(
         self,
         event: AuditEvent,
-        *lines: Mapping[str, Member],
+        lines: Sequence[Mapping[str, Member]],
+        *,
         future: Settled | None = None,
     ) -> None:
         self._event = event
         self._lines = lines
-        self._time_ns = time.time_ns()
-        self.born = time.monotonic()
         self.future = future
         self._weigh()
+        self._time_ns = time.time_ns()
+        self.born = time.monotonic()
+
+    def is_born(self, time_ns: int, steady: float) -> None:
+        """That is done what they tell, at this time, by both clocks."""
+        self._time_ns = time_ns
+        self.born = steady
 
     def lines(self) -> list[dict[str, Member]]:
         """Their members."""
-        begin: dict[str, Member] = {"time": timestamp(self._time_ns // 1_000_000), "event": self._event}
+        time, event = _timestamp(self._time_ns // 1_000_000), self._event
         return [
-            {**begin, **{name: value for name, value in members.items() if value is not None}}
-            if None in members.values()
-            else {**begin, **members}
+            {"time": time, "event": event, **(_present(members) if None in members.values() else members)}
             for members in self._lines
         ]
 
@@ -62,6 +71,10 @@ class Entry:
         # Lines of one event are about as long as each other.
         strings = sum([len(value) for value in self._lines[0].values() if type(value) is str])
         self.size = (_ENTRY_BYTES + strings) * self.count
+
+
+def _present(members: Mapping[str, Member]) -> dict[str, Member]:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 class AuditQueue:
@@ -93,6 +106,18 @@ class AuditQueue:
                 self._lost += entry.count
                 return False
             return self._add(entry, entry.count)
+
+    def put_all(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Queue entries that are born now; those for whose lines there was no room, as in ``put``."""
+        time_ns, steady = time.time_ns(), time.monotonic()
+        for entry in entries:
+            entry.is_born(time_ns, steady)
+        with self._changed:
+            if not self._closed:
+                return [entry for entry in entries if not self._add(entry, entry.count)]
+            for entry in entries:
+                self._lost += entry.count
+            return entries
 
     def admits(self, event: AuditEvent, members: Mapping[str, Member]) -> bool:
         """Whether an event gets a line of its own; a refusal too many is only counted."""
@@ -177,6 +202,8 @@ class AuditQueue:
         if not fits:
             self._lost += entry.count - room
             entry.cut(room)
+            # Whoever waits for all of them is told otherwise.
+            entry.future = None
         self._entries.append(entry)
         self._count += entry.count
         self._bytes += entry.size
@@ -190,4 +217,4 @@ class AuditQueue:
         if due_at is not None and now >= due_at:
             for event, reason, number in self._limit.take():
                 members: dict[str, Any] = {"of": event, "reason": reason, "count": number}
-                self._add(Entry("audit.limited", members), number)
+                self._add(Entry("audit.limited", (members,)), number)

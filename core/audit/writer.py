@@ -121,7 +121,7 @@ class AuditWriter:
         lines = [line for entry in entries for line in entry.lines()]
         count = len(lines)
         if lost:
-            lines += Entry("audit.lost", {"count": lost}).lines()
+            lines += Entry("audit.lost", ({"count": lost},)).lines()
         try:
             appended = self._appended(lines, durable=durable)
         except Exception as error:

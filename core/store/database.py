@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -39,6 +39,15 @@ class Database(Protocol):
 
     def passes(self, error: DBAPIError) -> bool:
         """Whether the same transaction may well succeed at once, on another connection if need be."""
+
+    def insert_at_once(
+        self, connection: sa.Connection, statement: str, rows: Sequence[tuple[object, ...]]
+    ) -> bool:
+        """Insert rows in a transaction of their own, if there is a shorter way; False: there is none.
+
+        Raises:
+            DBAPIError, OverflowError, UnicodeError: nothing was inserted.
+        """
 
     def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
         """Keep other processes from numbering these tenants' keys until the transaction ends."""

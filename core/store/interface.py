@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from core.errors import RecordCorruptError, RecordUnverifiableError
 from core.idempotency import Claim
-from core.later import Later
+from core.later import Later, Sequel
 from core.records import Entry, Listing, Place, Record, Status
 
 
@@ -15,8 +15,12 @@ from core.records import Entry, Listing, Place, Record, Status
 class PromptStore(Protocol):
     """A store that also keeps records for those who have no task to wait in."""
 
-    def put_soon(self, records: Sequence[Record]) -> Later | None:
-        """Begin to put; what is to be awaited then, if anything is. It raises as ``Store.put``."""
+    def put_soon(self, records: Sequence[Record], sequel: Sequel | None = None) -> Later | None:
+        """Begin to put; what is to be awaited then, if anything is. It raises as ``Store.put``.
+
+        Where nothing is, all is kept, and a sequel is left to the caller. Otherwise it is begun when the
+        records are durable, and what is to be awaited is the sequel's.
+        """
 
 
 class Store(Protocol):

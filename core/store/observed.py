@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from core.errors import StoreUnavailableError
 from core.idempotency import Claim
-from core.later import Later
+from core.later import Later, Sequel
 from core.records import Damage, Entry, Listing, Record, Status
 from core.store.interface import PromptStore, Store
 from core.store.observation import StorageObserver
@@ -97,27 +97,28 @@ class ObservedPromptStore(ObservedStore):
         super().__init__(store, observer)
         self._put_soon = prompt.put_soon
 
-    def put_soon(self, records: Sequence[Record]) -> Later | None:
+    def put_soon(self, records: Sequence[Record], sequel: Sequel | None = None) -> Later | None:
         """See PromptStore.put_soon."""
         begun = time.perf_counter()
         try:
-            later = self._put_soon(records)
+            later = self._put_soon(records, sequel)
         except StoreUnavailableError as error:
-            self._put(begun, error)
+            self._put(begun, None, error)
             raise
         if later is None:
-            self._put(begun, None)
+            self._put(begun, None, None)
         else:
-            later.add_done_callback(lambda done: self._put(begun, done.exception()))
+            later.add_done_callback(lambda done: self._put(begun, done.followed_at, done.exception()))
         return later
 
-    def _put(self, begun: float, error: BaseException | None) -> None:
-        if isinstance(error, StoreUnavailableError):
+    def _put(self, begun: float, followed_at: float | None, error: BaseException | None) -> None:
+        """It has ended, when it was followed or else now. What has failed then is what followed."""
+        if followed_at is not None or error is None:
+            self._observer.wrote("put", (followed_at or time.perf_counter()) - begun)
+            self._observer.works()
+        elif isinstance(error, StoreUnavailableError):
             self._observer.wrote("put", time.perf_counter() - begun)
             self._observer.failed(error.reason)
-        elif error is None:
-            self._observer.wrote("put", time.perf_counter() - begun)
-            self._observer.works()
 
 
 def observed_store(store: Store, observer: StorageObserver) -> ObservedStore:

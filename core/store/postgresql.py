@@ -240,6 +240,10 @@ class PostgresDatabase:
         state = getattr(error.orig, "sqlstate", None) or ""
         return error.connection_invalidated or state[:2] in _PASSING
 
+    def insert_at_once(self, *_: object) -> bool:
+        """See Database.insert_at_once: there is none."""
+        return False
+
     def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
         """See Database.lock_tenants: later statements see what was committed before the locks were free."""
         for number in sorted(map(_tenant_lock, tenants)):  # in one order, so that nobody waits in a circle

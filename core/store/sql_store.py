@@ -20,7 +20,7 @@ from core.errors import (
     StoreUnavailableError,
 )
 from core.idempotency import Claim, KeyLimits
-from core.later import Later
+from core.later import Later, Sequel
 from core.records import Entry, Listing, Place, Record, Status, id_of
 from core.store.database import Database
 from core.store.sql_idempotency import KeyBook
@@ -137,11 +137,11 @@ class SqlStore:
         if records or entries:
             await self._writer.submit(Insert(records, entries, self._tools))
 
-    def put_soon(self, records: Sequence[Record]) -> Later | None:
+    def put_soon(self, records: Sequence[Record], sequel: Sequel | None = None) -> Later | None:
         """See PromptStore.put_soon."""
         if not records:
             return None
-        return self._writer.submit_soon(Insert(records, (), self._tools))
+        return self._writer.submit_soon(Insert(records, (), self._tools), sequel)
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once."""

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import DomainError, InvalidRecordError, StoreOverloadedError, StoreUnavailableError
-from core.later import Later, Settled
+from core.later import Later, Sequel, Settled
 from core.store.database import Database
 
 _LONGEST_BATCH: Final = 1000
@@ -40,6 +40,11 @@ class Write(Protocol):
         """Apply several of a kind, in their order; their results."""
         return [write.apply(connection) for write in writes]
 
+    @classmethod
+    def apply_at_once(cls, connection: sa.Connection, writes: Sequence[Self]) -> bool:
+        """Apply several of a kind, and commit them, if there is a shorter way; False: nothing was done."""
+        return False
+
     def apply_alone(self, connection: sa.Connection) -> object:
         """Apply it in a savepoint of its own, after a plain attempt of its group has failed.
 
@@ -49,12 +54,15 @@ class Write(Protocol):
 
 
 class _Waiting:
-    __slots__ = ("future", "loop", "write")
+    __slots__ = ("future", "loop", "sequel", "write")
 
-    def __init__(self, write: Write, loop: asyncio.AbstractEventLoop, future: Settled) -> None:
+    def __init__(
+        self, write: Write, loop: asyncio.AbstractEventLoop, future: Settled, sequel: Sequel | None = None
+    ) -> None:
         self.write = write
         self.loop = loop
         self.future = future
+        self.sequel = sequel
 
 
 _Outcome = tuple[_Waiting, object, BaseException | None]
@@ -74,10 +82,13 @@ class GroupCommitWriter:
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
         # Guards everything below; the thread waits on it for work.
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._queue: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._idle = False
+        #: The loop that is about to wake the thread.
+        self._waking: asyncio.AbstractEventLoop | None = None
         self._closing = False
         self._connection: sa.Connection | None = None
         #: Is told how many writes have become durable together, in the writer's thread.
@@ -105,23 +116,37 @@ class GroupCommitWriter:
         self._queue_up(_Waiting(write, loop, future))
         return future
 
-    def submit_soon(self, write: Write) -> Later:
-        """The same for one who waits without a task."""
+    def submit_soon(self, write: Write, sequel: Sequel | None = None) -> Later:
+        """The same for one who waits without a task, and perhaps for more than this write."""
         loop = asyncio.get_running_loop()
-        later = Later(loop)
-        self._queue_up(_Waiting(write, loop, later))
+        later = Later(loop) if sequel is None else sequel.later
+        self._queue_up(_Waiting(write, loop, later, sequel))
         return later
 
     def _queue_up(self, waiting: _Waiting) -> None:
-        with self._changed:
+        with self._lock:
             if self._closing:
                 raise StoreUnavailableError("closed")
             if len(self._queue) >= self._max_waiting or self._waiting_bytes >= self._max_waiting_bytes:
                 raise StoreOverloadedError
             self._queue.append(waiting)
             self._waiting_bytes += waiting.write.size
-            if self._idle:
-                self._changed.notify()
+            if self._idle and self._waking is not waiting.loop:
+                self._wake_soon(waiting.loop)
+
+    def _wake_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake the thread when the loop has done what it has to do now, which may bring more writes."""
+        if self._waking is None:
+            self._waking = loop
+            loop.call_soon(self._wake)
+        else:
+            # Another loop, which may have ended since.
+            self._changed.notify()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._waking = None
+            self._changed.notify()
 
     def close(self) -> None:
         """Write what waits, then end the thread. Blocks; may be called again."""
@@ -171,6 +196,8 @@ class GroupCommitWriter:
     def _commit_once(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
         connection = self._connected()
         try:
+            if self._apply_at_once(connection, batch):
+                return [(waiting, None, None) for waiting in batch]
             with connection.begin():
                 results: list[object] = []
                 for _, alike in groupby([waiting.write for waiting in batch], type):
@@ -186,6 +213,12 @@ class GroupCommitWriter:
             if len(batch) == 1:
                 raise
         return self._commit_one_by_one(connection, batch)
+
+    def _apply_at_once(self, connection: sa.Connection, batch: Sequence[_Waiting]) -> bool:
+        writes = [waiting.write for waiting in batch]
+        kind = type(writes[0])
+        alike = all(type(write) is kind for write in writes)
+        return alike and kind.apply_at_once(connection, writes)
 
     def _commit_one_by_one(self, connection: sa.Connection, batch: Sequence[_Waiting]) -> list[_Outcome]:
         """The batch again, each write in a savepoint, so that a bad one fails alone."""
@@ -240,13 +273,28 @@ def _deliver(outcomes: Sequence[_Outcome]) -> None:
     for outcome in outcomes:
         by_loop.setdefault(outcome[0].loop, []).append(outcome)
     for loop, share in by_loop.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_resolve, share)
+        # What the callers of one loop want next is done in one place.
+        if sequels := [
+            waiting.sequel for waiting, _, error in share if error is None and waiting.sequel is not None
+        ]:
+            _begin(sequels)
+        if len(sequels) < len(share):
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, share)
+
+
+def _begin(sequels: Sequence[Sequel]) -> None:
+    now = time.perf_counter()
+    for sequel in sequels:
+        sequel.later.followed_at = now
+    sequels[0].begin_all(sequels)
 
 
 def _resolve(outcomes: Sequence[_Outcome]) -> None:
     for waiting, result, error in outcomes:
         if waiting.future.done():  # cancelled
+            continue
+        if error is None and waiting.sequel is not None:
             continue
         if error is None:
             waiting.future.set_result(result)

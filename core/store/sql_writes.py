@@ -14,7 +14,7 @@ from core.records import Entry, Record
 from core.sealed_records import SealedRecords
 from core.store.database import Database
 from core.store.sql_idempotency import KeyBook
-from core.store.sql_rows import entry_row_of, made_alike, record_of, row_of, rows_of, whole_row
+from core.store.sql_rows import Rows, entry_row_of, made_alike, record_of, row_of, rows_of, whole_row
 from core.store.sql_statements import Statements
 from core.store.sql_writer import Write
 
@@ -46,13 +46,38 @@ def _size(records: Sequence[Record], entries: Sequence[Entry] = ()) -> int:
 class Insert(Write):
     """Records and entries, all or none."""
 
-    __slots__ = ("entries", "rows", "size", "statements")
+    __slots__ = ("_records", "_rows", "database", "entries", "size", "statements")
 
     def __init__(self, records: Sequence[Record], entries: Sequence[Entry], tools: Tools) -> None:
-        self.rows = rows_of(records)
-        self.entries = [entry_row_of(entry) for entry in entries]
+        """Prepare.
+
+        Raises:
+            InvalidRecordError: a record's id is none; what was sealed has one.
+        """
+        self._records = records
+        self._rows = None if isinstance(records, SealedRecords) else rows_of(records)
+        self.entries = [entry_row_of(entry) for entry in entries] if entries else []
         self.size = _size(records, entries)
+        self.database = tools.database
         self.statements = tools.statements
+
+    @property
+    def rows(self) -> Rows:
+        """The records' rows."""
+        if self._rows is None:
+            self._rows = rows_of(self._records)
+        return self._rows
+
+    @classmethod
+    def apply_at_once(cls, connection: sa.Connection, writes: Sequence[Self]) -> bool:
+        """Insert all in a transaction, if nobody has revoked any and there are no entries."""
+        rows: list[tuple[object, ...]] = []
+        for write in writes:
+            fresh, others = write.rows
+            if others or write.entries:
+                return False
+            rows += fresh
+        return writes[0].database.insert_at_once(connection, writes[0].statements.insert_fresh, rows)
 
     def apply(self, connection: sa.Connection) -> None:
         """Insert what is new. What is there already fails the transaction."""

@@ -14,6 +14,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from core.errors import StoreSchemaError, StoreUnavailableError
 from core.store.sqlite_backup import Progress, back_up
+from core.store.sqlite_inserts import insert_rows
 from core.store.store_url import database_path
 from core.store.turns import Turns
 from core.store.unreadable import text_of
@@ -65,7 +66,7 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def writing_engine(url: sa.URL, log_pages: int | None = None) -> sa.Engine:
+def writing_engine(url: sa.URL, turns: Turns, log_pages: int | None = None) -> sa.Engine:
     """An engine of one connection whose transactions take the write lock at their beginning.
 
     A transaction that only asks for the lock when it first writes cannot wait for it: SQLite
@@ -73,13 +74,10 @@ def writing_engine(url: sa.URL, log_pages: int | None = None) -> sa.Engine:
 
     Args:
         url: of an SQLite file.
+        turns: at its lock, which are closed with the engine.
         log_pages: of the write-ahead log, at which a commit copies them into the database; a log that has
             become longer is cut then. None: many, and it stays as long as it was.
-
-    Raises:
-        OSError: the database's folder cannot be opened.
     """
-    turns = Turns(database_path(url).parent)
     engine = sa.create_engine(
         url, poolclass=StaticPool, hide_parameters=True, connect_args={"check_same_thread": False}
     )
@@ -172,7 +170,8 @@ class SqliteDatabase:
         """
         self.path = database_path(url)
         create_private_file(self.path)
-        self.writing = writing_engine(url, log_pages)
+        self._turns = Turns(self.path.parent)
+        self.writing = writing_engine(url, self._turns, log_pages)
         self.reading = reading_engine(url, readers)
         try:
             with self.writing.connect() as connection, connection.begin():
@@ -205,6 +204,14 @@ class SqliteDatabase:
     def passes(self, _: DBAPIError) -> bool:
         """See Database.passes: transactions come one after another."""
         return False
+
+    def insert_at_once(
+        self, connection: sa.Connection, statement: str, rows: Sequence[tuple[object, ...]]
+    ) -> bool:
+        """See Database.insert_at_once."""
+        driver: Any = connection.connection.driver_connection
+        insert_rows(driver, self._turns, statement, rows)
+        return True
 
     def lock_tenants(self, connection: sa.Connection, tenants: set[str]) -> None:
         """See Database.lock_tenants: a transaction has the whole file."""

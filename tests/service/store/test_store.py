@@ -11,10 +11,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from core.errors import (
+    DuplicateRecordError,
+    InvalidRecordError,
     RecordCorruptError,
     StoreOverloadedError,
     StoreSchemaError,
@@ -38,6 +41,13 @@ async def store(path: Path) -> AsyncIterator[SqlStore]:
     opened = SqlStore.open(f"sqlite:///{path}")
     yield opened
     await opened.close()
+
+
+def driver(store: SqlStore) -> sqlite3.Connection:
+    """The connection that writes."""
+    connection = store._database.writing.raw_connection().driver_connection
+    assert isinstance(connection, sqlite3.Connection)
+    return connection
 
 
 async def ids(store: SqlStore, **options: Any) -> list[int]:
@@ -66,15 +76,12 @@ async def test_durability_settings(store: SqlStore, path: Path) -> None:
 
 async def test_waiting_writes_share_a_commit(store: SqlStore) -> None:
     """Many writes that wait are committed in few transactions."""
-    commits = 0
-
-    def committed(_: object) -> None:
-        nonlocal commits
-        commits += 1
-
-    sa.event.listen(store._database.writing, "commit", committed)
+    commits: list[str] = []
+    driver(store).set_trace_callback(
+        lambda statement: commits.append(statement) if statement == "COMMIT" else None
+    )
     await asyncio.gather(*(store.put([record(number)]) for number in range(500)))
-    assert commits <= 5
+    assert 0 < len(commits) <= 5
     assert len(await ids(store, limit=1000)) == 500
 
 
@@ -187,12 +194,55 @@ async def test_files_taken_away(store: SqlStore, path: Path, taken: str) -> None
 async def test_file_taken_away_during_a_commit(store: SqlStore, path: Path) -> None:
     """The look after the commit notices what happened since the one before it."""
 
-    def commit(_: object) -> None:
-        path.unlink()
+    def commit(statement: str) -> None:
+        if statement == "COMMIT":
+            path.unlink()
 
-    sa.event.listen(store._database.writing, "commit", commit)
+    driver(store).set_trace_callback(commit)
     with pytest.raises(StoreUnavailableError, match="replaced"):
         await store.put([record(1)])
+
+
+async def test_one_bad_record_in_a_group(store: SqlStore) -> None:
+    """Of records that are inserted together, one that cannot be kept fails alone, wherever it stands."""
+    bad = msgspec.structs.replace(record(70), key_id=1 << 70)
+    puts = [store.put([bad if number == 70 else record(number)]) for number in range(200)]
+    results = await asyncio.gather(*puts, return_exceptions=True)
+    assert [number for number, result in enumerate(results) if result is not None] == [70]
+    assert isinstance(results[70], InvalidRecordError)
+    assert len(await ids(store, limit=1000)) == 199
+
+
+async def test_more_rows_than_a_statement_takes(store: SqlStore) -> None:
+    """However many records come together, all are kept in one transaction."""
+    for first, count in ((0, 63), (100, 64), (200, 65), (300, 333)):
+        await store.put([record(number) for number in range(first, first + count)])
+        assert len(await ids(store, limit=1000, before=record_id(first + count))) >= count
+    taken = [record(number) for number in range(900, 1000)]
+    taken[99] = msgspec.structs.replace(taken[99], id=record_id(0))
+    with pytest.raises(DuplicateRecordError):
+        await store.put(taken)
+    assert len(await ids(store, limit=1000)) == 525
+
+
+def test_a_loop_that_ends_before_it_wakes_the_writer(path: Path) -> None:
+    """A write whose loop ends at once is not waited for, and holds up nobody in the next."""
+    store = SqlStore.open(f"sqlite:///{path}")
+    loop = asyncio.new_event_loop()
+
+    asyncio._set_running_loop(loop)
+    try:
+        store.put_soon([record(1)])
+    finally:
+        asyncio._set_running_loop(None)
+    loop.close()
+
+    async def go_on() -> None:
+        await store.put([record(2)])
+        assert await ids(store) == [2, 1]
+        await store.close()
+
+    asyncio.run(go_on())
 
 
 async def test_bounded_queue(path: Path) -> None:
