@@ -23,7 +23,7 @@ PIECE_BYTES: Final = 64 << 10
 
 
 class Line(NamedTuple):
-    """A line of a body, without its line feed.
+    """A line of a body, without its LF or CR LF.
 
     Attributes:
         number: its place in the body, blank lines included; the first is 1.
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 def requests_of(body: bytes) -> SealRequests:
-    """The lines of a body that are not blank; a carriage return before the line feed is white space.
+    """The lines of a body that are not blank.
 
     Raises:
         ProblemError: there is none, or there are more than ``MOST_LINES``.

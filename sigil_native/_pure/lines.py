@@ -13,11 +13,10 @@ LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
 
 
 def split_lines(raw: bytes) -> list[bytes]:
-    """The lines of a text; the last may lack its line feed."""
-    lines = raw.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    return lines
+    """The lines of a text, without LF or CR LF, which the last may lack."""
+    *ended, last = raw.split(b"\n")
+    lines = [line.removesuffix(b"\r") for line in ended]
+    return [*lines, last] if last else lines
 
 
 def _compact(record: dict[str, object]) -> bytes:

@@ -12,6 +12,7 @@ from sigil_native._arguments import lifetime_ms, tenant_bytes
 from sigil_native._constants import DEFAULT_MAX_DEPTH, MAX_EXPIRY_MS, MAX_PLAIN_LIFETIME
 from sigil_native._pure.json_text import canonical_bytes
 from sigil_native._pure.keyring import KeyRing
+from sigil_native._pure.lines import split_lines
 from sigil_native._pure.sealing import clock_ms, seal
 from sigil_native._pure.sigil import Sigil, parse
 from sigil_native._request_arguments import answer_parts, line_range, request_body
@@ -81,9 +82,7 @@ class SealRequests:
         """
         raw, most, number = request_body(body, most, number)
         self._lines: list[_Line] = []
-        texts = raw.split(b"\n")
-        if not texts[-1]:
-            texts.pop()
+        texts = split_lines(raw)
         self.end, self.next_number = len(raw), number + len(texts)
         begin = 0
         for place, text in enumerate(texts):
@@ -92,7 +91,7 @@ class SealRequests:
                     self.end, self.next_number = begin, number + place
                     break
                 self._lines.append(_Line(number + place, text))
-            begin += len(text) + 1
+            begin = raw.find(b"\n", begin) + 1
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         raise TypeError(f"{SealRequests.__name__} is final")
@@ -108,7 +107,7 @@ class SealRequests:
         return self._line(index).number
 
     def text(self, index: int) -> bytes:
-        """The bytes of a line, without its line feed."""
+        """The bytes of a line, without its LF or CR LF."""
         return self._line(index).text
 
     def read(self, first: int, last: int) -> list[int]:

@@ -106,11 +106,10 @@ def run_lines(args: argparse.Namespace, job: LineJob, label: str) -> int:
 
 
 def split_lines(data: memoryview) -> list[bytes]:
-    """The lines of a block, without their newlines."""
-    lines = bytes(data).split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
+    """The lines of a block, without LF or CR LF, which the last may lack."""
+    *ended, last = bytes(data).split(b"\n")
+    lines = [line.removesuffix(b"\r") for line in ended]
+    return [*lines, last] if last else lines
 
 
 def reasons(results: bytes, refused: bytes) -> Iterator[tuple[int, str]]:
