@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from sigil_native._problems import canonicalization_error
 from sigil_native._pure.json_text import canonical_members
 from sigil_native._pure.sigil import Sigil
-from sigil_native.errors import CanonicalizationError, InvalidLineError, SigilError, canonicalization_error
+from sigil_native.errors import CanonicalizationError, InvalidLineError, SigilError
 
 LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
 

@@ -6,11 +6,12 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from sigil_native._problems import canonicalization_error
 from sigil_native.cli import exits
 from sigil_native.cli.output import Output, complain, json_line, open_output, printable
 from sigil_native.cli.progress import Progress
 from sigil_native.cli.streams import DEFAULT_MAX_LINE, LongLine, Source, line_blocks
-from sigil_native.errors import CanonicalizationError, SigilError, canonicalization_error
+from sigil_native.errors import CanonicalizationError, SigilError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
