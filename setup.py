@@ -37,6 +37,7 @@ MODULES = {
         "json_diagnosis.cpp",
         "json_number.cpp",
         "json_levels.cpp",
+        "json_proof.cpp",
         "json_level_portable.cpp",
         "json_level_sse2.cpp",
         "json_level_avx2.cpp",

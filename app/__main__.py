@@ -16,6 +16,12 @@ if sys.argv[1:2] in (["serve"], ["dnastore"]):
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
 
+try:
+    import sigil_native  # noqa: F401
+except ImportError as error:  # a variable asks for what is not there; the message says which
+    print(error, file=sys.stderr)
+    sys.exit(78)  # EX_CONFIG, as for other settings
+
 from app.cli import main  # noqa: E402
 
 main(prog_name="python -m app")

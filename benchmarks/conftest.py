@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.rows import all_rows
+from benchmarks.rows import rows_with
 from benchmarks.slices import Slice, Stage, TimeSlice, slices_of
 from benchmarks.summary import summarise
 
@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each turn of a side, so that the sides alternate."""
     suite = metafunc.function.__name__.removeprefix("test_")
     wanted = metafunc.config.getoption("rows")
-    rows = [row for row in all_rows() if row.suite == suite and wanted in row.name]
+    rows = [row for row in rows_with(wanted) if row.suite == suite]
     slices = [part for row in rows for part in slices_of(row, metafunc.config.getoption("rounds"))]
     metafunc.parametrize("timed", slices, ids=[part.identity for part in slices])
 

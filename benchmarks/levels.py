@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks.running import QUICK, summary_of, time_rows
+from benchmarks.running import summary_of, time_rows, timing_options
 from benchmarks.summary import Figures, Summary
 from benchmarks.table import figure, goal, machine
 from sigil_native._levels import LEVELS, VARIABLE, usable_levels
@@ -59,21 +59,15 @@ def section(runs: Runs) -> str:
 def main() -> int:
     """Time every level, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.levels", description=__doc__)
-    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains TEXT")
-    parser.add_argument("--rounds", type=int, default=20, help="rounds of 10 ms for each side of a row")
-    parser.add_argument("--quick", action="store_true", help=f"--rounds {QUICK}: whether it works, no more")
-    parser.add_argument("--json", type=Path, default=Path("reports/bench-levels.json"), metavar="FILE")
-    options = parser.parse_args()
-    if options.rounds < 1:
-        parser.error("--rounds: at least 1")
-    rounds = QUICK if options.quick else options.rounds
+    options = timing_options(parser, rounds=20, path="reports/bench-levels.json")
     runs: dict[str, Summary] = {}
     with tempfile.TemporaryDirectory() as folder:
         for level in usable_levels():
             print(f"\n-- {level}", flush=True)
             path = Path(folder) / "run.json"
+            forced = {VARIABLE: level}
             status = time_rows(
-                path, only=options.only, rounds=rounds, suites=SUITES, environment={VARIABLE: level}
+                path, only=options.only, rounds=options.rounds, suites=SUITES, environment=forced
             )
             if status != 0 or not path.exists():
                 return status or 1

@@ -227,3 +227,8 @@ def all_rows() -> list[Row]:
         *(*_canonical(), *_hashing(), *_sealing(), *_batches(), *_buckets(), *_audit()),
         *(*_http(), *_redis(), *_package()),
     ]
+
+
+def rows_with(text: str) -> list[Row]:
+    """Those whose name contains a text, in upper or lower case."""
+    return [row for row in all_rows() if text.lower() in row.name.lower()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -10,11 +11,28 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from benchmarks.rows import rows_with
 from benchmarks.summary import Summary
 
 _SUITES: Final = Path(__file__).parent
 #: Rounds of a run that only shows whether everything works.
-QUICK: Final = 8
+_QUICK: Final = 8
+
+
+def timing_options(parser: argparse.ArgumentParser, *, rounds: int, path: str) -> argparse.Namespace:
+    """Read the options of a run: ``only``, ``rounds`` and ``json``; ``rounds`` and ``path`` unless told."""
+    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains TEXT")
+    parser.add_argument("--rounds", type=int, default=rounds, help="rounds of 10 ms for each side of a row")
+    parser.add_argument("--quick", action="store_true", help=f"--rounds {_QUICK}: whether it works, no more")
+    parser.add_argument("--json", type=Path, default=Path(path), metavar="FILE")
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: at least 1")
+    if not rows_with(options.only):
+        parser.error(f"--only: no row has {options.only!r} in its name")
+    if options.quick:
+        options.rounds = _QUICK
+    return options
 
 
 def time_rows(

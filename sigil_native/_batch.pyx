@@ -196,7 +196,7 @@ cdef int _sign_and_render(Group group, Form form, list sigils) except -1:
 @cython.final
 @cython.auto_pickle(False)
 cdef class Lines:
-    """Newline-delimited text, held while it is read."""
+    """Text in lines that end with LF or CR LF, held while it is read."""
 
     cdef bytes text
     cdef bint from_str
@@ -224,6 +224,8 @@ cdef class Lines:
         else:
             self.size = newline - self.position
             self.position = newline + 1
+            if self.size and self.line[self.size - 1] == c"\r":
+                self.size -= 1
         return True
 
 

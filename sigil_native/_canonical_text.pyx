@@ -12,7 +12,7 @@ from sigil_native._json cimport ByteBuffer, Failure, JsonOptions, Problem, probl
 
 from sigil_native._arguments import json_options, text_bytes
 from sigil_native._levels import asked_for_vectors
-from sigil_native.errors import canonicalization_error
+from sigil_native._problems import canonicalization_error
 
 
 cdef extern from "json_transcoder.h" namespace "sigil" nogil:

@@ -52,7 +52,7 @@ from sigil_native._walker cimport (
 
 from sigil_native._arguments import json_options
 from sigil_native._constants import DEFAULT_MAX_DEPTH, INTEGER_MODES
-from sigil_native.errors import canonicalization_error
+from sigil_native._problems import canonicalization_error
 
 cdef enum:
     # Levels that are walked by recursion, with some 200 bytes of the thread's stack each.

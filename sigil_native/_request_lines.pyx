@@ -89,7 +89,7 @@ cdef class RequestLines:
         return self._line(index).number
 
     def text(self, index):
-        """The bytes of a line, without its line feed."""
+        """The bytes of a line, without its LF or CR LF."""
         cdef RequestLine* line = self._line(index)
         return self.body[line.begin : line.begin + line.size]
 

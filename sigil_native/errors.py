@@ -1,7 +1,7 @@
 """Every error the library raises: one root, a class per cause.
 
-Both backends raise these classes and take their messages from here, so a
-program sees the same error whichever backend it runs on. Read the attributes;
+Both backends raise these classes and take their messages from here and from
+``_problems``, so a program sees the same error whichever backend it runs on. Read the attributes;
 messages are for people and may change.
 """
 
@@ -24,6 +24,19 @@ class SigilError(ValueError):
     """
 
     code: ClassVar[str] = "error"
+
+
+class _ToldByTable(SigilError):  # noqa: N818 - nobody catches it by this name
+    """An error whose problem is a key of a table."""
+
+    _TEXTS: ClassVar[dict[str, str]]
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self._TEXTS[self.problem]
 
 
 # -- canonical JSON ------------------------------------------------------------
@@ -62,30 +75,19 @@ class CanonicalizationError(SigilError):
         if self.offset is not None:
             place.append(f"byte {self.offset}")
         if self.pointer:
+            import json  # noqa: PLC0415 (errors are rare, and json is slow to import)
+
             shown = self.pointer
             if len(shown) > _LONGEST_POINTER_IN_A_MESSAGE:
                 shown = shown[:_LONGEST_POINTER_IN_A_MESSAGE] + "..."
-            place.append(f"pointer {_quoted(shown)}")
+            place.append(f"pointer {json.dumps(shown)}")
         return f"{self.problem} ({', '.join(place)})" if place else self.problem
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.problem, self.pointer, self.offset, self.index)
+        from functools import partial  # noqa: PLC0415 (as json above)
 
-
-def _quoted(text: str) -> str:
-    import json  # noqa: PLC0415 (errors are rare, and json is slow to import)
-
-    return json.dumps(text)
-
-
-def _rebuild(
-    kind: type[CanonicalizationError],
-    problem: str,
-    pointer: str,
-    offset: int | None,
-    index: int | None,
-) -> CanonicalizationError:
-    return kind(problem, pointer=pointer, offset=offset, index=index)
+        kind = partial(type(self), pointer=self.pointer, offset=self.offset, index=self.index)
+        return kind, (self.problem,)
 
 
 class JsonSyntaxError(CanonicalizationError):
@@ -152,51 +154,6 @@ class UnsupportedTypeError(CanonicalizationError, TypeError):
     """A Python object, or the type of a member name, is not JSON."""
 
     code = "unsupported_type"
-
-
-_PROBLEMS: dict[str, tuple[type[CanonicalizationError], str]] = {
-    # The names are those of csrc/problem.h.
-    "unexpected_end": (JsonSyntaxError, "unexpected end of text"),
-    "expected_value": (JsonSyntaxError, "expected a value"),
-    "expected_name_or_end": (JsonSyntaxError, "expected a member name or '}'"),
-    "expected_name": (JsonSyntaxError, "expected a member name"),
-    "expected_colon": (JsonSyntaxError, "expected ':'"),
-    "expected_comma_or_brace": (JsonSyntaxError, "expected ',' or '}'"),
-    "expected_comma_or_bracket": (JsonSyntaxError, "expected ',' or ']'"),
-    "control_character": (JsonSyntaxError, "unescaped control character in a string"),
-    "invalid_escape": (JsonSyntaxError, "invalid escape in a string"),
-    "invalid_number": (JsonSyntaxError, "invalid number"),
-    "invalid_literal": (JsonSyntaxError, "invalid literal"),
-    "trailing_data": (TrailingDataError, "unexpected data after the value"),
-    "invalid_utf8": (InvalidUtf8Error, "invalid UTF-8"),
-    "byte_order_mark": (ByteOrderMarkError, "byte order mark"),
-    "lone_surrogate": (LoneSurrogateError, "lone surrogate"),
-    "duplicate_name": (DuplicateNameError, "duplicate member name"),
-    "non_finite_number": (NonFiniteNumberError, "number is not finite"),
-    "integer_range": (IntegerRangeError, "integer out of range"),
-    "nesting_too_deep": (NestingTooDeepError, "nesting too deep"),
-    "document_too_large": (DocumentTooLargeError, "document too large"),
-    "unsupported_type": (UnsupportedTypeError, "not a JSON type"),
-    "unsupported_name_type": (UnsupportedTypeError, "member names must be str"),
-}
-
-
-def canonicalization_error(
-    problem: str,
-    *,
-    pointer: str = "",
-    offset: int | None = None,
-    index: int | None = None,
-    detail: str = "",
-) -> CanonicalizationError:
-    """Build the error for a problem by its name in ``csrc/problem.h``.
-
-    ``detail`` is appended to the problem's text, for example a type's name.
-    """
-    kind, text = _PROBLEMS[problem]
-    if detail:
-        text = f"{text}: {detail}"
-    return kind(text, pointer=pointer, offset=offset, index=index)
 
 
 def at_index(error: CanonicalizationError, index: int) -> CanonicalizationError:
@@ -278,7 +235,7 @@ class KeyRingFormatError(SigilError):
 # -- sigils --------------------------------------------------------------------
 
 
-class SigilFormatError(SigilError):
+class SigilFormatError(_ToldByTable):
     """This is not a version 1 sigil, or not spelt in its one canonical way.
 
     Attributes:
@@ -299,13 +256,6 @@ class SigilFormatError(SigilError):
         "identifier": "the id is not a UUIDv7",
         "payload": "the token's payload is not canonical JSON",
     }
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return self._TEXTS[self.problem]
 
 
 class InvalidLineError(SigilError):
@@ -386,7 +336,7 @@ class SigilExpiredError(VerificationError):
 # -- audit logs ----------------------------------------------------------------
 
 
-class AuditFormatError(SigilError):
+class AuditFormatError(_ToldByTable):
     """A line is not of an audit log, or cannot become one.
 
     Attributes:
@@ -407,18 +357,11 @@ class AuditFormatError(SigilError):
         "used_up": "all sequence numbers are used up",
     }
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return self._TEXTS[self.problem]
-
 
 # -- token buckets -------------------------------------------------------------
 
 
-class BucketFileError(SigilError):
+class BucketFileError(_ToldByTable):
     """The file in shared memory cannot hold these buckets.
 
     Attributes:
@@ -436,13 +379,6 @@ class BucketFileError(SigilError):
         "locked": "another process has been opening the file for too long",
         "unsupported": "buckets cannot be shared between processes on this platform",
     }
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return self._TEXTS[self.problem]
 
 
 class RateLimitedError(SigilError):

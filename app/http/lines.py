@@ -26,7 +26,7 @@ _Requests = TypeVar("_Requests", bound=SealRequests | VerifyRequests)
 
 
 def requests_of(body: bytes, kind: type[_Requests]) -> _Requests:
-    """The lines of a body that are not blank; a carriage return before the line feed is white space.
+    """The lines of a body that are not blank.
 
     Raises:
         ProblemError: there is none, or there are more than ``MOST_LINES``.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
+import structlog
 
 from app.http.problems import Headers
 from app.server.delivery import bytes_taken, has_arrived
@@ -14,6 +15,7 @@ from app.server.known_heads import KnownHeads
 from app.server.memory import give_back
 from app.server.outbox import Outbox
 
+_log = structlog.get_logger("app")
 _SWEEP_SECONDS: Final = 1.0
 #: A stop waits for those that leave, so it looks more often.
 _STOPPING_SWEEP_SECONDS: Final = 0.05
@@ -29,6 +31,8 @@ _KEPT_UNREAD: Final = _MOST_UNREAD * 3 // 4
 _MUCH_READ: Final = 64 << 20
 #: After so many have gone, what they took is worth giving back.
 _FLOOD: Final = 1000
+#: The log tells of answers that were cut off no more often.
+_REPORT_SECONDS: Final = 10.0
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True):
@@ -142,8 +146,9 @@ class Connections:
         #: Whether much was given back at the last look.
         self._was_ebbing = False
         self._clock: asyncio.TimerHandle | None = None
-        #: Connections that found no place, those cut off with answers that waited too much, and those
-        #: over which something came that is no request.
+        self._report_again_at = 0.0
+        #: Connections that found no place, those cut off because nobody read their answers, and those over
+        #: which something came that is no request.
         self.refused = 0
         self.cut_off = 0
         self.malformed = 0
@@ -198,8 +203,7 @@ class Connections:
             if self._unread_size <= _KEPT_UNREAD:
                 break
             self._note_read(one)
-            self.cut_off += 1
-            one.abort()
+            self._cut_off_reader(one)
 
     def _note_read(self, connection: Connection) -> None:
         self._unread_size -= self._unread_answers.pop(connection, 0)
@@ -214,7 +218,8 @@ class Connections:
         if not connection.transport.get_write_buffer_size():
             connection.hang_up()
         elif asyncio.get_running_loop().time() - since >= _FRESH_SECONDS:
-            connection.abort()  # its client has had its time to read, and its place is needed now
+            # Its client has had its time to read, and its place is needed now.
+            self._cut_off_reader(connection)
         else:
             return False
         return True
@@ -255,7 +260,16 @@ class Connections:
         if before is None or taken - before.size >= _LEAST_TAKEN:
             self._unread[connection] = _Taken(taken, now)
         elif now - before.at >= self._limits.write_seconds:
-            connection.abort()
+            self._cut_off_reader(connection)
+
+    def _cut_off_reader(self, connection: Connection) -> None:
+        """End a connection whose client does not read, and tell the operator, but not of each."""
+        connection.abort()
+        self.cut_off += 1
+        now = asyncio.get_running_loop().time()
+        if now >= self._report_again_at:
+            self._report_again_at = now + _REPORT_SECONDS
+            _log.warning("answers cut off", cut_off_so_far=self.cut_off)
 
     def _see_off(self, connection: Connection) -> None:
         """End a closed connection at the second look: by then, what TLS still had has left as well."""

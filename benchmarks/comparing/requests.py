@@ -89,5 +89,5 @@ def compare_requests(
     def open_launch() -> Iterator[Measure]:
         yield lambda row, count: _slices(sides, shared, _ROWS[row], count, cpus, chance)
 
-    rows = [row for row in _ROWS if only in row]
+    rows = [row for row in _ROWS if only.lower() in row.lower()]
     return compare(open_launch, rows, slices=_SLICES, margin=margin, chance=chance, step=step)

@@ -200,7 +200,7 @@ class SigilCodec:
     ) -> bytes:
         """Seal each line of a text of JSON lines.
 
-        A bad line stops no other. Lines end with a line feed, which the last
+        A bad line stops no other. Lines end with LF or CR LF, which the last
         may lack; an empty line is a bad one.
 
         Returns:

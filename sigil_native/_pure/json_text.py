@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from sigil_native._arguments import json_options, text_bytes
 from sigil_native._constants import DEFAULT_MAX_DEPTH, MAX_INTEGER_DIGITS, MAX_SAFE_INTEGER
+from sigil_native._problems import canonicalization_error
 from sigil_native._pure.json_scalars import (
     integer_text,
     number_text,
@@ -20,7 +21,6 @@ from sigil_native._pure.json_scalars import (
     string_text,
     utf16_order,
 )
-from sigil_native.errors import canonicalization_error
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACE = re.compile(rb"[ \t\n\r]*")

@@ -13,6 +13,7 @@ from math import isfinite
 
 from sigil_native._arguments import json_options
 from sigil_native._constants import DEFAULT_MAX_DEPTH
+from sigil_native._problems import canonicalization_error
 from sigil_native._pure.json_scalars import (
     has_surrogate,
     integer_text,
@@ -24,7 +25,7 @@ from sigil_native._pure.json_scalars import (
     string_text_as_ecmascript,
     utf16_order,
 )
-from sigil_native.errors import CanonicalizationError, canonicalization_error
+from sigil_native.errors import CanonicalizationError
 
 _ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 _LAST_ARRAY_INDEX = 2**32 - 2

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from sigil_native._problems import canonicalization_error
 from sigil_native._pure.json_text import canonical_members
 from sigil_native._pure.sigil import Sigil
-from sigil_native.errors import CanonicalizationError, InvalidLineError, SigilError, canonicalization_error
+from sigil_native.errors import CanonicalizationError, InvalidLineError, SigilError
 
 LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
 
 
 def split_lines(raw: bytes) -> list[bytes]:
-    """The lines of a text; the last may lack its line feed."""
-    lines = raw.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    return lines
+    """The lines of a text, without LF or CR LF, which the last may lack."""
+    *ended, last = raw.split(b"\n")
+    lines = [line.removesuffix(b"\r") for line in ended]
+    return [*lines, last] if last else lines
 
 
 def _compact(record: dict[str, object]) -> bytes:

@@ -10,6 +10,7 @@ from typing import Generic, Literal, NoReturn, TypeVar
 
 from sigil_native._constants import DEFAULT_MAX_DEPTH
 from sigil_native._pure.json_text import canonical_bytes
+from sigil_native._pure.lines import split_lines
 from sigil_native._pure.sigil import Sigil
 from sigil_native._request_arguments import line_range, request_body
 from sigil_native.errors import CanonicalizationError
@@ -62,9 +63,7 @@ class RequestLines(Generic[_Line]):
         """
         raw, most, number = request_body(body, most, number)
         self._lines: list[_Line] = []
-        texts = raw.split(b"\n")
-        if not texts[-1]:
-            texts.pop()
+        texts = split_lines(raw)
         self.end, self.next_number = len(raw), number + len(texts)
         begin = 0
         for place, text in enumerate(texts):
@@ -73,7 +72,7 @@ class RequestLines(Generic[_Line]):
                     self.end, self.next_number = begin, number + place
                     break
                 self._lines.append(self._kind(number + place, text))
-            begin += len(text) + 1
+            begin = raw.find(b"\n", begin) + 1
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(f"cannot pickle {type(self).__name__}")
@@ -86,7 +85,7 @@ class RequestLines(Generic[_Line]):
         return self._line(index).number
 
     def text(self, index: int) -> bytes:
-        """The bytes of a line, without its line feed."""
+        """The bytes of a line, without its LF or CR LF."""
         return self._line(index).text
 
     def refuse(self, index: int, answer: bytes) -> None:

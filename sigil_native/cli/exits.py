@@ -22,7 +22,7 @@ exit status:
   1    something was refused: a seal that does not hold, a bad document or line, a changed log
   2    wrong usage
   74   input or output failed: unreadable file, disk full
-  78   configuration: no secret, a bad key ring file
+  78   configuration: no secret, a bad key ring file, a wrong SIGIL_NATIVE_LEVEL
   130  interrupted (Ctrl-C); 141 the reader of the output went away; 143 terminated
 """
 

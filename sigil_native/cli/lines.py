@@ -6,11 +6,12 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from sigil_native._problems import canonicalization_error
 from sigil_native.cli import exits
 from sigil_native.cli.output import Output, complain, json_line, open_output, printable
 from sigil_native.cli.progress import Progress
 from sigil_native.cli.streams import DEFAULT_MAX_LINE, LongLine, Source, line_blocks
-from sigil_native.errors import CanonicalizationError, SigilError, canonicalization_error
+from sigil_native.errors import CanonicalizationError, SigilError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -106,11 +107,10 @@ def run_lines(args: argparse.Namespace, job: LineJob, label: str) -> int:
 
 
 def split_lines(data: memoryview) -> list[bytes]:
-    """The lines of a block, without their newlines."""
-    lines = bytes(data).split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
+    """The lines of a block, without LF or CR LF, which the last may lack."""
+    *ended, last = bytes(data).split(b"\n")
+    lines = [line.removesuffix(b"\r") for line in ended]
+    return [*lines, last] if last else lines
 
 
 def reasons(results: bytes, refused: bytes) -> Iterator[tuple[int, str]]:

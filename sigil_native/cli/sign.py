@@ -11,12 +11,13 @@ from typing import NoReturn
 
 from sigil_native import HmacKey, canonicalize_json, sign_event
 from sigil_native._constants import DEFAULT_MAX_DEPTH
+from sigil_native._problems import canonicalization_error
 from sigil_native.cli import exits
 from sigil_native.cli.keys import signing_secret, verifying_secrets
 from sigil_native.cli.lines import refuse_document
 from sigil_native.cli.output import complain, json_line, open_output
 from sigil_native.cli.streams import Source
-from sigil_native.errors import CanonicalizationError, JsonSyntaxError, canonicalization_error
+from sigil_native.errors import CanonicalizationError, JsonSyntaxError
 
 
 def run(args: argparse.Namespace) -> int:

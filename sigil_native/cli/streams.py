@@ -116,9 +116,10 @@ def line_blocks(
     A block is a view of a buffer that the next one reuses; only the very last line
     of a stream may lack its newline.
 
-    The buffer never holds more than ``limit`` bytes and a newline, so no line
-    longer than that can be complete in it; only such a long line makes it grow
-    beyond ``block_size``, and it shrinks again afterwards. What a pipe delivers
+    The buffer holds more than ``limit`` bytes and a newline only where these end
+    with a carriage return and a newline, so no line longer than that can be complete
+    in it; only such a long line makes it grow beyond ``block_size``, and it shrinks
+    again afterwards. What a pipe delivers
     is passed on at once, so a slow producer's lines do not wait.
     """
     usual = min(block_size, limit + 1)
@@ -133,6 +134,8 @@ def line_blocks(
                 buffer = bytearray(usual)
             filled = searched = len(rest)
             buffer[:filled] = rest
+        elif filled == len(buffer) == limit + 1 and buffer[-1:] == b"\r":
+            buffer = buffer + bytearray(1)
         elif filled == len(buffer) > limit:
             consumed, rest = _skip_line(source, buffer)
             yield LongLine(consumed)
@@ -148,7 +151,7 @@ def line_blocks(
             break
         filled += count
     if filled:
-        yield memoryview(buffer)[:filled]
+        yield LongLine(filled) if filled > limit else memoryview(buffer)[:filled]
 
 
 def _skip_line(source: Source, buffer: bytearray) -> tuple[int, bytearray]:

@@ -4,7 +4,10 @@
 // one bit, by its place among eight, and three rounds of adding neighbours bring 64 bytes
 // down to the 8 of a mask (Langdale and Lemire, "Parsing Gigabytes of JSON per Second",
 // 2019, for simdjson). 4 ands and 4 pairwise additions a mask, where AVX2 takes 2
-// instructions: the price of a block is that of its masks. Not measured here.
+// instructions: the price of a block is that of its masks.
+// By LLVM's models 51 cycles a block without white space on an Exynos M5, 102 on a
+// Cortex-A57; not measured. Why not fewer: 237 instructions, of which the one core starts 5
+// in a cycle at best, the other 3; a quarter of them are for the five masks.
 
 class Block {
   public:

@@ -100,9 +100,12 @@ class Indexer {
     SIGIL_INLINE bool note(Array<std::uint32_t>& places, std::uint32_t& count, std::uint64_t mask,
                            std::uint64_t keep) noexcept {
         if (SIGIL_UNLIKELY(std::size_t{count} + 96 > places.capacity()) && !make_room(places, count, 0)) return false;
+#ifndef SIGIL_PACK_PLACES
         if (keep == ~std::uint64_t{0}) {
             note_unmoved(places.data() + count, kept_, mask);
-        } else {
+        } else
+#endif
+        {
             note_places(places.data() + count, kept_, mask, keep);
         }
         count += count_bits(mask);

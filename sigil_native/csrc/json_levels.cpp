@@ -21,11 +21,11 @@ struct Levels {
         const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                                 __builtin_cpu_supports("avx512vbmi2");
-        add("avx512", has_avx512, avx512::transcode);
-        add("avx2", has_avx2, avx2::transcode);
-        add("sse2", true, sse2::transcode);
+        add("avx512", has_avx512 && proves_itself(avx512::transcode), avx512::transcode);
+        add("avx2", has_avx2 && proves_itself(avx2::transcode), avx2::transcode);
+        add("sse2", proves_itself(sse2::transcode), sse2::transcode);
 #elif SIGIL_ARM_LEVELS
-        add("neon", true, neon::transcode);
+        add("neon", proves_itself(neon::transcode), neon::transcode);
 #endif
         add("portable", true, portable::transcode);
         for (std::size_t i = count; i-- > 0;) {

@@ -33,6 +33,10 @@ struct VectorLevel {
     Transcode transcode;
 };
 
+// Whether a level does with a few questions what the portable one does: quotes, escapes, white
+// space, control characters and what is not ASCII, each at every place of a block.
+bool proves_itself(Transcode transcode) noexcept;
+
 // All levels of this build, best first; the last one is always usable.
 const VectorLevel* vector_levels(std::size_t& count) noexcept;
 

@@ -1,4 +1,4 @@
-// What can be wrong with a JSON document. The names are those of errors.py.
+// What can be wrong with a JSON document. The names are those of _problems.py.
 #pragma once
 
 #include <cstddef>

@@ -92,7 +92,7 @@ inline bool read_plain_request(const std::uint8_t* line, std::size_t size, Plain
     return true;
 }
 
-// A line that is not blank, without its line feed.
+// A line that is not blank, without its end: a line feed, or a carriage return and a line feed.
 struct FoundLine {
     std::size_t number;
     std::size_t begin;
@@ -112,7 +112,8 @@ class LineFinder {
             const void* const found = std::memchr(line, '\n', size_ - at_);
             const std::size_t length =
                 found == nullptr ? size_ - at_ : static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - line);
-            out = {number_++, at_, length};
+            const bool has_return = found != nullptr && length != 0 && line[length - 1] == '\r';
+            out = {number_++, at_, length - has_return};
             at_ += length + (found != nullptr);
             std::size_t blanks = 0;
             while (blanks != length && request::is_blank(line[blanks])) ++blanks;

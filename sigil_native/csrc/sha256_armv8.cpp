@@ -28,11 +28,11 @@
 #endif
 
 #if defined(__clang__)
-#define SIGIL_SHA2 __attribute__((target("sha2")))
+#define SIGIL_SHA __attribute__((target("sha2")))
 #else
-#define SIGIL_SHA2 __attribute__((target("+crypto")))
+#define SIGIL_SHA __attribute__((target("+crypto")))
 #endif
-#define SIGIL_SHA2_INLINE SIGIL_SHA2 __attribute__((always_inline)) inline
+#define SIGIL_SHA_INLINE SIGIL_SHA __attribute__((always_inline)) inline
 
 namespace sigil {
 namespace {
@@ -46,19 +46,19 @@ struct Words {
     uint32x4_t quad[4];
 };
 
-SIGIL_SHA2_INLINE State load_state(const std::uint32_t* words) noexcept {
+SIGIL_SHA_INLINE State load_state(const std::uint32_t* words) noexcept {
     return {vld1q_u32(words), vld1q_u32(words + 4)};
 }
 
-SIGIL_SHA2_INLINE void store_state(std::uint32_t* words, State state) noexcept {
+SIGIL_SHA_INLINE void store_state(std::uint32_t* words, State state) noexcept {
     vst1q_u32(words, state.abcd);
     vst1q_u32(words + 4, state.efgh);
 }
 
 // Big-endian words to host order and back.
-SIGIL_SHA2_INLINE uint8x16_t swap_bytes(uint8x16_t bytes) noexcept { return vrev32q_u8(bytes); }
+SIGIL_SHA_INLINE uint8x16_t swap_bytes(uint8x16_t bytes) noexcept { return vrev32q_u8(bytes); }
 
-SIGIL_SHA2_INLINE Words load_block(const std::uint8_t* block) noexcept {
+SIGIL_SHA_INLINE Words load_block(const std::uint8_t* block) noexcept {
     Words words;
     for (int i = 0; i < 4; ++i) words.quad[i] = vreinterpretq_u32_u8(swap_bytes(vld1q_u8(block + 16 * i)));
     return words;
@@ -66,12 +66,12 @@ SIGIL_SHA2_INLINE Words load_block(const std::uint8_t* block) noexcept {
 
 // The outer block of HMAC never touches memory: the inner digest, the padding's bit,
 // and the length of 96 bytes.
-SIGIL_SHA2_INLINE Words outer_block(State inner) noexcept {
+SIGIL_SHA_INLINE Words outer_block(State inner) noexcept {
     const uint32x4_t zero = vdupq_n_u32(0);
     return {{inner.abcd, inner.efgh, vsetq_lane_u32(0x80000000U, zero, 0), vsetq_lane_u32(96 * 8, zero, 3)}};
 }
 
-SIGIL_SHA2_INLINE void store_digest(State state, std::uint8_t* digest) noexcept {
+SIGIL_SHA_INLINE void store_digest(State state, std::uint8_t* digest) noexcept {
     vst1q_u8(digest, swap_bytes(vreinterpretq_u8_u32(state.abcd)));
     vst1q_u8(digest + 16, swap_bytes(vreinterpretq_u8_u32(state.efgh)));
 }
@@ -79,7 +79,7 @@ SIGIL_SHA2_INLINE void store_digest(State state, std::uint8_t* digest) noexcept 
 // One block for each of kStreams streams. Every loop has a constant length and is
 // unrolled; the streams take turns within each group of four rounds.
 template <int kStreams>
-SIGIL_SHA2_INLINE void compress_block(State* state, Words* words) noexcept {
+SIGIL_SHA_INLINE void compress_block(State* state, Words* words) noexcept {
     State before[kStreams];
     for (int s = 0; s < kStreams; ++s) before[s] = state[s];
 #pragma GCC unroll 16
@@ -105,67 +105,7 @@ SIGIL_SHA2_INLINE void compress_block(State* state, Words* words) noexcept {
     }
 }
 
-SIGIL_SHA2 void compress(std::uint32_t* state, const std::uint8_t* blocks, std::size_t count) noexcept {
-    State running = load_state(state);
-    for (; count != 0; --count, blocks += kBlockSize) {
-        Words words = load_block(blocks);
-        compress_block<1>(&running, &words);
-    }
-    store_state(state, running);
-}
-
-SIGIL_SHA2 void hmac(const HmacState& key, const PaddedMessage& message, std::uint8_t* tag) noexcept {
-    State state = load_state(key.inner);
-    for (std::size_t i = 0; i < message.total; ++i) {
-        Words words = load_block(message.block(i));
-        compress_block<1>(&state, &words);
-    }
-    Words words = outer_block(state);
-    state = load_state(key.outer);
-    compress_block<1>(&state, &words);
-    store_digest(state, tag);
-}
-
-// What is left of two messages: side by side as far as both go, then the longer one alone.
-SIGIL_SHA2_INLINE void run_two(State* state, const PaddedMessage& first, const PaddedMessage& second,
-                               std::size_t from) noexcept {
-    const PaddedMessage* const messages[2] = {&first, &second};
-    Words words[2];
-    const std::size_t common = first.total < second.total ? first.total : second.total;
-    std::size_t i = from;
-    for (; i < common; ++i) {
-        words[0] = load_block(first.block(i));
-        words[1] = load_block(second.block(i));
-        compress_block<2>(state, words);
-    }
-    const int longer = first.total < second.total ? 1 : 0;
-    State rest = state[longer];
-    for (; i < messages[longer]->total; ++i) {
-        words[0] = load_block(messages[longer]->block(i));
-        compress_block<1>(&rest, words);
-    }
-    state[longer] = rest;
-}
-
-SIGIL_SHA2 void hash_two(std::uint32_t* first_state, std::uint32_t* second_state, const PaddedMessage& first,
-                         const PaddedMessage& second, std::size_t from) noexcept {
-    State state[2] = {load_state(first_state), load_state(second_state)};
-    run_two(state, first, second, from);
-    store_state(first_state, state[0]);
-    store_state(second_state, state[1]);
-}
-
-// The outer hashes side by side again.
-SIGIL_SHA2 void hmac_two(const HmacState& key, const PaddedMessage& first, const PaddedMessage& second,
-                         std::uint8_t* first_tag, std::uint8_t* second_tag) noexcept {
-    State state[2] = {load_state(key.inner), load_state(key.inner)};
-    run_two(state, first, second, 0);
-    Words words[2] = {outer_block(state[0]), outer_block(state[1])};
-    state[0] = state[1] = load_state(key.outer);
-    compress_block<2>(state, words);
-    store_digest(state[0], first_tag);
-    store_digest(state[1], second_tag);
-}
+#include "sha256_streams.h"
 
 bool usable() noexcept {
 #if defined(__linux__)

@@ -4,7 +4,7 @@
 // for seven and eight, two streams of the SHA extensions (sha256_shani.cpp) below.
 // Each width takes the same time however few of its lanes are busy; the limits are
 // where the next narrower one becomes quicker. The outer hashes run side by side as well.
-// Single messages go through the SHA extensions.
+// Single messages go through the SHA extensions. Cycles a block stand with each width.
 #include "sha256_kernel.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -14,8 +14,8 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-#define SIGIL_SHANI __attribute__((target("sha,sse4.1")))
-#define SIGIL_SHANI_INLINE SIGIL_SHANI __attribute__((always_inline)) inline
+#define SIGIL_SHA __attribute__((target("sha,sse4.1")))
+#define SIGIL_SHA_INLINE SIGIL_SHA __attribute__((always_inline)) inline
 
 namespace sigil {
 namespace {
@@ -29,34 +29,34 @@ struct Words {
     __m128i quad[4];
 };
 
-SIGIL_SHANI_INLINE __m128i load(const void* from) noexcept {
+SIGIL_SHA_INLINE __m128i load(const void* from) noexcept {
     return _mm_loadu_si128(static_cast<const __m128i*>(from));
 }
 
-SIGIL_SHANI_INLINE void store(void* to, __m128i value) noexcept {
+SIGIL_SHA_INLINE void store(void* to, __m128i value) noexcept {
     _mm_storeu_si128(static_cast<__m128i*>(to), value);
 }
 
 // Big-endian words to host order and back.
-SIGIL_SHANI_INLINE __m128i swap_bytes(__m128i words) noexcept {
+SIGIL_SHA_INLINE __m128i swap_bytes(__m128i words) noexcept {
     return _mm_shuffle_epi8(words, _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203));
 }
 
-SIGIL_SHANI_INLINE State load_state(const std::uint32_t* words) noexcept {
+SIGIL_SHA_INLINE State load_state(const std::uint32_t* words) noexcept {
     const __m128i badc = _mm_shuffle_epi32(load(words), 0xb1);
     const __m128i hgfe = _mm_shuffle_epi32(load(words + 4), 0x1b);
     return {_mm_alignr_epi8(badc, hgfe, 8), _mm_blend_epi16(hgfe, badc, 0xf0)};
 }
 
 // The state as words A to D and E to H.
-SIGIL_SHANI_INLINE void unpack(State state, __m128i& abcd, __m128i& efgh) noexcept {
+SIGIL_SHA_INLINE void unpack(State state, __m128i& abcd, __m128i& efgh) noexcept {
     const __m128i feba = _mm_shuffle_epi32(state.abef, 0x1b);
     const __m128i dchg = _mm_shuffle_epi32(state.cdgh, 0xb1);
     abcd = _mm_blend_epi16(feba, dchg, 0xf0);
     efgh = _mm_alignr_epi8(dchg, feba, 8);
 }
 
-SIGIL_SHANI_INLINE void store_state(std::uint32_t* words, State state) noexcept {
+SIGIL_SHA_INLINE void store_state(std::uint32_t* words, State state) noexcept {
     __m128i abcd;
     __m128i efgh;
     unpack(state, abcd, efgh);
@@ -64,14 +64,14 @@ SIGIL_SHANI_INLINE void store_state(std::uint32_t* words, State state) noexcept 
     store(words + 4, efgh);
 }
 
-SIGIL_SHANI_INLINE Words load_block(const std::uint8_t* block) noexcept {
+SIGIL_SHA_INLINE Words load_block(const std::uint8_t* block) noexcept {
     return {{swap_bytes(load(block)), swap_bytes(load(block + 16)), swap_bytes(load(block + 32)),
              swap_bytes(load(block + 48))}};
 }
 
 // The outer block of HMAC never touches memory: the inner digest, the padding's
 // bit, and the length of 96 bytes.
-SIGIL_SHANI_INLINE Words outer_block(State inner) noexcept {
+SIGIL_SHA_INLINE Words outer_block(State inner) noexcept {
     Words words;
     unpack(inner, words.quad[0], words.quad[1]);
     words.quad[2] = _mm_set_epi32(0, 0, 0, INT32_MIN);
@@ -79,7 +79,7 @@ SIGIL_SHANI_INLINE Words outer_block(State inner) noexcept {
     return words;
 }
 
-SIGIL_SHANI_INLINE void store_digest(State state, std::uint8_t* digest) noexcept {
+SIGIL_SHA_INLINE void store_digest(State state, std::uint8_t* digest) noexcept {
     __m128i abcd;
     __m128i efgh;
     unpack(state, abcd, efgh);
@@ -90,7 +90,7 @@ SIGIL_SHANI_INLINE void store_digest(State state, std::uint8_t* digest) noexcept
 // One block for each of kStreams streams. Every loop has a constant length and is
 // unrolled; the streams take turns within each group of four rounds.
 template <int kStreams>
-SIGIL_SHANI_INLINE void compress_block(State* state, Words* words) noexcept {
+SIGIL_SHA_INLINE void compress_block(State* state, Words* words) noexcept {
     State before[kStreams];
     for (int s = 0; s < kStreams; ++s) before[s] = state[s];
 #pragma GCC unroll 16
@@ -120,66 +120,7 @@ SIGIL_SHANI_INLINE void compress_block(State* state, Words* words) noexcept {
     }
 }
 
-SIGIL_SHANI void compress(std::uint32_t* state, const std::uint8_t* blocks, std::size_t count) noexcept {
-    State running = load_state(state);
-    for (; count != 0; --count, blocks += kBlockSize) {
-        Words words = load_block(blocks);
-        compress_block<1>(&running, &words);
-    }
-    store_state(state, running);
-}
-
-SIGIL_SHANI void hmac(const HmacState& key, const PaddedMessage& message, std::uint8_t* tag) noexcept {
-    State state = load_state(key.inner);
-    for (std::size_t i = 0; i < message.total; ++i) {
-        Words words = load_block(message.block(i));
-        compress_block<1>(&state, &words);
-    }
-    Words words = outer_block(state);
-    state = load_state(key.outer);
-    compress_block<1>(&state, &words);
-    store_digest(state, tag);
-}
-
-// What is left of two messages: side by side as far as both go, then the longer one alone.
-SIGIL_SHANI_INLINE void run_two(State* state, const PaddedMessage& first, const PaddedMessage& second,
-                                std::size_t from) noexcept {
-    const PaddedMessage* const messages[2] = {&first, &second};
-    Words words[2];
-    const std::size_t common = first.total < second.total ? first.total : second.total;
-    std::size_t i = from;
-    for (; i < common; ++i) {
-        words[0] = load_block(first.block(i));
-        words[1] = load_block(second.block(i));
-        compress_block<2>(state, words);
-    }
-    const int longer = first.total < second.total ? 1 : 0;
-    State rest = state[longer];
-    for (; i < messages[longer]->total; ++i) {
-        words[0] = load_block(messages[longer]->block(i));
-        compress_block<1>(&rest, words);
-    }
-    state[longer] = rest;
-}
-
-SIGIL_SHANI void hash_two(std::uint32_t* first_state, std::uint32_t* second_state, const PaddedMessage& first,
-                          const PaddedMessage& second, std::size_t from) noexcept {
-    State state[2] = {load_state(first_state), load_state(second_state)};
-    run_two(state, first, second, from);
-    store_state(first_state, state[0]);
-    store_state(second_state, state[1]);
-}
-
-SIGIL_SHANI void hmac_two(const HmacState& key, const PaddedMessage& first, const PaddedMessage& second,
-                          std::uint8_t* first_tag, std::uint8_t* second_tag) noexcept {
-    State state[2] = {load_state(key.inner), load_state(key.inner)};
-    run_two(state, first, second, 0);
-    Words words[2] = {outer_block(state[0]), outer_block(state[1])};
-    state[0] = state[1] = load_state(key.outer);
-    compress_block<2>(state, words);
-    store_digest(state[0], first_tag);
-    store_digest(state[1], second_tag);
-}
+#include "sha256_streams.h"
 
 // SSE state is saved by every x86-64 system, so cpuid alone decides.
 bool usable() noexcept {

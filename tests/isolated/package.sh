@@ -19,7 +19,7 @@ from pathlib import Path
 
 wheel = Path(sys.argv[1])
 names = zipfile.ZipFile(wheel).namelist()
-strangers = {name.split("/")[0] for name in names} - {"sigil_native"}
+strangers = {name.split("/")[0] for name in names} - {"sigil_native", "sigil_command.py"}
 assert all(name.endswith(".dist-info") for name in strangers), strangers
 for wanted in ("py.typed", "_codec.pyi", "_codec.pyx", "_hashing.pxd", "csrc/hmac.h"):
     found = f"sigil_native/{wanted}" in names
@@ -56,6 +56,9 @@ alone/bin/python -c 'import os, sigil_native, sys
 chain = sigil_native.AuditChain(os.environ["SPIRAL_EVENT_SECRET"])
 sys.stdout.buffer.write(chain.begin({}) + chain.append({"event": "sigil.encoded"}))' >audit.log
 SIGIL_AUDIT_SECRET=$SPIRAL_EVENT_SECRET alone/bin/sigil audit verify audit.log
+status=0
+SIGIL_NATIVE_LEVEL=abacus alone/bin/sigil canon sigil.txt 2>said || status=$?
+[[ $status == 78 && $(wc -l <said) == 1 ]] || { cat said; exit 1; }
 # Nor does whoever limits an application.
 alone/bin/python -c 'from sigil_native import TokenBucket, asgi
 asgi.RateLimitMiddleware(None, TokenBucket(rate=20, burst=200))'

@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import levels
 from benchmarks.__main__ import main
 from benchmarks.page import BEGIN, END, LEVELS_BEGIN, LEVELS_END, PAGE, renewed, renewed_levels
 from benchmarks.picture import draw
@@ -137,7 +139,7 @@ def test_table_and_picture(tmp_path: Path) -> None:
 
 
 def test_run_of_one_row(tmp_path: Path) -> None:
-    """A row is timed by pytest-benchmark, and the run's file says what came out."""
+    """A row is timed by pytest-benchmark, named in any case, and the run's file says what came out."""
     path = tmp_path / "bench.json"
     command = [
         sys.executable,
@@ -147,7 +149,7 @@ def test_run_of_one_row(tmp_path: Path) -> None:
         "-c",
         str(_SUITES / "pytest.ini"),
     ]
-    command += ["--rows=HmacKey", "--rounds=2", f"--benchmark-json={path}", "-p", "no:cacheprovider"]
+    command += ["--rows=hmackey", "--rounds=2", f"--benchmark-json={path}", "-p", "no:cacheprovider"]
     # Nothing of the run that this test belongs to.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     subprocess.run(command, check=True, capture_output=True, env=environment)
@@ -157,13 +159,24 @@ def test_run_of_one_row(tmp_path: Path) -> None:
     assert row["measured"] == row["peer"] / row["ours"] > 0
 
 
-@pytest.mark.parametrize("options", [["--only", "zzzz"], ["--rounds", "0"], ["--json", "/proc/x/bench.json"]])
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        (main, ["--only", "zzzz"]),
+        (levels.main, ["--only", "zzzz"]),
+        (levels.main, ["--rounds", "0"]),
+        (main, ["--json", "/proc/x/bench.json"]),
+    ],
+)
 def test_options_that_cannot_be(
-    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: Callable[[], int],
+    options: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A mistake in the options ends with 2 and a line that names it, before anything is timed."""
     monkeypatch.setattr(sys, "argv", ["benchmarks", *options])
     with pytest.raises(SystemExit) as ended:
-        main()
+        command()
     assert ended.value.code == 2
     assert options[0] in capsys.readouterr().err.splitlines()[-1]

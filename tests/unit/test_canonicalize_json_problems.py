@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sigil_native.errors import CanonicalizationError, canonicalization_error
+from sigil_native._problems import canonicalization_error
+from sigil_native.errors import CanonicalizationError
 from tests.text_backends import Canonicalize, implementations
 
 IMPLEMENTATIONS = implementations()

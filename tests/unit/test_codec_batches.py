@@ -131,6 +131,14 @@ def test_lines_are_counted(codec: Any, lines: str | bytes, count: int) -> None:
     assert is_blank == [not line for line in source.split(b"\n")][:count]
 
 
+def test_carriage_returns(library: SimpleNamespace) -> None:
+    """CR LF ends a line as LF does, and is no part of it; a CR without LF is white space."""
+    codec = codec_of(library, max_bytes=3)
+    results = codec.encode_ndjson(b"[1\r\n\r\n[1]\r\n[1]\r\r\n[1\r", tenant=TENANT).splitlines()
+    offsets = [None if line.startswith(b"sgl1_") else json.loads(line)["offset"] for line in results]
+    assert offsets == [2, 0, None, 3, 3]
+
+
 @pytest.mark.parametrize("form", ["text", "strand", "token"])
 def test_lines_are_sealed_in_order(codec: Any, form: str) -> None:
     """Each line of a large text gets its seal, in the form asked for."""

@@ -1,4 +1,4 @@
-"""Which SHA-256 kernel is used: those that prove themselves, or the one asked for."""
+"""Which SHA-256 kernels and vector levels are used: those that prove themselves, or the one asked for."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ def import_with(wanted: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def run_compiled(folder: Path, source: str, sources: list[Path]) -> subprocess.CompletedProcess[str]:
+    """Compile a program that is beside this file together with some of the library's sources, and run it."""
+    assert COMPILER is not None
+    program = folder / "program"
+    files = [Path(__file__).with_name(source), *sources]
+    command = [COMPILER, "-std=c++17", "-O0", f"-I{SOURCES}", "-o", str(program), *map(str, files)]
+    subprocess.run(command, check=True)
+    return subprocess.run([program], capture_output=True, text=True, check=False)
+
+
 def test_portable_is_always_there() -> None:
     """The portable kernel is the last resort, and the best one is in use."""
     assert kernels()[-1] == "portable"
@@ -54,12 +64,15 @@ def test_asking_for_a_kernel_that_cannot_be_used() -> None:
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 def test_kernels_that_lie_are_not_used(tmp_path: Path) -> None:
     """A kernel wrong in one bit, one size or one order of a pair fails its known answers."""
-    assert COMPILER is not None
-    program = tmp_path / "kernel_selection"
-    sources = [Path(__file__).with_name("kernel_selection.cpp")]
-    sources += [*SOURCES.glob("sha256*.cpp"), SOURCES / "hmac.cpp", SOURCES / "secret.cpp"]
-    command = [COMPILER, "-std=c++17", "-O0", f"-I{SOURCES}", "-o", str(program), *map(str, sources)]
-    subprocess.run(command, check=True)
-    answer = subprocess.run([program], capture_output=True, text=True, check=False)
+    sources = [*SOURCES.glob("sha256*.cpp"), SOURCES / "hmac.cpp", SOURCES / "secret.cpp"]
+    answer = run_compiled(tmp_path, "kernel_selection.cpp", sources)
     assert answer.returncode == 0, answer.stdout
     assert tuple(answer.stdout.split()) == kernels()
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+def test_vector_levels_that_lie_are_not_used(tmp_path: Path) -> None:
+    """A level that takes one byte of a block for something else fails its questions, whichever byte it is."""
+    names = ("json_proof", "json_level_portable", "json_number", "number")
+    answer = run_compiled(tmp_path, "vector_proof.cpp", [SOURCES / f"{name}.cpp" for name in names])
+    assert answer.returncode == 0, answer.stdout

@@ -21,16 +21,21 @@ print(sigil_native.level, kernel(), vector_level())
 """
 
 
-def import_at(level: str, **others: str) -> subprocess.CompletedProcess[str]:
-    """Import the package in a fresh process that asks for a level."""
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a fresh process with these variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SIGIL_NATIVE_")}
     return subprocess.run(
-        [sys.executable, "-c", CODE],
-        env=kept | {"SIGIL_NATIVE_LEVEL": level, "PYTHONPATH": os.pathsep.join(sys.path)} | others,
+        [sys.executable, *arguments],
+        env=kept | {"PYTHONPATH": os.pathsep.join(sys.path)} | variables,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def import_at(level: str, **others: str) -> subprocess.CompletedProcess[str]:
+    """Import the package in a fresh process that asks for a level."""
+    return run("-c", CODE, SIGIL_NATIVE_LEVEL=level, **others)
 
 
 def test_level_tells_both_parts() -> None:
@@ -77,6 +82,23 @@ def test_asking_for_a_level_that_cannot_be_used(level: str) -> None:
     last = ended.stderr.strip().splitlines()[-1]
     assert last.startswith(f"sigil_native.errors.UnusableLevelError: SIGIL_NATIVE_LEVEL asks for {level!r}: ")
     assert "portable" in last
+
+
+@pytest.mark.parametrize("variable", ["SIGIL_NATIVE_LEVEL", "SIGIL_NATIVE_KERNEL", "SIGIL_NATIVE_VECTOR"])
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["-m", "app", "serve"], ""),
+        (["-c", "import sys, sigil_command; sys.exit(sigil_command.main())", "canon"], "sigil: "),
+    ],
+)
+def test_commands_at_a_level_that_cannot_be_used(variable: str, arguments: list[str], name: str) -> None:
+    """The service and the command tell in a line what the environment asks for in vain, and end with 78."""
+    ended = run(*arguments, **{variable: "abacus"})
+    assert (ended.returncode, ended.stdout) == (78, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"{name}{variable}")
+    assert "abacus" in line
 
 
 def test_error_of_a_level() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import tomllib
@@ -44,6 +45,21 @@ def test_all_public_names_exist() -> None:
         name for name, value in vars(errors).items() if isinstance(value, type) and name.endswith("Error")
     }
     assert classes <= set(sigil_native.__all__)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DuplicateNameError("twice", pointer="/a", offset=3, index=1),
+        errors.SigilFormatError("flags"),
+        errors.UnusableLevelError("abacus", "no beads"),
+    ],
+)
+def test_errors_are_copied_whole(error: errors.SigilError) -> None:
+    """An error comes out of a pickle as it was, by its public name."""
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+    assert type(again).__module__ == "sigil_native.errors"
 
 
 @pytest.mark.parametrize(("value", "expected"), [("1", "pure"), ("0", "native"), ("", "native")])

@@ -103,11 +103,11 @@ def test_what_is_plain(library: SimpleNamespace, line: bytes, read: tuple[bytes,
 
 
 def test_lines_and_their_numbers(library: SimpleNamespace) -> None:
-    """Blank lines are passed over and counted; lines are cut at line feeds alone."""
-    requests = library.SealRequests(b"\n \r\n a\rb \r\n\n\xe2\x80\xa8\nc", most=9, number=5)
-    assert [requests.text(place) for place in range(len(requests))] == [b" a\rb \r", b"\xe2\x80\xa8", b"c"]
+    """Blank lines are passed over and counted; lines are cut at LF or CR LF alone."""
+    requests = library.SealRequests(b"\n \r\n a\rb \r\n\n\xe2\x80\xa8\nc\r", most=9, number=5)
+    assert [requests.text(place) for place in range(len(requests))] == [b" a\rb ", b"\xe2\x80\xa8", b"c\r"]
     assert [requests.number(place) for place in range(3)] == [7, 9, 10]
-    assert (requests.end, requests.next_number) == (17, 11)
+    assert (requests.end, requests.next_number) == (18, 11)
     for body, number in ((b"", 1), (b"\n\n", 3), (b" \t\r", 2), (b"\n ", 3)):
         blank = library.SealRequests(body, most=1)
         assert (len(blank), blank.end, blank.next_number) == (0, len(body), number)

@@ -192,16 +192,23 @@ def test_blank_lines(service: Service, token: str) -> None:
     assert (fourth["line"], fourth["error"]["offset"]) == (10, 2)
 
 
+@pytest.mark.parametrize("path", [ENCODE, VERIFY, ENCODE + "?stream=true", VERIFY + "?stream=true"])
+def test_carriage_return_before_a_line_feed(service: Service, token: str, path: str) -> None:
+    """CR LF is the end of a line, and no part of it: offsets are as with LF."""
+    with_return, without = results(send(service, path, b'{"data":\r\n{"data":\n', token))[:2]
+    assert with_return["error"]["offset"] == without["error"]["offset"] == 8
+
+
 @pytest.mark.parametrize("kind", [SealRequests, VerifyRequests])
 def test_lines_of_a_body(kind: type[SealRequests | VerifyRequests]) -> None:
-    """Lines are cut at line feeds alone, with what blanks they have; their number may not be exceeded."""
+    """Lines are cut at LF or CR LF alone, with what blanks they have; their number may not be exceeded."""
 
     def lines_of(body: bytes) -> list[tuple[int, bytes]]:
         requests = requests_of(body, kind)
         return [(requests.number(place), requests.text(place)) for place in range(len(requests))]
 
     assert lines_of(b"a") == [(1, b"a")]
-    assert lines_of(b"\n\n b\rc \r\n") == [(3, b" b\rc \r")]
+    assert lines_of(b"\n\n b\rc \r\n") == [(3, b" b\rc ")]
     assert lines_of("1\u2028\x0b2\n\n3".encode()) == [(1, "1\u2028\x0b2".encode()), (3, b"3")]
     assert len(lines_of(b"\n" * 5 + b"1\n \n" * MOST_LINES + b"\n" * 99)) == MOST_LINES
     for body, code in ((b"1\n" * MOST_LINES + b"1", "too_many_lines"), (b"", "empty_batch")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.service.metrics.test_metrics import eventually
+from tests.service.metrics.test_service_metrics import of, samples
 from tests.service.running import SIGILS, Service
 from tests.service.server.wire import LAST, PATIENCE, connected, exchange, read_to_end, request, statuses
 
 #: More than the system buffers between the service and a client.
 _LARGE = 12 << 20
+#: Of a batch whose answers are as much.
+_LINES = 30_000
 _SLOW = {
     "SIGIL_HEAD_TIMEOUT": "1",
     "SIGIL_KEEP_ALIVE": "1",
@@ -113,6 +118,22 @@ def trickling_reader(service: Service) -> bytes | None:
     return read_large(service, 1000, 0.1)
 
 
+def stream_that_nobody_reads(service: Service) -> bytes | None:
+    """Ask for an answer that is made as it is read, and read nothing of it; None when that was ended."""
+    body = b'{"data":{}}\n' * _LINES
+    head = ["Content-Type: application/x-ndjson", f"Content-Length: {len(body)}"]
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        connection.connect(("127.0.0.1", service.port))
+        connection.sendall(
+            request(f"{SIGILS}/batch?stream=true", *head, method="POST", token=service.token())
+        )
+        connection.sendall(body)
+        watched = select.poll()
+        watched.register(connection, 0)  # heard of all the same: that it is broken
+        return None if watched.poll(PATIENCE * 1000) else b""
+
+
 def unhurried_reader(service: Service) -> bytes | None:
     """Read slowly, but read."""
     return read_large(service, 1 << 16, 0.003, "Connection: close")
@@ -133,22 +154,29 @@ KINDS: list[Callable[[Service], bytes | None]] = [
     body_after_the_answer,
     reader_that_stops,
     trickling_reader,
+    stream_that_nobody_reads,
     unhurried_reader,
     unhurried_reader_that_stays,
 ]
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, bytes | None]]:
-    """What the service said to each kind of client, until it closed the connection."""
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that waits for nobody for longer than a second."""
     service = Service(tmp_path_factory.mktemp("slow"), **_SLOW).start()
-    service.encode({"a": "b" * _LARGE}, token=service.token("large"))
-    with ThreadPoolExecutor(len(KINDS)) as threads:
-        futures = {kind.__name__: threads.submit(kind, service) for kind in KINDS}
-        yield {name: future.result() for name, future in futures.items()}
+    yield service
     assert statuses(exchange(service.port, LAST)) == [200]
     assert not service.logged("request failed")
     service.kill()
+
+
+@pytest.fixture(scope="module")
+def said(hasty: Service) -> dict[str, bytes | None]:
+    """What the service said to each kind of client, until it closed the connection."""
+    hasty.encode({"a": "b" * _LARGE}, token=hasty.token("large"))
+    with ThreadPoolExecutor(len(KINDS)) as threads:
+        futures = {kind.__name__: threads.submit(kind, hasty) for kind in KINDS}
+        return {name: future.result() for name, future in futures.items()}
 
 
 def test_silence(said: dict[str, bytes | None]) -> None:
@@ -177,10 +205,20 @@ def test_body_after_the_answer(said: dict[str, bytes | None]) -> None:
     assert statuses(said["body_after_the_answer"] or b"") == [401]
 
 
-@pytest.mark.parametrize("kind", ["reader_that_stops", "trickling_reader"])
+UNREAD = ["reader_that_stops", "trickling_reader", "stream_that_nobody_reads"]
+
+
+@pytest.mark.parametrize("kind", UNREAD)
 def test_reader_that_does_not_read(said: dict[str, bytes | None], kind: str) -> None:
     """Who does not take the answer loses the connection, and what the system buffered for it."""
     assert said[kind] is None
+
+
+@pytest.mark.usefixtures("said")
+def test_readers_that_do_not_read_are_told_of(hasty: Service) -> None:
+    """Each is counted, and the log tells how many there were."""
+    eventually(lambda: of(samples(hasty), "sigil_overload_total", reason="answers") == len(UNREAD))
+    assert hasty.logged("answers cut off")[0]["cut_off_so_far"] == 1
 
 
 @pytest.mark.parametrize("kind", ["unhurried_reader", "unhurried_reader_that_stays"])
