@@ -24,7 +24,7 @@ EVENTS: Final[tuple[Kind, Kind]] = ("event, fixed", "events, varied")
 Function = Callable[[Any], object]
 
 #: Batches that the threads share out: enough to make their start not count.
-_TURNS: Final = 20
+_TURNS: Final = 60
 #: One message for the peer's stream; see ``peers.stream_blocks``.
 _STREAM: Final = 1 << 20
 
