@@ -19,7 +19,7 @@ from tests.heavy import HEAVY
 pytest.register_assert_rewrite("tests.service.store.contract", "tests.service.store.contract_of_writes")
 
 # Found counterexamples are printed so that they can be replayed anywhere.
-settings.register_profile("default", deadline=None, derandomize=False, print_blob=True, max_examples=30)
+settings.register_profile("default", deadline=None, derandomize=False, print_blob=True, max_examples=15)
 settings.register_profile(
     "heavy",
     settings.get_profile("default"),

@@ -86,7 +86,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=1500 if HEAVY else 30)
+TestBreakerMachine.settings = settings(max_examples=1500 if HEAVY else 15)
 
 
 async def test_one_of_many_callers_probes() -> None:

@@ -169,5 +169,5 @@ def test_ring_and_codec_follow_the_model(library: SimpleNamespace) -> None:
     """No sequence of operations leads the ring away from the list of keys."""
     machine = type("Machine", (RingMachine,), {"library": library})
     # A run is many steps, and so counts for many examples.
-    runs = max(25, settings().max_examples // 25)
+    runs = max(10, settings().max_examples // 25)
     run_state_machine_as_test(machine, settings=settings(max_examples=runs))

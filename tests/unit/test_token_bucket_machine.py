@@ -96,5 +96,5 @@ def test_buckets_keep_to_exact_arithmetic(home: str) -> None:
     """The same machine holds for memory of the process, for a shared table, and for the dict."""
     machine = cast("type[BucketMachine]", type(f"{home.title()}Machine", (BucketMachine,), {"home": home}))
     base = settings()
-    examples = max(base.max_examples // 3, 20)
+    examples = max(base.max_examples // 3, 8)
     run_state_machine_as_test(machine, settings=settings(base, stateful_step_count=40, max_examples=examples))

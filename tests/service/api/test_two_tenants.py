@@ -169,7 +169,7 @@ def connection(service: Service) -> Iterator[HTTPConnection]:
 
 
 @settings(
-    max_examples=300 if HEAVY else 15,
+    max_examples=300 if HEAVY else 8,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -390,7 +390,7 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=1000 if HEAVY else 20,
+    max_examples=1000 if HEAVY else 10,
     stateful_step_count=25,
     deadline=None,
 )

@@ -352,7 +352,7 @@ def revoked(entries: list[KeyEntry]) -> set[bytes]:
 
 TestRotations = Rotations.TestCase
 TestRotations.settings = settings(
-    max_examples=300 if settings().max_examples > 100 else 15,
+    max_examples=300 if settings().max_examples > 100 else 8,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

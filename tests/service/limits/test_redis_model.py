@@ -142,7 +142,7 @@ class LimiterMachine(RuleBasedStateMachine):
 def test_the_function_is_a_token_bucket(shared_redis: RedisServer) -> None:
     """Whatever is asked and however time passes, Redis decides as exact arithmetic does."""
     LimiterMachine.url = shared_redis.url
-    steps = settings(max_examples=1000 if HEAVY else 25, stateful_step_count=50 if HEAVY else 20)
+    steps = settings(max_examples=1000 if HEAVY else 12, stateful_step_count=50 if HEAVY else 20)
     run_state_machine_as_test(LimiterMachine, settings=steps)
 
 
