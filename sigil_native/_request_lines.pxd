@@ -58,6 +58,12 @@ cdef enum:
     MOST_PARTS = 32  # of an answer, as in _constants.py
 
 
+# Reads those lines of a range that are plain; there is room for them. False: no memory.
+ctypedef bint (*LineReader)(
+    vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil
+
+
 cdef class RequestLines:
     cdef bytes body
     cdef readonly size_t end, next_number
@@ -73,12 +79,12 @@ cdef class RequestLines:
     cdef int _check_states(self, Py_ssize_t first, Py_ssize_t last, LineState wanted) except -1
     # Whether work on a range takes less time than to let another thread have the GIL, and to get it back.
     cdef bint _is_brief(self, Py_ssize_t first, Py_ssize_t last) noexcept nogil
+    # Reads what is plain of a range; the places of the lines that are left.
+    cdef list _read(self, object first, object last, LineReader reader)
     # Puts a canonical payload behind the room for a header. None: there is none.
     cdef int _place(self, RequestLine* line, bytes payload) except -1
 
 
-# Room for the seals of lines of a range, at their longest. False: no memory.
-cdef bint make_room(vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last) noexcept nogil
 # Reads a payload by the default rules, behind the room for a header. 1: it is done; 0: it is no good; -1: no memory.
 cdef int read_payload(RequestLine* line, ByteBuffer& buffer, const uint8_t* text, size_t size) noexcept nogil
 # Compiles what answers are made of: at most MOST_PARTS. The result must live as long as they.

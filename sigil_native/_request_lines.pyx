@@ -145,6 +145,22 @@ cdef class RequestLines:
     cdef bint _is_brief(self, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
         return last - first == 1 and self.lines[first].size + self.lines[first].filled < BRIEF
 
+    cdef list _read(self, object first, object last, LineReader reader):
+        cdef Py_ssize_t begin, end, i
+        cdef bint done
+        cdef const uint8_t* text = <const uint8_t*> PyBytes_AS_STRING(self.body)
+        self._range(first, last, &begin, &end)
+        self._enter()
+        if self._is_brief(begin, end):
+            done = _read_range(self, text, begin, end, reader)
+        else:
+            with nogil:
+                done = _read_range(self, text, begin, end, reader)
+        self.busy = False
+        if not done:
+            raise MemoryError
+        return [i for i in range(begin, end) if self.lines[i].state == UNREAD]
+
     cdef int _place(self, RequestLine* line, bytes payload) except -1:
         cdef size_t size = 0 if payload is None else PyBytes_GET_SIZE(payload)
         if not self.buffer.reserve(kHeaderSize + size + kTagSize):
@@ -158,12 +174,15 @@ cdef class RequestLines:
         return 0
 
 
-cdef bint make_room(vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+cdef bint _read_range(
+    RequestLines lines, const uint8_t* text, Py_ssize_t first, Py_ssize_t last, LineReader reader
+) noexcept nogil:
+    """False: no memory, be it for the seals of the lines, at their longest."""
     cdef size_t size = 0
     cdef Py_ssize_t i
     for i in range(first, last):
-        size += lines[i].size + kHeaderSize + kTagSize
-    return buffer.reserve(size)
+        size += lines.lines[i].size + kHeaderSize + kTagSize
+    return lines.buffer.reserve(size) and reader(lines.lines, lines.buffer, text, first, last)
 
 
 cdef int read_payload(RequestLine* line, ByteBuffer& buffer, const uint8_t* text, size_t size) noexcept nogil:

@@ -6,7 +6,7 @@ released meanwhile. Every other line is its caller's to read, and takes its plac
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -31,7 +31,6 @@ from sigil_native._request_lines cimport (
     compile_parts,
     kMomentSize,
     kUuidTextSize,
-    make_room,
     read_payload,
     write_answer,
     write_uuid,
@@ -126,20 +125,7 @@ cdef class SealRequests(RequestLines):
         Raises:
             IndexError: there is no such range.
         """
-        cdef Py_ssize_t begin, end, i
-        cdef bint done
-        cdef const uint8_t* text = <const uint8_t*> PyBytes_AS_STRING(self.body)
-        self._range(first, last, &begin, &end)
-        self._enter()
-        if self._is_brief(begin, end):
-            done = _read_lines(self.lines, self.buffer, text, begin, end)
-        else:
-            with nogil:
-                done = _read_lines(self.lines, self.buffer, text, begin, end)
-        self.busy = False
-        if not done:
-            raise MemoryError
-        return [i for i in range(begin, end) if self.lines[i].state == UNREAD]
+        return self._read(first, last, _read_lines)
 
     def accept(self, index, bytes payload not None, expires_in=None):
         """Give the payload of a line that was left: canonical, which nobody checks again.
@@ -286,8 +272,6 @@ cdef bint _read_lines(
     cdef PlainRequest request
     cdef RequestLine* line
     cdef Py_ssize_t i
-    if not make_room(lines, buffer, first, last):
-        return False
     for i in range(first, last):
         line = &lines[i]
         if line.state != UNREAD or not read_plain_request(text + line.begin, line.size, request):

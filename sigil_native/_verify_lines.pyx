@@ -14,7 +14,6 @@ from sigil_native._request_lines cimport (
     REFUSED,
     UNREAD,
     MomentWriter,
-    make_room,
     read_payload,
     write_answer,
 )
@@ -61,8 +60,6 @@ cdef bint read_lines(
     cdef RequestLine* line
     cdef int status
     cdef Py_ssize_t i
-    if not make_room(lines, buffer, first, last):
-        return False
     for i in range(first, last):
         line = &lines[i]
         if line.state != UNREAD or not read_plain_verify_request(text + line.begin, line.size, request):

@@ -22,7 +22,6 @@ from sigil_native._request_lines cimport (
     DONE,
     READ,
     REFUSED,
-    UNREAD,
     Field,
     RequestLine,
     RequestLines,
@@ -124,20 +123,7 @@ cdef class VerifyRequests(RequestLines):
         Raises:
             IndexError: there is no such range.
         """
-        cdef Py_ssize_t begin, end, i
-        cdef bint done
-        cdef const uint8_t* text = <const uint8_t*> PyBytes_AS_STRING(self.body)
-        self._range(first, last, &begin, &end)
-        self._enter()
-        if self._is_brief(begin, end):
-            done = read_lines(self.lines, self.buffer, text, begin, end)
-        else:
-            with nogil:
-                done = read_lines(self.lines, self.buffer, text, begin, end)
-        self.busy = False
-        if not done:
-            raise MemoryError
-        return [i for i in range(begin, end) if self.lines[i].state == UNREAD]
+        return self._read(first, last, read_lines)
 
     def accept(self, index, str sigil not None, bytes payload):
         """Give the sigil and the payload of a line that was left.
