@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import overload
@@ -22,15 +23,12 @@ def encoded(record: Record, *, replayed: bool = False) -> dict[str, Member]:
     }
 
 
-class EncodedLines(Sequence[Mapping[str, Member]]):
-    """Of ``sigil.encoded``, for each of some records, with who asked for them. Made when needed."""
+class _MadeWhenNeeded(Sequence[Mapping[str, Member]]):
+    """The members of several lines, made when somebody looks at one: an audit log that is off never does."""
 
-    def __init__(self, records: SealedRecords, who: Mapping[str, Member]) -> None:
-        self._records = records
-        self._who = who
-
-    def __len__(self) -> int:
-        return len(self._records)
+    @abstractmethod
+    def _made(self) -> Sequence[Mapping[str, Member]]:
+        """All of them."""
 
     def __iter__(self) -> Iterator[Mapping[str, Member]]:
         return iter(self._lines)
@@ -44,6 +42,20 @@ class EncodedLines(Sequence[Mapping[str, Member]]):
 
     @cached_property
     def _lines(self) -> Sequence[Mapping[str, Member]]:
+        return self._made()
+
+
+class EncodedLines(_MadeWhenNeeded):
+    """Of ``sigil.encoded``, for each of some records, with who asked for them."""
+
+    def __init__(self, records: SealedRecords, who: Mapping[str, Member]) -> None:
+        self._records = records
+        self._who = who
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def _made(self) -> Sequence[Mapping[str, Member]]:
         names = {key_id: f"{key_id:08x}" for key_id in {seal[2] for seal in self._records.seals}}
         return [
             {**self._who, "sigil_id": record_id, "sealing_key": names[seal[2]]}
@@ -58,8 +70,8 @@ def verified(verdict: Verdict) -> dict[str, Member]:
     return {"valid": verdict.valid, "reason": verdict.reason, **_claimed(claim)}
 
 
-class VerifiedLines(Sequence[Mapping[str, Member]]):
-    """Of ``sigil.verified``, for each line that was judged, with who asked. Made when needed."""
+class VerifiedLines(_MadeWhenNeeded):
+    """Of ``sigil.verified``, for each line that was judged, with who asked."""
 
     def __init__(self, verdicts: Verdicts, who: Mapping[str, Member]) -> None:
         self._verdicts = verdicts
@@ -68,18 +80,7 @@ class VerifiedLines(Sequence[Mapping[str, Member]]):
     def __len__(self) -> int:
         return sum(self._verdicts.counts.values())
 
-    def __iter__(self) -> Iterator[Mapping[str, Member]]:
-        return iter(self._lines)
-
-    @overload
-    def __getitem__(self, index: int) -> Mapping[str, Member]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Member]]: ...
-    def __getitem__(self, index: int | slice) -> Mapping[str, Member] | Sequence[Mapping[str, Member]]:
-        return self._lines[index]
-
-    @cached_property
-    def _lines(self) -> Sequence[Mapping[str, Member]]:
+    def _made(self) -> Sequence[Mapping[str, Member]]:
         verdicts = self._verdicts
         kinds = [
             {**self._who, "valid": verdict.valid, "reason": verdict.reason} for verdict in verdicts.kinds
