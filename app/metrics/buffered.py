@@ -7,6 +7,7 @@ gathered once a second, or when somebody asks. ``benchmarks/metrics.py`` tells w
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -28,9 +29,9 @@ class _Buffered(MetricWrapperBase):
         self._gathered: deque[float] = deque()
         self._handing_on = Lock()
 
+    @abstractmethod
     def _hand_on(self, figures: list[float]) -> None:
         """Count these, as the library does."""
-        raise NotImplementedError
 
     def _flush_one(self) -> None:
         if self._gathered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 from uvicorn.config import Config
@@ -21,7 +22,7 @@ _CLOSE_LINE: Final = b"connection: close\r\n"
 _MOST_JOINED: Final = 16 << 10
 
 
-class AnsweringProtocol(HttpToolsProtocol):
+class AnsweringProtocol(HttpToolsProtocol, ABC):
     """uvicorn's connection, and a way out for answers that are whole.
 
     It is what ASGI's messages come to, for less: the server looks at each header by itself, and writes head
@@ -65,9 +66,9 @@ class AnsweringProtocol(HttpToolsProtocol):
         self._waiting = b""
         super().connection_lost(exc)
 
+    @abstractmethod
     def answered_at_length(self, size: int) -> None:
         """Note that a long answer was written, which may wait for its client."""
-        raise NotImplementedError
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer the request that is in progress, whole, and in one write unless it is long.

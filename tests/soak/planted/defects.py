@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -27,11 +28,12 @@ _FOREIGN_ONE_IN: Final = 2
 _REMEMBERED: Final = 100_000
 
 
-class _EachCall(PassingStore):
+class _EachCall(PassingStore, ABC):
     """Does something before each read and each write of a record."""
 
+    @abstractmethod
     async def _before(self) -> None:
-        raise NotImplementedError
+        """What is done."""
 
     async def put(self, records: Sequence[Record], entries: Sequence[Entry] = ()) -> None:
         """See Store.put."""
