@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NoReturn, final
+from typing import Any, NoReturn, final
 
 from sigil_native._arguments import allowance_places
 from sigil_native._decision import Decision
@@ -37,6 +37,9 @@ class Allowance:
         self._places = allowance_places(places, headers, TokenBucket)
         self._headers = headers
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        raise TypeError(f"{Allowance.__name__} is final")
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("Allowance cannot be pickled")
 
@@ -53,13 +56,18 @@ class Allowance:
         Raises:
             TypeError, InvalidOptionError: no cost.
         """
-        decisions = [bucket.check(key, cost) for bucket, key in self._places]
+        decisions: list[Decision] = []
+        try:
+            for bucket, key in self._places:
+                decisions.append(bucket.check(key, cost))
+        except BaseException:  # of a bucket's own clock
+            self._give_back(decisions, cost)
+            raise
         if not all(decision.allowed for decision in decisions):
-            for index, (bucket, key) in enumerate(self._places):
-                if decisions[index].allowed:
-                    bucket.refund(key, cost)
-                    # It would allow the request; this is how it stands without it.
-                    decisions[index] = bucket.check(key, 0)
+            for index in self._give_back(decisions, cost):
+                bucket, key = self._places[index]
+                # It would allow the request; this is how it stands without it.
+                decisions[index] = bucket.check(key, 0)
         return decisions
 
     def take(self, cost: int = 1) -> bytes | list[Decision]:
@@ -68,3 +76,11 @@ class Allowance:
         if not all(decision.allowed for decision in decisions):
             return decisions
         return b"" if self._headers is None else self._headers.lines(decisions)
+
+    def _give_back(self, decisions: list[Decision], cost: int) -> list[int]:
+        """Give back what was taken; from which places."""
+        granted = [index for index, decision in enumerate(decisions) if decision.allowed]
+        for index in granted:
+            bucket, key = self._places[index]
+            bucket.refund(key, cost)
+        return granted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_what_never_fits() -> None:
         assert tenant.remaining == 20
 
 
-def test_a_clock_that_fails() -> None:
+def test_a_clock_that_fails(library: SimpleNamespace) -> None:
     """A clock's error takes no tokens."""
 
     def broken() -> int:
@@ -60,8 +61,8 @@ def test_a_clock_that_fails() -> None:
         return 0
 
     is_broken = False
-    good, bad = _bucket(10), _bucket(10, broken)
-    allowance = Allowance([(good, "a"), (bad, "a")])
+    good, bad = (library.TokenBucket(10, 10, clock=clock) for clock in (lambda: 0, broken))
+    allowance = library.Allowance([(good, "a"), (bad, "a")])
     is_broken = True
     with pytest.raises(OSError, match="no clock"):
         allowance.check(5)
