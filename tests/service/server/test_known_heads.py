@@ -55,7 +55,7 @@ def shape(read: Read) -> object:
     [
         b'{"data":{"a":1}}',
         b'{\n "expires_in": 60,\n "data": {"b": [1.50], "a": "\\u00e9"}\n}\n',
-        b'{"data":{"a":1},"expires_in":0.001}',
+        b'{"data":{"a":1},"expires_in":60.001}',
         b'{"data":[1]}',
         b'{"data":{"a":1,"a":2}}',
         b'{"data":{},"more":1}',
