@@ -75,7 +75,7 @@ class SealedRecords(Sequence[Record]):
         return sum([len(seal[-1]) for seal in self.seals])
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.ids if self._ids is None else self._ids)
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import overload
+from typing import Final, overload
 
+from app.http.context import Context
 from core.audit.interface import Member
 from core.records import Record
 from core.sealed_records import SealedRecords
 from core.verdict import Verdict
 from core.verdicts import Verdicts
+
+#: Its place in a row of ``SealRequests.sealed``.
+_KEY_ID: Final = 2
 
 
 def encoded(record: Record, *, replayed: bool = False) -> dict[str, Member]:
@@ -24,42 +27,54 @@ def encoded(record: Record, *, replayed: bool = False) -> dict[str, Member]:
 
 
 class _MadeWhenNeeded(Sequence[Mapping[str, Member]]):
-    """The members of several lines, made when somebody looks at one: an audit log that is off never does."""
+    """The members of a request's lines, made when somebody looks: an audit log that is off never does."""
+
+    def __init__(self, context: Context) -> None:
+        self._request_id = context.request_id
+        self._caller = context.caller
+        #: Not a "cached_property": its lock costs more than the members of a line.
+        self._lines: Sequence[Mapping[str, Member]] | None = None
+
+    def _who(self) -> dict[str, Member]:
+        """Who asked."""
+        return {"request_id": self._request_id.decode(), **self._caller.named()}
 
     @abstractmethod
     def _made(self) -> Sequence[Mapping[str, Member]]:
         """All of them."""
 
     def __iter__(self) -> Iterator[Mapping[str, Member]]:
-        return iter(self._lines)
+        return iter(self._all())
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Member]: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[Mapping[str, Member]]: ...
     def __getitem__(self, index: int | slice) -> Mapping[str, Member] | Sequence[Mapping[str, Member]]:
-        return self._lines[index]
+        return self._all()[index]
 
-    @cached_property
-    def _lines(self) -> Sequence[Mapping[str, Member]]:
-        return self._made()
+    def _all(self) -> Sequence[Mapping[str, Member]]:
+        if self._lines is None:
+            self._lines = self._made()
+        return self._lines
 
 
 class EncodedLines(_MadeWhenNeeded):
-    """Of ``sigil.encoded``, for each of some records, with who asked for them."""
+    """Of ``sigil.encoded``, for each of the records that a request asked for."""
 
-    def __init__(self, records: SealedRecords, who: Mapping[str, Member]) -> None:
+    def __init__(self, context: Context, records: SealedRecords) -> None:
+        super().__init__(context)
         self._records = records
-        self._who = who
 
     def __len__(self) -> int:
         return len(self._records)
 
     def _made(self) -> Sequence[Mapping[str, Member]]:
-        names = {key_id: f"{key_id:08x}" for key_id in {seal[2] for seal in self._records.seals}}
+        who = self._who()
+        records = self._records
         return [
-            {**self._who, "sigil_id": record_id, "sealing_key": names[seal[2]]}
-            for record_id, seal in zip(self._records.ids, self._records.seals, strict=True)
+            {**who, "sigil_id": record_id, "sealing_key": f"{seal[_KEY_ID]:08x}"}
+            for record_id, seal in zip(records.ids, records.seals, strict=True)
         ]
 
 
@@ -71,20 +86,19 @@ def verified(verdict: Verdict) -> dict[str, Member]:
 
 
 class VerifiedLines(_MadeWhenNeeded):
-    """Of ``sigil.verified``, for each line that was judged, with who asked."""
+    """Of ``sigil.verified``, for each line of a request that was judged."""
 
-    def __init__(self, verdicts: Verdicts, who: Mapping[str, Member]) -> None:
+    def __init__(self, context: Context, verdicts: Verdicts) -> None:
+        super().__init__(context)
         self._verdicts = verdicts
-        self._who = who
 
     def __len__(self) -> int:
         return sum(self._verdicts.counts.values())
 
     def _made(self) -> Sequence[Mapping[str, Member]]:
         verdicts = self._verdicts
-        kinds = [
-            {**self._who, "valid": verdict.valid, "reason": verdict.reason} for verdict in verdicts.kinds
-        ]
+        who = self._who()
+        kinds = [{**who, "valid": verdict.valid, "reason": verdict.reason} for verdict in verdicts.kinds]
         claims = verdicts.requests.claims(0, len(verdicts.requests))
         return [
             kinds[place] | _claimed(claim)

@@ -58,7 +58,7 @@ class BatchEncoding:
     async def _keep(self, context: Context, requests: SealRequests) -> SealedRecords:
         caller = context.caller
         records = await self._engine.encode_requests(caller.tenant, caller.subject, requests)
-        await self._audit.write_all("sigil.encoded", _audited(context, records))
+        await self._audit.write_all("sigil.encoded", EncodedLines(context, records))
         return records
 
 
@@ -91,7 +91,7 @@ class PromptBatchEncoding:
         refused = await read_all(requests, _accept, PromptSlices())
         caller = context.caller
         records = self._engine.seal_few(caller.tenant, caller.subject, requests)
-        sequel = self._audit.sequel("sigil.encoded", _audited(context, records))
+        sequel = self._audit.sequel("sigil.encoded", EncodedLines(context, records))
         kept = self._engine.keep_soon(records, sequel)
         if kept is not None:
             await kept
@@ -129,10 +129,6 @@ def _tell_rates(context: Context) -> None:
 
 def _outcomes(requests: SealRequests, refused: int) -> dict[str, int]:
     return {"sealed": len(requests) - refused, "refused": refused}
-
-
-def _audited(context: Context, records: SealedRecords) -> EncodedLines:
-    return EncodedLines(records, {"request_id": context.request_id.decode(), **context.caller.named()})
 
 
 def _accept(requests: SealRequests, place: int) -> None:

@@ -45,8 +45,7 @@ class BatchVerification:
         refused = await read_all(requests, self._accept, TimeSlices())
         verdicts = await self._engine.verify_requests(context.caller.tenant, requests)
         self._tell_staleness(verdicts, answered)
-        who = {"request_id": context.request_id.decode(), **context.caller.named()}
-        await self._audit.write_all("sigil.verified", VerifiedLines(verdicts, who))
+        await self._audit.write_all("sigil.verified", VerifiedLines(context, verdicts))
         _count(context, verdicts, refused)
         return await _answers(verdicts)
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from app.api.audit_members import EncodedLines
 from app.api.batch_encoding import PromptBatchEncoding
 from app.api.batch_lines import Payment
 from app.api.requests import payload_of, read_request
@@ -21,8 +22,6 @@ from sigil_native import SealRequests
 _BASE: Final = "/api/consciousness/sigils"
 _ROLE: Final = "sigil:encode"
 _CREATED: Final = 201
-#: Its place in a row of ``SealRequests.sealed``.
-_KEY_ID: Final = 2
 #: What single items come to.
 _SEALED_ONE: Final = {"sealed": 1}
 _LINES: Final = f"location: {_BASE}/%b\r\ncontent-type: application/json\r\n".encode()
@@ -49,20 +48,14 @@ class PromptEncoding:
         self._audit.check()
         caller = context.caller
         records = self._engine.seal_few(caller.tenant, caller.subject, requests)
-        (record_id,), (seal,) = records.ids, records.seals
-        members = {
-            "request_id": context.request_id.decode(),
-            **caller.named(),
-            "sigil_id": record_id,
-            "sealing_key": f"{seal[_KEY_ID]:08x}",
-        }
-        kept = self._engine.keep_soon(records, self._audit.sequel("sigil.encoded", (members,)))
+        sequel = self._audit.sequel("sigil.encoded", EncodedLines(context, records))
+        kept = self._engine.keep_soon(records, sequel)
         if kept is not None:
             await kept
         context.outcomes = _SEALED_ONE
         parts = record_parts(records.created_at_ms, caller.subject)
         text = requests.answers(parts, 0, 1, now_ms=now_ms())
-        return PromptAnswer(_CREATED, _LINES % record_id.encode(), text)
+        return PromptAnswer(_CREATED, _LINES % records.ids[0].encode(), text)
 
 
 def seal_request(body: bytes) -> SealRequests:

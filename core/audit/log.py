@@ -195,7 +195,7 @@ class AuditLog:
         waiting = self._queue.waiting()
         if waiting and time.monotonic() - waiting[0].born > self._patience:
             self._writer.outage.begin("slow")
-            futures = [entry.future for entry in waiting if entry.future is not None]
+            futures = [future for arrival in waiting for future in arrival.futures()]
             settle(futures, AuditUnavailableError("slow"))
         elif waiting:
             self._watch_over(loop)

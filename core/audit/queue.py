@@ -28,11 +28,10 @@ class Entry:
 
     Attributes:
         count: how many.
-        born: when they came, by the steady clock.
         future: of the caller who waits until they are in the file, if one does.
     """
 
-    __slots__ = ("_event", "_lines", "_time_ns", "born", "count", "future", "size")
+    __slots__ = ("_event", "_lines", "count", "future")
 
     def __init__(
         self,
@@ -44,18 +43,16 @@ class Entry:
         self._event = event
         self._lines = lines
         self.future = future
-        self._weigh()
-        self._time_ns = time.time_ns()
-        self.born = time.monotonic()
+        self.count = len(lines)
 
-    def is_born(self, time_ns: int, steady: float) -> None:
-        """That is done what they tell, at this time, by both clocks."""
-        self._time_ns = time_ns
-        self.born = steady
+    def size(self) -> int:
+        """Bytes that they hold while they wait, roughly: they are about as long as each other."""
+        strings = sum([len(value) for value in self._lines[0].values() if type(value) is str])
+        return (_ENTRY_BYTES + strings) * self.count
 
-    def lines(self) -> list[dict[str, Member]]:
-        """Their members."""
-        time, event = _timestamp(self._time_ns // 1_000_000), self._event
+    def lines(self, time_ns: int) -> list[dict[str, Member]]:
+        """Their members, as of a time since the Unix epoch."""
+        time, event = _timestamp(time_ns // 1_000_000), self._event
         return [
             {"time": time, "event": event, **(_present(members) if None in members.values() else members)}
             for members in self._lines
@@ -64,17 +61,40 @@ class Entry:
     def cut(self, count: int) -> None:
         """Keep so many of the first lines."""
         self._lines = self._lines[:count]
-        self._weigh()
-
-    def _weigh(self) -> None:
-        self.count = len(self._lines)
-        # Lines of one event are about as long as each other.
-        strings = sum([len(value) for value in self._lines[0].values() if type(value) is str])
-        self.size = (_ENTRY_BYTES + strings) * self.count
+        self.count = count
 
 
 def _present(members: Mapping[str, Member]) -> dict[str, Member]:
     return {name: value for name, value in members.items() if value is not None}
+
+
+class Arrival:
+    """Entries that were queued together, and are written together.
+
+    Attributes:
+        entries: in their order.
+        count: their lines.
+        size: bytes that they hold, roughly.
+        born: when they came, by the steady clock.
+    """
+
+    __slots__ = ("_time_ns", "born", "count", "entries", "size")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        """They come now."""
+        self.entries = entries
+        self._time_ns = time.time_ns()
+        self.born = time.monotonic()
+        self.count = sum([entry.count for entry in entries])
+        self.size = sum([entry.size() for entry in entries])
+
+    def lines(self) -> list[dict[str, Member]]:
+        """The lines of all."""
+        return [line for entry in self.entries for line in entry.lines(self._time_ns)]
+
+    def futures(self) -> list[Settled]:
+        """Of the callers who wait."""
+        return [entry.future for entry in self.entries if entry.future is not None]
 
 
 class AuditQueue:
@@ -88,7 +108,7 @@ class AuditQueue:
         self._most = most
         self._most_bytes = most_bytes
         self._changed = threading.Condition(threading.Lock())
-        self._entries: deque[Entry] = deque()
+        self._arrivals: deque[Arrival] = deque()
         self._count = 0
         self._bytes = 0
         self._lost = 0
@@ -101,23 +121,19 @@ class AuditQueue:
 
     def put(self, entry: Entry) -> bool:
         """Queue an entry. Lines that find no room count as lost, and the answer is False."""
-        with self._changed:
-            if self._closed:
-                self._lost += entry.count
-                return False
-            return self._add(entry, entry.count)
+        return not self.put_all((entry,))
 
     def put_all(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Queue entries that are born now; those for whose lines there was no room, as in ``put``."""
-        time_ns, steady = time.time_ns(), time.monotonic()
-        for entry in entries:
-            entry.is_born(time_ns, steady)
+        """Queue entries together; those for whose lines there was no room, as in ``put``."""
+        arrival = Arrival(entries)
         with self._changed:
-            if not self._closed:
-                return [entry for entry in entries if not self._add(entry, entry.count)]
-            for entry in entries:
-                self._lost += entry.count
-            return entries
+            if self._closed:
+                self._lost += arrival.count
+                return entries
+            if self._has_room_for(arrival):
+                self._add(arrival)
+                return ()
+            return [entry for entry in entries if not self._add_some(entry, entry.count)]
 
     def admits(self, event: AuditEvent, members: Mapping[str, Member]) -> bool:
         """Whether an event gets a line of its own; a refusal too many is only counted."""
@@ -141,10 +157,14 @@ class AuditQueue:
         """Whether ``close`` was called."""
         return self._closed
 
-    def waiting(self) -> list[Entry]:
-        """The entries whose callers wait, oldest first."""
+    def waiting(self) -> list[Arrival]:
+        """What callers wait for, oldest first."""
         with self._changed:
-            return [entry for entry in self._entries if entry.future is not None and not entry.future.done()]
+            return [
+                arrival
+                for arrival in self._arrivals
+                if any(not future.done() for future in arrival.futures())
+            ]
 
     # -- for the writer's thread -----------------------------------------------------------------
 
@@ -154,7 +174,7 @@ class AuditQueue:
             while not self._closed:
                 now = time.monotonic()
                 self._add_counts(now)
-                if (for_entries and self._entries) or (until is not None and now >= until):
+                if (for_entries and self._arrivals) or (until is not None and now >= until):
                     return
                 times = [moment for moment in (until, self._limit.due_at) if moment is not None]
                 self._idle = True
@@ -167,33 +187,43 @@ class AuditQueue:
         """How many found no room since ``drop``."""
         return self._lost
 
-    def head(self) -> tuple[Sequence[Entry], int]:
-        """The oldest entries, a group of them, which stay; and how many were lost since ``drop``.
+    def head(self) -> tuple[Sequence[Arrival], int]:
+        """What came first, a group of lines, which stay; and how many were lost since ``drop``.
 
-        The last one may have more lines than the group has left.
+        The last arrival may have more lines than the group has left.
         """
-        group: list[Entry] = []
+        group: list[Arrival] = []
         count = 0
         with self._changed:
-            for entry in self._entries:
-                group.append(entry)
-                count += entry.count
+            for arrival in self._arrivals:
+                group.append(arrival)
+                count += arrival.count
                 if count >= LONGEST_GROUP:
                     break
             return group, self._lost
 
-    def drop(self, entries: int, lost: int) -> int:
-        """Forget the oldest, which are in the file now, and a number of lost ones; how many are left."""
+    def drop(self, arrivals: int, lost: int) -> int:
+        """Forget what came first, which is in the file now, and a number of lost lines; how many are left."""
         with self._changed:
-            for _ in range(entries):
-                entry = self._entries.popleft()
-                self._count -= entry.count
-                self._bytes -= entry.size
+            for _ in range(arrivals):
+                arrival = self._arrivals.popleft()
+                self._count -= arrival.count
+                self._bytes -= arrival.size
             self._lost -= lost
             return self._count + self._lost
 
-    def _add(self, entry: Entry, events: int) -> bool:
-        """Add lines that tell of so many events; of those without room the events are lost."""
+    def _has_room_for(self, arrival: Arrival) -> bool:
+        return self._count + arrival.count <= self._most and self._bytes + arrival.size <= self._most_bytes
+
+    def _add(self, arrival: Arrival) -> None:
+        self._arrivals.append(arrival)
+        self._count += arrival.count
+        self._bytes += arrival.size
+        if self._idle:
+            self._changed.notify()
+
+    def _add_some(self, entry: Entry, events: int) -> bool:
+        """Add lines that tell of so many events, or what there is room for; of others the events are lost."""
         room = self._most - self._count
         if room <= 0 or self._bytes >= self._most_bytes:
             self._lost += events
@@ -204,11 +234,7 @@ class AuditQueue:
             entry.cut(room)
             # Whoever waits for all of them is told otherwise.
             entry.future = None
-        self._entries.append(entry)
-        self._count += entry.count
-        self._bytes += entry.size
-        if self._idle:
-            self._changed.notify()
+        self._add(Arrival((entry,)))
         return fits
 
     def _add_counts(self, now: float) -> None:
@@ -217,4 +243,4 @@ class AuditQueue:
         if due_at is not None and now >= due_at:
             for event, reason, number in self._limit.take():
                 members: dict[str, Any] = {"of": event, "reason": reason, "count": number}
-                self._add(Entry("audit.limited", (members,)), number)
+                self._add_some(Entry("audit.limited", (members,)), number)

@@ -14,7 +14,7 @@ from core.audit.file import Appended, AuditFile
 from core.audit.interface import Member
 from core.audit.outage import Outage
 from core.audit.position import Position
-from core.audit.queue import LONGEST_GROUP, AuditQueue, Entry
+from core.audit.queue import LONGEST_GROUP, Arrival, AuditQueue, Entry
 from core.errors import AuditUnavailableError
 from core.later import Settled
 from sigil_native import canonicalize
@@ -90,10 +90,10 @@ class AuditWriter:
     def _run(self) -> None:
         while True:
             closing = self._queue.is_closed
-            entries, lost = self._queue.head()
-            written = self._write(entries, lost, closing=closing)
+            arrivals, lost = self._queue.head()
+            written = self._write(arrivals, lost, closing=closing)
             self.tried.set()
-            if closing and (not written or sum(entry.count for entry in entries) < LONGEST_GROUP):
+            if closing and (not written or sum(arrival.count for arrival in arrivals) < LONGEST_GROUP):
                 break
             if written:
                 self._queue.wait(self._next_duty(), for_entries=True)
@@ -115,13 +115,13 @@ class AuditWriter:
             times.append(self._shown_at + _DIGEST_SECONDS)
         return min(times, default=None)
 
-    def _write(self, entries: Sequence[Entry], lost: int, *, closing: bool) -> bool:
+    def _write(self, arrivals: Sequence[Arrival], lost: int, *, closing: bool) -> bool:
         now = time.monotonic()
         durable = self._durable or closing or now - self._synced_at >= _SYNC_SECONDS
-        lines = [line for entry in entries for line in entry.lines()]
+        lines = [line for arrival in arrivals for line in arrival.lines()]
         count = len(lines)
         if lost:
-            lines += Entry("audit.lost", ({"count": lost},)).lines()
+            lines += Arrival((Entry("audit.lost", ({"count": lost},)),)).lines()
         try:
             appended = self._appended(lines, durable=durable)
         except Exception as error:
@@ -131,10 +131,10 @@ class AuditWriter:
         self.on_written(time.monotonic() - now)
         self.written += count
         self.lost += lost
-        left = self._queue.drop(len(entries), lost)
+        left = self._queue.drop(len(arrivals), lost)
         if left < LONGEST_GROUP:
             self.outage.end()
-        self._settle(entries, None)
+        self._settle(arrivals, None)
         if durable:
             self._synced_at = now
         self._is_synced = durable
@@ -158,8 +158,8 @@ class AuditWriter:
             self.outage.begin(error.reason)
         self._settle(self._queue.waiting(), error)
 
-    def _settle(self, entries: Sequence[Entry], error: AuditUnavailableError | None) -> None:
-        futures = [entry.future for entry in entries if entry.future is not None]
+    def _settle(self, arrivals: Sequence[Arrival], error: AuditUnavailableError | None) -> None:
+        futures = [future for arrival in arrivals for future in arrival.futures()]
         if futures:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 futures[0].get_loop().call_soon_threadsafe(settle, futures, error)

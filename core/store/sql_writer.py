@@ -20,6 +20,8 @@ from core.later import Later, Sequel, Settled
 from core.store.database import Database
 
 _LONGEST_BATCH: Final = 1000
+#: Writes that wait for no others.
+_ENOUGH: Final = 64
 #: How often a batch is tried that failed for a reason that passes, and how long it waits for that at most, so
 #: that two that were in each other's way are not so again.
 _ATTEMPTS: Final = 5
@@ -54,7 +56,9 @@ class Write(Protocol):
 
 
 class _Waiting:
-    __slots__ = ("future", "loop", "sequel", "write")
+    """A write and whoever waits for it; then what it came to: a result, or an error."""
+
+    __slots__ = ("error", "future", "loop", "result", "sequel", "write")
 
     def __init__(
         self, write: Write, loop: asyncio.AbstractEventLoop, future: Settled, sequel: Sequel | None = None
@@ -63,9 +67,8 @@ class _Waiting:
         self.loop = loop
         self.future = future
         self.sequel = sequel
-
-
-_Outcome = tuple[_Waiting, object, BaseException | None]
+        self.result: object = None
+        self.error: BaseException | None = None
 
 
 class GroupCommitWriter:
@@ -138,15 +141,23 @@ class GroupCommitWriter:
         """Wake the thread when the loop has done what it has to do now, which may bring more writes."""
         if self._waking is None:
             self._waking = loop
-            loop.call_soon(self._wake)
+            loop.call_soon(self._wake, loop, 0)
         else:
             # Another loop, which may have ended since.
             self._changed.notify()
 
-    def _wake(self) -> None:
+    def _wake(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Wake the thread, unless a turn of the loop has brought writes and the next may bring others.
+
+        A commit costs as much as many writes, and takes a core from the loop: the fewer, the better.
+        """
         with self._changed:
-            self._waking = None
-            self._changed.notify()
+            waiting = len(self._queue)
+            if seen < waiting < _ENOUGH:
+                loop.call_soon(self._wake, loop, waiting)
+            else:
+                self._waking = None
+                self._changed.notify()
 
     def close(self) -> None:
         """Write what waits, then end the thread. Blocks; may be called again."""
@@ -161,13 +172,13 @@ class GroupCommitWriter:
         while batch := self._take():
             try:
                 self._database.check()
-                outcomes = self._commit(batch)
+                self._commit(batch)
                 self._database.check()
                 self.on_commit(len(batch))
             except Exception as error:
                 # Whatever it is, the callers must hear of it and the thread must go on.
-                outcomes = self._after_failure(batch, error)
-            _deliver(outcomes)
+                self._fail(batch, error)
+            _deliver(batch)
         self._disconnect()
 
     def _take(self) -> list[_Waiting]:
@@ -180,30 +191,30 @@ class GroupCommitWriter:
             self._waiting_bytes -= sum(waiting.write.size for waiting in batch)
         return batch
 
-    def _commit(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+    def _commit(self, batch: Sequence[_Waiting]) -> None:
         """Commit a batch; again where the database says that this may help: every write may be made again."""
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._commit_once(batch)
+                self._commit_once(batch)
             except DBAPIError as error:
                 if not self._database.passes(error):
                     raise
                 if error.connection_invalidated:
                     self._disconnect()
                 time.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311 - not for secrets
-        return self._commit_once(batch)
+                for waiting in batch:
+                    waiting.error = None
+            else:
+                return
+        self._commit_once(batch)
 
-    def _commit_once(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+    def _commit_once(self, batch: Sequence[_Waiting]) -> None:
         connection = self._connected()
+        writes = [waiting.write for waiting in batch]
         try:
-            if self._apply_at_once(connection, batch):
-                return [(waiting, None, None) for waiting in batch]
-            with connection.begin():
-                results: list[object] = []
-                for _, alike in groupby([waiting.write for waiting in batch], type):
-                    writes = list(alike)
-                    results += writes[0].apply_all(connection, writes)
-                return [(waiting, result, None) for waiting, result in zip(batch, results, strict=True)]
+            if not _apply_at_once(connection, writes):
+                for waiting, result in zip(batch, self._apply(connection, writes), strict=True):
+                    waiting.result = result
         except DBAPIError as error:
             if self._concerns_all(error):
                 raise
@@ -212,38 +223,41 @@ class GroupCommitWriter:
         except Exception:
             if len(batch) == 1:
                 raise
-        return self._commit_one_by_one(connection, batch)
+        else:
+            return
+        self._commit_one_by_one(connection, batch)
 
-    def _apply_at_once(self, connection: sa.Connection, batch: Sequence[_Waiting]) -> bool:
-        writes = [waiting.write for waiting in batch]
-        kind = type(writes[0])
-        alike = all(type(write) is kind for write in writes)
-        return alike and kind.apply_at_once(connection, writes)
+    def _apply(self, connection: sa.Connection, writes: Sequence[Write]) -> list[object]:
+        results: list[object] = []
+        with connection.begin():
+            for _, group in groupby(writes, type):
+                alike = list(group)
+                results += alike[0].apply_all(connection, alike)
+        return results
 
-    def _commit_one_by_one(self, connection: sa.Connection, batch: Sequence[_Waiting]) -> list[_Outcome]:
+    def _commit_one_by_one(self, connection: sa.Connection, batch: Sequence[_Waiting]) -> None:
         """The batch again, each write in a savepoint, so that a bad one fails alone."""
-        outcomes: list[_Outcome] = []
         with connection.begin():
             self._database.lock_doubtful(connection)
             for waiting in batch:
                 try:
                     with connection.begin_nested():
-                        outcomes.append((waiting, waiting.write.apply_alone(connection), None))
+                        waiting.result = waiting.write.apply_alone(connection)
                 except Exception as error:
                     if isinstance(error, DBAPIError) and self._concerns_all(error):
                         raise
-                    outcomes.append((waiting, None, self._domain_error(error)))
-        return outcomes
+                    waiting.error = self._domain_error(error)
 
     def _concerns_all(self, error: DBAPIError) -> bool:
         return self._database.unavailable(error) is not None or self._database.passes(error)
 
-    def _after_failure(self, batch: Sequence[_Waiting], error: Exception) -> list[_Outcome]:
+    def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
         """Nothing of the batch is kept, as far as anybody knows."""
         failure = self._domain_error(error)
         if isinstance(failure, StoreUnavailableError) and failure.reason != "locked":
             self._disconnect()
-        return [(waiting, None, self._domain_error(error)) for waiting in batch]
+        for waiting in batch:
+            waiting.error = self._domain_error(error)
 
     def _domain_error(self, error: Exception) -> DomainError:
         if isinstance(error, DomainError):
@@ -268,14 +282,19 @@ class GroupCommitWriter:
                 connection.close()
 
 
-def _deliver(outcomes: Sequence[_Outcome]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
-    for outcome in outcomes:
-        by_loop.setdefault(outcome[0].loop, []).append(outcome)
+def _apply_at_once(connection: sa.Connection, writes: Sequence[Write]) -> bool:
+    kind = type(writes[0])
+    return all(type(write) is kind for write in writes) and kind.apply_at_once(connection, writes)
+
+
+def _deliver(batch: Sequence[_Waiting]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+    for waiting in batch:
+        by_loop.setdefault(waiting.loop, []).append(waiting)
     for loop, share in by_loop.items():
         # What the callers of one loop want next is done in one place.
         if sequels := [
-            waiting.sequel for waiting, _, error in share if error is None and waiting.sequel is not None
+            waiting.sequel for waiting in share if waiting.error is None and waiting.sequel is not None
         ]:
             _begin(sequels)
         if len(sequels) < len(share):
@@ -290,13 +309,11 @@ def _begin(sequels: Sequence[Sequel]) -> None:
     sequels[0].begin_all(sequels)
 
 
-def _resolve(outcomes: Sequence[_Outcome]) -> None:
-    for waiting, result, error in outcomes:
+def _resolve(batch: Sequence[_Waiting]) -> None:
+    for waiting in batch:
         if waiting.future.done():  # cancelled
             continue
-        if error is None and waiting.sequel is not None:
-            continue
-        if error is None:
-            waiting.future.set_result(result)
-        else:
-            waiting.future.set_exception(error)
+        if waiting.error is not None:
+            waiting.future.set_exception(waiting.error)
+        elif waiting.sequel is None:
+            waiting.future.set_result(waiting.result)
