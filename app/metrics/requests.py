@@ -83,16 +83,17 @@ class RequestMetrics:
             ["reason"],
             registry=registry,
         )
-        self._batches = BufferedHistogram(
+        batches = BufferedHistogram(
             "sigil_batch_duration_seconds",
             "Time from a batch's head to the end of its answer.",
             ["verb"],
             buckets=REQUEST_BUCKETS,
             registry=registry,
         )
-        self._batch_items = BufferedHistogram(
+        sizes = BufferedHistogram(
             "sigil_batch_items", "Items of batches.", ["verb"], buckets=_ITEM_BUCKETS, registry=registry
         )
+        self._batches = {verb: (batches.labels(verb), sizes.labels(verb)) for verb in _OUTCOMES}
         self._errors = BufferedCounter(
             "sigil_error", "Answers with a problem, by its code.", ["code"], registry=registry
         )
@@ -169,8 +170,9 @@ class RequestMetrics:
         # Refusals are quick, and anybody can have them: they would make the others look better than they are.
         if not refused:
             if verb.is_batch:
-                self._batches.labels(verb.name).observe(seconds)
-                self._batch_items.labels(verb.name).observe(context.items)
+                batch_duration, size = self._batches[verb.name]
+                batch_duration.observe(seconds)
+                size.observe(context.items)
             else:
                 duration.observe(seconds)
         if failed or not outcomes:
