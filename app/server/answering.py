@@ -20,18 +20,18 @@ _CLOSE_LINE: Final = b"connection: close\r\n"
 #: Bytes of a body that are copied to stand behind their head. More are better not: thousands of clients may
 #: wait for the same page.
 _MOST_JOINED: Final = 16 << 10
+#: Bytes of answers that a connection lets wait: what is more than its client may leave unread is written at
+#: once, so that its next request is not begun before it reads.
+_MOST_WAITING: Final = 64 << 10
 
 
 class AnsweringProtocol(HttpToolsProtocol, ABC):
     """uvicorn's connection, and a way out for answers that are whole.
 
     It is what ASGI's messages come to, for less: the server looks at each header by itself, and writes head
-    and body apart. A short answer waits for the end of the loop's turn, see ``Outbox``; what else is written
-    or closed until then must have it written before.
+    and body apart. An answer waits to leave together with others', see ``Outbox``; what else is written or
+    closed until then must have it written before.
     """
-
-    #: An answer that is not written yet.
-    _waiting = b""
 
     def __init__(
         self,
@@ -44,6 +44,9 @@ class AnsweringProtocol(HttpToolsProtocol, ABC):
         """Make what uvicorn makes, with the connections among which this is one."""
         super().__init__(config, server_state, app_state, loop)
         self._among = connections
+        #: Answers that are not written yet.
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
 
     def write(self, data: bytes) -> None:
         """Write now, behind what waits."""
@@ -51,10 +54,20 @@ class AnsweringProtocol(HttpToolsProtocol, ABC):
         self.transport.write(data)
 
     def write_out(self) -> None:
-        """Write the answer that waits for the end of the loop's turn, if there is one."""
-        if self._waiting:
-            data, self._waiting = self._waiting, b""
-            self.transport.write(data)
+        """Write what waits to leave together with others' answers, if anything does."""
+        if not self._waiting:
+            return
+        pieces, size = self._waiting, self._waiting_size
+        self._drop_waiting()
+        if len(pieces) == 1:
+            self.transport.write(pieces[0])
+        else:
+            self.transport.writelines(pieces)
+        if size > _MOST_JOINED:
+            self.answered_at_length(size)
+
+    def _drop_waiting(self) -> None:
+        self._waiting, self._waiting_size = [], 0
 
     def eof_received(self) -> None:
         """The client sends no more, but reads: the connection is closed behind what waits."""
@@ -63,7 +76,7 @@ class AnsweringProtocol(HttpToolsProtocol, ABC):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end of the connection; nobody reads what waits."""
-        self._waiting = b""
+        self._drop_waiting()
         super().connection_lost(exc)
 
     @abstractmethod
@@ -111,14 +124,14 @@ class AnsweringProtocol(HttpToolsProtocol, ABC):
         if method == "HEAD":
             body = b""
         if len(body) > _MOST_JOINED:
-            self.write_out()
-            self.transport.writelines((b"".join(head), body))
-            self.answered_at_length(len(body))
-        elif cycle.keep_alive:
-            self._waiting += b"".join((*head, body))
+            self._waiting += (b"".join(head), body)
+        else:
+            self._waiting.append(b"".join((*head, body)))
+        self._waiting_size += len(body)
+        if cycle.keep_alive and self._waiting_size <= _MOST_WAITING:
             self._among.outbox.put(self, self.loop)
         else:
-            self.write(b"".join((*head, body)))
+            self.write_out()
         if isinstance(cycle, WholeRequest):
             cycle.end()
         else:

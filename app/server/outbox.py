@@ -9,10 +9,11 @@ processor's caches. Measured with 32 connections of one client: half of the time
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final, Protocol
 
-#: That wait at most: with more, the first would wait for a millisecond and longer.
-_MOST: Final = 32
+#: That the first may wait for others which take so long to make.
+_PATIENCE: Final = 0.001
 
 
 class Sender(Protocol):
@@ -27,13 +28,17 @@ class Outbox:
 
     def __init__(self) -> None:
         self._senders: list[Sender] = []
+        #: When the first came, by the steady clock.
+        self._since = 0.0
 
     def put(self, sender: Sender, loop: asyncio.AbstractEventLoop) -> None:
         """Have somebody called before the loop does anything that is asked of it from now on."""
+        now = time.monotonic()
         if not self._senders:
             loop.call_soon(self._flush)
+            self._since = now
         self._senders.append(sender)
-        if len(self._senders) >= _MOST:
+        if now - self._since >= _PATIENCE:
             self._flush()
 
     def _flush(self) -> None:

@@ -158,7 +158,7 @@ class BoundedProtocol(AnsweringProtocol):
 
     def abort(self) -> None:
         """End the connection at once, whatever waits in it."""
-        self._waiting = b""
+        self._drop_waiting()
         with contextlib.suppress(OSError):
             # Or the system would keep what the client does not read, and the connection with it.
             self.transport.get_extra_info("socket").setsockopt(
