@@ -19,13 +19,12 @@ from redis.exceptions import (
 from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
-from redis.typing import EncodableT
 
 from core.breaker import Breaker, BreakerOpenError, State
 from core.deadlines import Deadline, Deadlines
 from core.errors import LimiterUnavailableError
 from core.limits.redis_address import name_of
-from core.limits.redis_client import make_pool, outcome_of
+from core.limits.redis_client import Command, make_pool, outcome_of
 from core.limits.redis_function import MISSING, NAME, SOURCE
 
 #: Characters of a failure's cause that are logged.
@@ -172,7 +171,7 @@ class RedisNode:
         return await self._send(keys, arguments, asking)
 
     async def _send(self, keys: Sequence[str], arguments: Sequence[bytes], asking: bool) -> Any:
-        command: tuple[EncodableT, ...] = ("FCALL", NAME, len(keys), *keys, *arguments)
+        command: Command = ("FCALL", NAME, len(keys), *keys, *arguments)
         return await (self._pool.run(("ASKING",), command) if asking else self._pool.run(command))
 
     async def _load(self) -> None:
