@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from app.api.batches import BatchRoutes
 from app.api.pages import ServiceRoutes
-from app.api.prompt_encoding import prompt_handlers
+from app.api.prompt_handlers import prompt_handlers
 from app.api.sigils import SigilRoutes
 from app.authentication.access import Access
 from app.authentication.bearer import Authenticator, TrustedIssuer

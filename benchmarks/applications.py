@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -29,7 +30,7 @@ from core.audit.interface import NoAudit
 from core.engine import Engine
 from core.errors import RecordCorruptError
 from core.idempotency import Claim
-from core.later import Sequel
+from core.later import Later, Sequel
 from core.records import Entry, Listing, Place, Record, Status
 from core.seals import Seals
 from core.settings import Settings, load_settings
@@ -47,6 +48,12 @@ class NoStore:
 
     def put_soon(self, records: Sequence[Record], sequel: Sequel | None = None) -> None:
         """See PromptStore.put_soon."""
+
+    def find_soon(self, tenant: str, record_ids: Sequence[str]) -> Later:
+        """See PromptStore.find_soon."""
+        nothing = Later(asyncio.get_running_loop())
+        nothing.set_result({})
+        return nothing
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once."""

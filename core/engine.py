@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -44,6 +44,8 @@ LONGEST_REASON: Final = 500
 _NOT_RECORDED: Final = Revocation("not_recorded")
 #: Where a token holds no payload.
 _NO_SIGIL: Final = Finding(None, SigilFormatError.code, "invalid", "unchecked", "unchecked")
+
+_Found = Mapping[str, Record | Damage]
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -107,7 +109,7 @@ class Engine:
 
     @property
     def is_prompt(self) -> bool:
-        """Whether ``keep_soon`` may be called: the store needs no task to wait in."""
+        """Whether those without a task are served: the store needs none to wait in."""
         return self._prompt_store is not None
 
     def seal_few(self, tenant: str, subject: str, requests: SealRequests) -> SealedRecords:
@@ -214,15 +216,21 @@ class Engine:
             # A token whose payload is no JSON was never issued: format, like any other wrong shape.
             return None
 
-    async def verify_requests(self, tenant: str, requests: VerifyRequests) -> Verdicts:
-        """Judge all lines of a body that are not refused as in verify, with one ring."""
+    async def verify_requests(
+        self, tenant: str, requests: VerifyRequests, slices: TimeSlices | None = None
+    ) -> Verdicts:
+        """Judge all lines of a body that are not refused as in verify, with one ring.
+
+        Whoever has no task gives slices that need none; where ``is_prompt``.
+        """
+        find = self._store.get_many if slices is None else self._found_soon
+        slices = slices or TimeSlices()
         codec, states, _ = self._seals.keys
-        slices = TimeSlices()
         for first, last in pieces_of(requests):
             codec.judge_requests(requests, first, last, tenant=tenant)
             await slices.pause()
         issued = requests.issued(0, len(requests))
-        revocations = await self._revocations(tenant, [one for one in issued if one is not None])
+        revocations = await self._revocations(tenant, [one for one in issued if one is not None], find)
         return Verdicts(requests, issued, states, revocations)
 
     async def get(self, tenant: str, record_id: str) -> tuple[Record, Sigil]:
@@ -301,9 +309,21 @@ class Engine:
             return finding_from_error(error, states)
         return finding_of(decoded, None, states[decoded.key_id])
 
-    async def _revocations(self, tenant: str, issued: Sequence[str]) -> Revocations:
+    def _found_soon(self, tenant: str, record_ids: Sequence[str]) -> Awaitable[_Found]:
+        if self._prompt_store is None:
+            raise RuntimeError("the store needs a task to wait in")
+        return self._prompt_store.find_soon(tenant, record_ids)
+
+    async def _revocations(
+        self,
+        tenant: str,
+        issued: Sequence[str],
+        find: Callable[[str, Sequence[str]], Awaitable[_Found]],
+    ) -> Revocations:
+        if not issued:
+            return Revocations({}, _NOT_RECORDED)
         try:
-            records = await self._store.get_many(tenant, issued)
+            records = await find(tenant, issued)
         except StorePartlyUnavailableError as error:
             return Revocations(
                 {one: _revocation(record) for one, record in error.known.items()}, self._unasked

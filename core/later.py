@@ -48,8 +48,11 @@ class Later:
         return self._error
 
     def add_done_callback(self, tell: Callable[[Later], object]) -> None:
-        """Have something called when it is done."""
-        self._callbacks.append(tell)
+        """Have something called when it is done; at once, if it is."""
+        if self._is_done:
+            tell(self)
+        else:
+            self._callbacks.append(tell)
 
     def set_result(self, result: object) -> None:
         """It has come to this."""

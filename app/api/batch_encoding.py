@@ -8,26 +8,19 @@ import msgspec
 
 from app.api.audit_members import EncodedLines
 from app.api.batch_lines import Payment, read_all
+from app.api.prompt_batches import PromptBatch
 from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest, record_parts
 from app.authentication.access import Access
-from app.http.bodies import LINES
 from app.http.completion import Completion
 from app.http.context import Context
-from app.http.lines import requests_of
-from app.http.problems import ProblemError
-from app.http.prompt import PromptAnswer
-from app.http.replies import lines_of
 from core.audit.interface import Audit
 from core.engine import Engine, now_ms
-from core.errors import AuditUnavailableError
 from core.sealed_records import SealedRecords, pieces_of
 from core.time_slices import PromptSlices, TimeSlices
 from sigil_native import SealRequests
 
 ENCODE_ROLE: Final = "sigil:encode"
-_OK: Final = 200
-_LINES: Final = b"content-type: %b\r\n" % LINES.name
 
 _encode_request = msgspec.json.Decoder(EncodeRequest)
 
@@ -62,33 +55,22 @@ class BatchEncoding:
         return records
 
 
-class PromptBatchEncoding:
-    """A PromptHandler: does the same for callers that are known, with a batch that came whole.
+class PromptBatchEncoding(PromptBatch[SealRequests]):
+    """Does the same for callers that are known, with a batch that came whole."""
 
-    Such a batch has the size of a piece of a stream, so that it is sealed in one go.
-    """
+    role = ENCODE_ROLE
+    kind = SealRequests
 
     def __init__(self, engine: Engine, access: Access, audit: Audit, payment: Payment) -> None:
+        super().__init__(access, audit, payment)
         self._engine = engine
-        self._access = access
-        self._audit = audit
-        self._payment = payment
 
-    def takes(self, context: Context) -> bool:
-        """See PromptHandler.takes."""
-        head = context.head
-        if head.content_type != LINES.name or head.content_encoding or head.idempotency_keys:
-            return False
-        if context.query_string:
-            return False  # it may be about a stream
-        return self._access.knows(context, ENCODE_ROLE)
+    def _accept(self, requests: SealRequests, place: int) -> None:
+        _accept(requests, place)
 
-    async def answer(self, context: Context, body: bytes) -> PromptAnswer:
-        """See PromptHandler.answer."""
-        requests = self._paid_at_once(context, body)
-        if requests is None:
-            requests = await self._paid(context, body)
-        refused = await read_all(requests, _accept, PromptSlices())
+    async def _carried_out(
+        self, context: Context, requests: SealRequests, refused: int
+    ) -> tuple[bytes, bytes]:
         caller = context.caller
         records = self._engine.seal_few(caller.tenant, caller.subject, requests)
         sequel = self._audit.sequel("sigil.encoded", EncodedLines(context, records))
@@ -96,35 +78,7 @@ class PromptBatchEncoding:
         if kept is not None:
             await kept
         context.outcomes = _outcomes(requests, refused)
-        return PromptAnswer(_OK, _LINES, await _answers(requests, records, PromptSlices()))
-
-    def _paid_at_once(self, context: Context, body: bytes) -> SealRequests | None:
-        """The lines, paid for in one go; None, and nothing is done: something is in the way."""
-        try:
-            requests = requests_of(body, SealRequests)
-            self._audit.check()
-        except (ProblemError, AuditUnavailableError):
-            return None
-        if not self._access.counts_all(context, ENCODE_ROLE, len(requests)):
-            return None
-        context.items = len(requests)
-        return requests
-
-    async def _paid(self, context: Context, body: bytes) -> SealRequests:
-        """The lines, paid for step by step, which tells what is in the way."""
-        self._access.count(context, ENCODE_ROLE)
-        requests = requests_of(body, SealRequests)
-        try:
-            await self._payment.pay(context, len(requests), 0)
-        finally:
-            _tell_rates(context)
-        return requests
-
-
-def _tell_rates(context: Context) -> None:
-    """What was said when the request was let in is overtaken by what its lines came to, if that was told."""
-    if context.rate_headers:
-        context.rate_lines, context.rate_headers = lines_of(context.rate_headers), ()
+        return b"", await _answers(requests, records, PromptSlices())
 
 
 def _outcomes(requests: SealRequests, refused: int) -> dict[str, int]:

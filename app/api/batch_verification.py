@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from app.api.audit_members import VerifiedLines
 from app.api.batch_lines import Payment, read_all
+from app.api.prompt_batches import PromptBatch
 from app.api.requests import payload_of, read_request
 from app.api.schemas import VerifyRequest, verdict_parts
+from app.authentication.access import Access
 from app.http.context import Context
 from app.http.problems import Headers
-from app.http.replies import stale_header
+from app.http.replies import lines_of, stale_header
 from core.audit.interface import Audit
 from core.engine import Engine
 from core.errors import StoreUnavailableError
 from core.sealed_records import pieces_of
-from core.time_slices import TimeSlices
+from core.time_slices import PromptSlices, TimeSlices
 from core.verdicts import Verdicts
 from sigil_native import VerifyRequests
 
@@ -42,20 +45,12 @@ class BatchVerification:
     async def answers(self, context: Context, requests: VerifyRequests, answered: int) -> bytes:
         """Judge lines behind those that were answered: the lines of the answer."""
         await self._payment.pay(context, len(requests), answered)
-        refused = await read_all(requests, self._accept, TimeSlices())
+        refused = await read_all(requests, partial(accept, self._engine), TimeSlices())
         verdicts = await self._engine.verify_requests(context.caller.tenant, requests)
         self._tell_staleness(verdicts, answered)
         await self._audit.write_all("sigil.verified", VerifiedLines(context, verdicts))
         _count(context, verdicts, refused)
-        return await _answers(verdicts)
-
-    def _accept(self, requests: VerifyRequests, place: int) -> None:
-        request = read_request(requests.text(place), _verify_request)
-        if request.data is msgspec.UNSET:
-            payload = self._engine.payload_in(request.sigil)
-        else:
-            payload = payload_of(request.data)
-        requests.accept(place, request.sigil, payload)
+        return await _answers(verdicts, TimeSlices())
 
     def _tell_staleness(self, verdicts: Verdicts, answered: int) -> None:
         """Note that verdicts are stale; once the answer has begun it is too late for its header.
@@ -63,10 +58,51 @@ class BatchVerification:
         Raises:
             StoreUnavailableError: it is.
         """
-        if any(verdict.stale for verdict in verdicts.kinds) and not self._is_stale:
+        if is_stale(verdicts) and not self._is_stale:
             if answered:
                 raise StoreUnavailableError("away")
             self._is_stale = True
+
+
+class PromptBatchVerification(PromptBatch[VerifyRequests]):
+    """Does the same for callers that are known, with a batch that came whole."""
+
+    role = VERIFY_ROLE
+    kind = VerifyRequests
+
+    def __init__(self, engine: Engine, access: Access, audit: Audit, payment: Payment) -> None:
+        super().__init__(access, audit, payment)
+        self._engine = engine
+
+    def _accept(self, requests: VerifyRequests, place: int) -> None:
+        accept(self._engine, requests, place)
+
+    async def _carried_out(
+        self, context: Context, requests: VerifyRequests, refused: int
+    ) -> tuple[bytes, bytes]:
+        slices = PromptSlices()
+        verdicts = await self._engine.verify_requests(context.caller.tenant, requests, slices)
+        noted = self._audit.write_soon("sigil.verified", VerifiedLines(context, verdicts))
+        if noted is not None:
+            await noted
+        _count(context, verdicts, refused)
+        return lines_of(stale_header(is_stale(verdicts))), await _answers(verdicts, slices)
+
+
+def accept(engine: Engine, requests: VerifyRequests, place: int, text: bytes | None = None) -> None:
+    """Accept a line that is not plain.
+
+    Raises:
+        CanonicalizationError, PayloadMissingError, ProblemError: it asks for no verdict.
+    """
+    request = read_request(requests.text(place) if text is None else text, _verify_request)
+    payload = engine.payload_in(request.sigil) if request.data is msgspec.UNSET else payload_of(request.data)
+    requests.accept(place, request.sigil, payload)
+
+
+def is_stale(verdicts: Verdicts) -> bool:
+    """Whether some may be overtaken."""
+    return any(verdict.stale for verdict in verdicts.kinds)
 
 
 def _count(context: Context, verdicts: Verdicts, refused: int) -> None:
@@ -81,11 +117,10 @@ def _count(context: Context, verdicts: Verdicts, refused: int) -> None:
     context.add_outcomes({"valid": valid, "invalid": invalid, "refused": refused}, reasons)
 
 
-async def _answers(verdicts: Verdicts) -> bytes:
+async def _answers(verdicts: Verdicts, slices: TimeSlices) -> bytes:
     """The lines of the answer."""
     requests, chosen = verdicts.requests, verdicts.chosen
     kinds = [verdict_parts(verdict) for verdict in verdicts.kinds]
-    slices = TimeSlices()
     answers = []
     for first, last in pieces_of(requests):
         answers.append(requests.answers(kinds, chosen[first:last], first, last))

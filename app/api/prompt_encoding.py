@@ -7,24 +7,21 @@ from typing import Final
 import msgspec
 
 from app.api.audit_members import EncodedLines
-from app.api.batch_encoding import PromptBatchEncoding
-from app.api.batch_lines import Payment
+from app.api.batch_encoding import ENCODE_ROLE
 from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest, record_parts
+from app.api.sigils import BASE
 from app.authentication.access import Access
 from app.http.context import Context
-from app.http.prompt import NO_HANDLERS, PromptAnswer, PromptHandlers
-from app.limits.limits import RateLimits
+from app.http.prompt import PromptAnswer
 from core.audit.interface import Audit
 from core.engine import Engine, now_ms
 from sigil_native import SealRequests
 
-_BASE: Final = "/api/consciousness/sigils"
-_ROLE: Final = "sigil:encode"
 _CREATED: Final = 201
 #: What single items come to.
 _SEALED_ONE: Final = {"sealed": 1}
-_LINES: Final = f"location: {_BASE}/%b\r\ncontent-type: application/json\r\n".encode()
+_LINES: Final = f"location: {BASE}/%b\r\ncontent-type: application/json\r\n".encode()
 
 _encode_request = msgspec.json.Decoder(EncodeRequest)
 
@@ -39,11 +36,11 @@ class PromptEncoding:
 
     def takes(self, context: Context) -> bool:
         """See PromptHandler.takes."""
-        return context.head.is_plain and self._access.knows(context, _ROLE)
+        return context.head.is_plain and self._access.knows(context, ENCODE_ROLE)
 
     async def answer(self, context: Context, body: bytes) -> PromptAnswer:
         """See PromptHandler.answer."""
-        self._access.count(context, _ROLE)
+        self._access.count(context, ENCODE_ROLE)
         requests = seal_request(body)
         self._audit.check()
         caller = context.caller
@@ -72,13 +69,3 @@ def seal_request(body: bytes) -> SealRequests:
     requests = SealRequests(b"{}", most=1)
     requests.accept(0, payload_of(request.data), request.expires_in)
     return requests
-
-
-def prompt_handlers(engine: Engine, access: Access, limits: RateLimits, audit: Audit) -> PromptHandlers:
-    """What is answered without a task; nothing, where somebody else must be asked in between."""
-    if not (engine.is_prompt and access.is_prompt):
-        return NO_HANDLERS
-    return {
-        ("POST", _BASE): PromptEncoding(engine, access, audit),
-        ("POST", _BASE + "/batch"): PromptBatchEncoding(engine, access, audit, Payment(limits, audit)),
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from core.later import Sequel
+from core.later import Later, Sequel
 
 #: What is audited. The first word is the subject, the second what happened to it.
 AuditEvent = Literal[
@@ -65,6 +65,13 @@ class Audit(Protocol):
             AuditUnavailableError: as above; none of what they tell may be called a success.
         """
 
+    def write_soon(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Later | None:
+        """Begin as ``write_all``, for one who waits without a task; what is to be awaited, if anything is.
+
+        Raises:
+            AuditUnavailableError: as above.
+        """
+
     def sequel(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Sequel | None:
         """Lines as of ``write_all``, to be queued when that is done what they tell; None: there are none.
 
@@ -97,6 +104,9 @@ class NoAudit:
 
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.write_all."""
+
+    def write_soon(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
+        """See Audit.write_soon."""
 
     def sequel(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.sequel."""

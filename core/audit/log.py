@@ -14,7 +14,7 @@ from core.audit.interface import AuditCondition, AuditEvent, Member
 from core.audit.queue import AuditQueue, Entry
 from core.audit.writer import AuditWriter, settle
 from core.errors import AuditUnavailableError
-from core.later import Later
+from core.later import Later, Settled
 
 _MOST_WAITING: Final = 10_000
 _MOST_WAITING_BYTES: Final = 32 << 20
@@ -96,22 +96,14 @@ class AuditLog:
 
     async def write_all(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> None:
         """See Audit.write_all."""
-        if not lines:
-            return
-        if not self._required:
-            if self._queue.admits(event, lines[0]):
-                self._put(Entry(event, lines))
-            return
-        broken = self._writer.outage.reason
-        loop = asyncio.get_running_loop()
-        # What has happened is queued all the same: the log shall have it when it works again.
-        future: asyncio.Future[None] | None = loop.create_future() if broken is None else None
-        if not self._put(Entry(event, lines, future=future)):
-            raise AuditUnavailableError("overloaded", retry_after=1)
-        if future is None:
-            raise AuditUnavailableError(broken or "")
-        self._watch_over(loop)
-        await future
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._begin(event, lines, future):
+            await future
+
+    def write_soon(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Later | None:
+        """See Audit.write_soon."""
+        later = Later(asyncio.get_running_loop())
+        return later if self._begin(event, lines, later) else None
 
     def sequel(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Following | None:
         """See Audit.sequel."""
@@ -176,6 +168,23 @@ class AuditLog:
     def on_written(self, tell: Callable[[float], None]) -> None:
         """Have it told how many seconds it takes to write lines; it is called in the writer's thread."""
         self._writer.on_written = tell
+
+    def _begin(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]], future: Settled) -> bool:
+        """Queue lines; whether somebody must wait for them, whose future is settled then."""
+        if not lines:
+            return False
+        if not self._required:
+            if self._queue.admits(event, lines[0]):
+                self._put(Entry(event, lines))
+            return False
+        broken = self._writer.outage.reason
+        # What has happened is queued all the same: the log shall have it when it works again.
+        if not self._put(Entry(event, lines, future=future if broken is None else None)):
+            raise AuditUnavailableError("overloaded", retry_after=1)
+        if broken is not None:
+            raise AuditUnavailableError(broken)
+        self._watch_over(future.get_loop())
+        return True
 
     def _put(self, entry: Entry) -> bool:
         kept = self._queue.put(entry)

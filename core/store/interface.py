@@ -13,7 +13,7 @@ from core.records import Entry, Listing, Place, Record, Status
 
 @runtime_checkable
 class PromptStore(Protocol):
-    """A store that also keeps records for those who have no task to wait in."""
+    """A store that also keeps and finds records for those who have no task to wait in."""
 
     def put_soon(self, records: Sequence[Record], sequel: Sequel | None = None) -> Later | None:
         """Begin to put; what is to be awaited then, if anything is. It raises as ``Store.put``.
@@ -21,6 +21,9 @@ class PromptStore(Protocol):
         Where nothing is, all is kept, and a sequel is left to the caller. Otherwise it is begun when the
         records are durable, and what is to be awaited is the sequel's.
         """
+
+    def find_soon(self, tenant: str, record_ids: Sequence[str]) -> Later:
+        """Begin to do as ``Store.get_many`` does without payloads; what is to be awaited then."""
 
 
 class Store(Protocol):

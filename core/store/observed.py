@@ -96,6 +96,7 @@ class ObservedPromptStore(ObservedStore):
         """Observe a store, which is also ``prompt``."""
         super().__init__(store, observer)
         self._put_soon = prompt.put_soon
+        self._find_soon = prompt.find_soon
 
     def put_soon(self, records: Sequence[Record], sequel: Sequel | None = None) -> Later | None:
         """See PromptStore.put_soon."""
@@ -110,6 +111,22 @@ class ObservedPromptStore(ObservedStore):
         else:
             later.add_done_callback(lambda done: self._put(begun, done.followed_at, done.exception()))
         return later
+
+    def find_soon(self, tenant: str, record_ids: Sequence[str]) -> Later:
+        """See PromptStore.find_soon. Counts as what a task would have called."""
+        operation = "get" if len(record_ids) == 1 else "get_many"
+        begun = time.perf_counter()
+        later = self._find_soon(tenant, record_ids)
+        later.add_done_callback(lambda done: self._found(operation, begun, done.exception()))
+        return later
+
+    def _found(self, operation: str, begun: float, error: BaseException | None) -> None:
+        if error is None:
+            self._observer.read(operation, time.perf_counter() - begun)
+            self._observer.works()
+        elif isinstance(error, StoreUnavailableError):
+            self._observer.read(operation, time.perf_counter() - begun)
+            self._observer.failed(error.reason)
 
     def _put(self, begun: float, followed_at: float | None, error: BaseException | None) -> None:
         """It has ended, when it was followed or else now. What has failed then is what followed."""

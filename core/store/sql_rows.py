@@ -40,6 +40,14 @@ def stored_id(record_id: str) -> bytes:
     return bytes.fromhex(record_id.replace("-", ""))
 
 
+def stored_id_or_none(record_id: str) -> bytes | None:
+    """The same; None of what no record has."""
+    try:
+        return stored_id(record_id)
+    except InvalidRecordError:
+        return None
+
+
 def row_of(record: Record) -> tuple[object, ...]:
     """A record's row.
 

@@ -15,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import (
     IdempotencyKeyReusedError,
-    InvalidRecordError,
     RecordCorruptError,
     StoreUnavailableError,
 )
@@ -24,7 +23,8 @@ from core.later import Later, Sequel
 from core.records import Entry, Listing, Place, Record, Status, id_of
 from core.store.database import Database
 from core.store.sql_idempotency import KeyBook
-from core.store.sql_rows import entry_of, found_in, has_id, record_of, stored_id
+from core.store.sql_lookups import LOOKED_UP_AT_ONCE, GroupLookups
+from core.store.sql_rows import entry_of, found_in, has_id, record_of, stored_id, stored_id_or_none
 from core.store.sql_schema import create_or_check
 from core.store.sql_statements import Statements
 from core.store.sql_writer import GroupCommitWriter
@@ -40,8 +40,6 @@ _READERS: Final = 4
 _LISTERS: Final = 2
 _MAX_WAITING: Final = 10_000
 _MAX_WAITING_BYTES: Final = 64 << 20
-#: Records that one statement looks up: whoever wants more lets others read in between.
-_LOOKED_UP_AT_ONCE: Final = 100
 #: Records that one transaction deletes: whoever writes waits for no more than these.
 _PURGED_AT_ONCE: Final = 100
 
@@ -50,13 +48,6 @@ _log = structlog.get_logger("core.store")
 
 def _rows(statement: str, values: tuple[object, ...], connection: sa.Connection) -> Sequence[sa.Row[Any]]:
     return connection.exec_driver_sql(statement, values).all()
-
-
-def _stored_id_or_none(record_id: str) -> bytes | None:
-    try:
-        return stored_id(record_id)
-    except InvalidRecordError:  # nothing has it
-        return None
 
 
 class SqlStore:
@@ -84,6 +75,7 @@ class SqlStore:
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sigil-store-reader")
         self._listers = ThreadPoolExecutor(_LISTERS, thread_name_prefix="sigil-store-lister")
+        self._lookups = GroupLookups(self._readers, self._call_reader, self._statements)
         self._closed = False
         self._writer.start()
 
@@ -155,26 +147,38 @@ class SqlStore:
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """See Store.get."""
-        stored = _stored_id_or_none(record_id)
+        if not with_payload:
+            one = (await self.get_many(tenant, (record_id,))).get(record_id)
+            if isinstance(one, RecordCorruptError):
+                raise one
+            return one
+        stored = stored_id_or_none(record_id)
         if stored is None:
             return None
-        statement = self._statements.get if with_payload else self._statements.get_without_payload
-        rows = await self._read(self._readers, partial(_rows, statement, (tenant, stored)))
+        rows = await self._read(self._readers, partial(_rows, self._statements.get, (tenant, stored)))
         return record_of(rows[0]) if rows else None
 
     async def get_many(
         self, tenant: str, record_ids: Sequence[str], *, with_payload: bool = False
     ) -> Mapping[str, Record | RecordCorruptError]:
         """See Store.get_many."""
+        if not with_payload:
+            self._check_open()
+            return await self._lookups.submit(tenant, record_ids)
         found: dict[str, Record | RecordCorruptError] = {}
-        wanted = [stored for stored in map(_stored_id_or_none, record_ids) if stored is not None]
-        for first in range(0, len(wanted), _LOOKED_UP_AT_ONCE):
-            some = wanted[first : first + _LOOKED_UP_AT_ONCE]
-            statement = self._statements.get_some(len(some), with_payload=with_payload)
+        wanted = [stored for stored in map(stored_id_or_none, record_ids) if stored is not None]
+        for first in range(0, len(wanted), LOOKED_UP_AT_ONCE):
+            some = wanted[first : first + LOOKED_UP_AT_ONCE]
+            statement = self._statements.get_some(len(some), with_payload=True)
             for row in await self._read(self._readers, partial(_rows, statement, (tenant, *some))):
                 one = found_in(row)
                 found[id_of(one)] = one
         return found
+
+    def find_soon(self, tenant: str, record_ids: Sequence[str]) -> Later:
+        """See PromptStore.find_soon."""
+        self._check_open()
+        return self._lookups.submit_soon(tenant, record_ids)
 
     async def list(
         self,
@@ -209,7 +213,7 @@ class SqlStore:
         self, tenant: str, record_id: str, *, reason: str, revoked_by: str, now_ms: int
     ) -> Record | None:
         """See Store.revoke."""
-        stored = _stored_id_or_none(record_id)
+        stored = stored_id_or_none(record_id)
         if stored is None:
             return None
         values = (now_ms, revoked_by, reason)
@@ -293,9 +297,12 @@ class SqlStore:
         self._database.dispose()
 
     async def _read(self, threads: ThreadPoolExecutor, work: Callable[[sa.Connection], _T]) -> _T:
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(threads, self._call_reader, work)
+
+    def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailableError("closed")
-        return await asyncio.get_running_loop().run_in_executor(threads, self._call_reader, work)
 
     def _call_reader(self, work: Callable[[sa.Connection], _T]) -> _T:
         self._database.check()

@@ -281,6 +281,10 @@ async def test_a_store_that_nobody_waits_for(make: Callable[..., Both]) -> None:
         def put_soon(self, _: Sequence[Record], sequel: Sequel | None = None) -> None:
             """See PromptStore.put_soon."""
 
+        def find_soon(self, *_: object) -> Later:
+            """See PromptStore.find_soon."""
+            raise NotImplementedError
+
     ring = KeyRing()
     ring.add("s" * 32)
     requests = SealRequests(b'{"data":{}}', most=1)

@@ -1,0 +1,179 @@
+"""Lookups of records by their ids: those that are asked for together are looked up together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from core.errors import RecordCorruptError, StoreUnavailableError
+from core.later import Later, Settled
+from core.records import Record, id_of
+from core.store.sql_rows import found_in, stored_id_or_none
+from core.store.sql_statements import Statements
+
+#: Records that one statement looks up: whoever wants more lets others read in between.
+LOOKED_UP_AT_ONCE: Final = 100
+#: Lookups that wait for no others, and that a thread takes at most.
+_ENOUGH: Final = 64
+
+Found = Mapping[str, Record | RecordCorruptError]
+
+
+class _Lookup:
+    """What is looked up for whom; then what was found, or an error."""
+
+    __slots__ = ("error", "found", "future", "loop", "record_ids", "tenant")
+
+    def __init__(
+        self, tenant: str, record_ids: Sequence[str], loop: asyncio.AbstractEventLoop, future: Settled
+    ) -> None:
+        self.tenant = tenant
+        self.record_ids = record_ids
+        self.loop = loop
+        self.future = future
+        self.found: Found = {}
+        self.error: Exception | None = None
+
+
+class GroupLookups:
+    """Looks records up without their payloads, for as many callers at a time as have asked.
+
+    A call costs a thread's turn and a connection, which is several times what a record costs. ``submit`` and
+    ``submit_soon`` belong to event loops, of any thread.
+    """
+
+    def __init__(
+        self,
+        threads: ThreadPoolExecutor,
+        read: Callable[[Callable[[sa.Connection], None]], None],
+        statements: Statements,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            threads: that look up.
+            read: calls something with a connection; raises StoreUnavailableError.
+            statements: of the database.
+        """
+        self._threads = threads
+        self._read = read
+        self._statements = statements
+        # Guards the rest.
+        self._lock = threading.Lock()
+        self._queue: deque[_Lookup] = deque()
+        #: The loop that is about to have looked up what waits.
+        self._gathering: asyncio.AbstractEventLoop | None = None
+
+    def submit(self, tenant: str, record_ids: Sequence[str]) -> asyncio.Future[Found]:
+        """Look up those of a tenant's records with these ids that there are, by id."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Found] = loop.create_future()
+        self._queue_up(_Lookup(tenant, record_ids, loop, future))
+        return future
+
+    def submit_soon(self, tenant: str, record_ids: Sequence[str]) -> Later:
+        """The same for one who waits without a task."""
+        loop = asyncio.get_running_loop()
+        later = Later(loop)
+        self._queue_up(_Lookup(tenant, record_ids, loop, later))
+        return later
+
+    def _queue_up(self, lookup: _Lookup) -> None:
+        with self._lock:
+            self._queue.append(lookup)
+            other, loop = self._gathering, lookup.loop
+            if other is None:
+                self._gathering = loop
+                loop.call_soon(self._gather, loop, 0)
+        if other is not None and other is not loop:
+            self._begin(1)  # the other loop may have ended since
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Begin with what waits, unless a turn of the loop has brought some and the next may bring others."""
+        with self._lock:
+            waiting = len(self._queue)
+            if seen < waiting < _ENOUGH:
+                loop.call_soon(self._gather, loop, waiting)
+                return
+            self._gathering = None
+        self._begin(-(-waiting // _ENOUGH))
+
+    def _begin(self, threads: int) -> None:
+        try:
+            for _ in range(threads):
+                self._threads.submit(self._look_up)
+        except RuntimeError:  # they have ended
+            _conclude(self._take(len(self._queue)), StoreUnavailableError("closed"))
+
+    def _take(self, most: int) -> list[_Lookup]:
+        with self._lock:
+            return [self._queue.popleft() for _ in range(min(len(self._queue), most))]
+
+    # -- in a reader's thread --------------------------------------------------------------------
+
+    def _look_up(self) -> None:
+        # Another thread may have taken all.
+        if batch := self._take(_ENOUGH):
+            error = None
+            try:
+                self._read(partial(self._find, batch))
+            except Exception as failure:
+                # Whatever it is, the callers must hear of it.
+                error = failure
+            _conclude(batch, error)
+
+    def _find(self, batch: Sequence[_Lookup], connection: sa.Connection) -> None:
+        tenant_of = attrgetter("tenant")
+        for tenant, lookups in groupby(sorted(batch, key=tenant_of), tenant_of):
+            of_tenant = list(lookups)
+            wanted = {record_id: None for lookup in of_tenant for record_id in lookup.record_ids}
+            found = self._found(connection, tenant, list(wanted))
+            for lookup in of_tenant:
+                lookup.found = {name: found[name] for name in lookup.record_ids if name in found}
+
+    def _found(self, connection: sa.Connection, tenant: str, record_ids: Sequence[str]) -> Found:
+        found: dict[str, Record | RecordCorruptError] = {}
+        wanted = [stored for stored in map(stored_id_or_none, record_ids) if stored is not None]
+        for first in range(0, len(wanted), LOOKED_UP_AT_ONCE):
+            some = wanted[first : first + LOOKED_UP_AT_ONCE]
+            statement = self._statements.get_some(len(some), with_payload=False)
+            for row in connection.exec_driver_sql(statement, (tenant, *some)):
+                one = found_in(row)
+                found[id_of(one)] = one
+        return found
+
+
+def _conclude(batch: Sequence[_Lookup], error: Exception | None) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Lookup]] = {}
+    for lookup in batch:
+        lookup.error = _alike(error)
+        by_loop.setdefault(lookup.loop, []).append(lookup)
+    for loop, share in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, share)
+
+
+def _alike(error: Exception | None) -> Exception | None:
+    """Each caller's own: an error that is raised holds those whom it passes."""
+    return error.again() if isinstance(error, StoreUnavailableError) else error
+
+
+def _resolve(batch: Sequence[_Lookup]) -> None:
+    for lookup in batch:
+        future: Any = lookup.future
+        if future.done():  # cancelled
+            continue
+        if lookup.error is None:
+            future.set_result(lookup.found)
+        else:
+            future.set_exception(lookup.error)
