@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from core.verdict import UNCHECKED, Finding, KeyAspect, Revocation, Verdict, finding_of, verdict_of
+from core.verdict import UNCHECKED, KeyAspect, Revocation, Verdict, finding_of, verdict_of
 from sigil_native import VerifyRequests
+
+#: The code of the error that says why a seal does not hold, or None; and how its key stands.
+_Ground = tuple[str | None, KeyAspect]
 
 
 class Revocations(NamedTuple):
@@ -48,20 +51,16 @@ class Verdicts:
             revocations: of the sigils that were issued.
         """
         found, chosen = requests.findings(0, len(requests))
-        findings = [
-            finding_of(None, code, "unchecked" if key_id is None else states.get(key_id, "unknown"))
-            for code, key_id in found
+        grounds: list[_Ground] = [
+            (code, "unchecked" if key_id is None else states.get(key_id, "unknown")) for code, key_id in found
         ]
         self.requests = requests
         self.kinds: Sequence[Verdict]
         self.chosen: Sequence[int]
         if revocations.known:
-            self.kinds, self.chosen = _told_apart(findings, chosen, issued, revocations)
+            self.kinds, self.chosen = _told_apart(grounds, chosen, issued, revocations)
         else:
-            self.kinds = [
-                verdict_of(finding, None, revocations.others if finding.signature == "valid" else UNCHECKED)
-                for finding in findings
-            ]
+            self.kinds = [_verdict(*ground, revocations.others) for ground in grounds]
             self.chosen = chosen
 
     @cached_property
@@ -70,8 +69,15 @@ class Verdicts:
         return {self.kinds[place]: count for place, count in Counter(self.chosen).items() if place >= 0}
 
 
+@lru_cache(maxsize=1024)
+def _verdict(code: str | None, state: KeyAspect, revocation: Revocation) -> Verdict:
+    """Of what was found of a sigil, and what its record says, if it was issued."""
+    finding = finding_of(None, code, state)
+    return verdict_of(finding, None, revocation if finding.signature == "valid" else UNCHECKED)
+
+
 def _told_apart(
-    findings: Sequence[Finding],
+    grounds: Sequence[_Ground],
     chosen: Sequence[int],
     issued: Sequence[str | None],
     revocations: Revocations,
@@ -84,5 +90,5 @@ def _told_apart(
     ]
     kinds = [pair for pair in dict.fromkeys(pairs) if pair[0] >= 0]
     places = {pair: place for place, pair in enumerate(kinds)}
-    verdicts = [verdict_of(findings[place], None, revocation) for place, revocation in kinds]
+    verdicts = [_verdict(*grounds[place], revocation) for place, revocation in kinds]
     return verdicts, [places.get(pair, -1) for pair in pairs]

@@ -43,6 +43,9 @@ class _MadeWhenNeeded(Sequence[Mapping[str, Member]]):
     def _made(self) -> Sequence[Mapping[str, Member]]:
         """All of them."""
 
+    def __len__(self) -> int:
+        return len(self._all())
+
     def __iter__(self) -> Iterator[Mapping[str, Member]]:
         return iter(self._all())
 
@@ -91,9 +94,6 @@ class VerifiedLines(_MadeWhenNeeded):
     def __init__(self, context: Context, verdicts: Verdicts) -> None:
         super().__init__(context)
         self._verdicts = verdicts
-
-    def __len__(self) -> int:
-        return sum(self._verdicts.counts.values())
 
     def _made(self) -> Sequence[Mapping[str, Member]]:
         verdicts = self._verdicts

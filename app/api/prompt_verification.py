@@ -51,7 +51,8 @@ class PromptVerification:
         else:
             context.outcomes, context.reasons = _INVALID_ONE, {verdict.reason: 1}
         line = requests.answers([verdict_parts(verdict)], [0], 0, 1)
-        return PromptAnswer(_OK, _CONTENT_TYPE + lines_of(stale_header(verdict.stale)), line[:-1])
+        headers = _CONTENT_TYPE + lines_of(stale_header(True)) if verdict.stale else _CONTENT_TYPE
+        return PromptAnswer(_OK, headers, line[:-1])
 
     def _request(self, body: bytes) -> VerifyRequests:
         requests = VerifyRequests(body, most=2)
