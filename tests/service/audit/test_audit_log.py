@@ -100,6 +100,30 @@ async def test_a_written_line_is_in_the_file(make: Make, path: Path) -> None:
     assert log.condition == "ok"
 
 
+async def test_without_a_task(make: Make, path: Path) -> None:
+    """Who waits without a task is told when the lines are in the file, or why they are not."""
+    log = make(most_waiting=3)
+    told: list[BaseException | None] = []
+    begun = log.write_soon("sigil.verified", [{"number": 1}, {"number": 2}])
+    assert begun is not None
+    begun.add_done_callback(lambda done: told.append(done.exception()))
+    await until(lambda: told)
+    assert told == [None]
+    assert [line.get("number") for line in lines(path)][-2:] == [1, 2]
+    assert log.write_soon("sigil.verified", []) is None
+    with frozen_disk(path):
+        assert log.write_soon("sigil.verified", [{"number": 3}]) is not None
+        with pytest.raises(AuditUnavailableError, match="overloaded"):
+            log.write_soon("sigil.verified", [{"number": 4}] * 3)
+        with pytest.raises(AuditUnavailableError, match="overloaded"):
+            log.write_soon("sigil.verified", [{"number": 5}])
+    await until(lambda: log.waiting == 0)
+    # What there was room for of it, as of those who wait with a task.
+    assert [line["number"] for line in lines(path) if "number" in line] == [1, 2, 3, 4, 4]
+    indifferent = make(required=False)
+    assert indifferent.write_soon("sigil.verified", [{"number": 6}]) is None
+
+
 async def test_many_at_once(make: Make, path: Path) -> None:
     """Lines of concurrent callers are written in groups, in the order in which they came."""
     log = make()
