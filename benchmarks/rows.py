@@ -178,6 +178,8 @@ def _http() -> list[Row]:
     for title, requests, goals in (
         ("HTTP encode", service.SINGLE, (2.0, 1.0)),
         ("HTTP NDJSON batch of 100", service.BATCHES, (75, 8)),
+        ("HTTP verify", service.VERIFICATION, (1.5, 0.75)),
+        ("HTTP NDJSON batch of 100 to verify", service.VERIFICATIONS, (50, 5)),
     ):
         for server, goal in zip(("without-store", "with-store-and-audit"), goals, strict=True):
             made = partial(service.beside_echo, server, requests)

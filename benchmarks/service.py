@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -61,16 +62,19 @@ class Requests(NamedTuple):
     Attributes:
         path: below the sigils.
         lines: events of a request.
+        verifies: whether they ask for verdicts on what the server has sealed before.
     """
 
     path: str = ""
     media_type: str = "application/json"
     lines: int = 1
+    verifies: bool = False
 
 
 SINGLE: Final = Requests()
+VERIFICATION: Final = Requests("/verify", verifies=True)
 BATCHES: Final = Requests("/batch", "application/x-ndjson", 100)
-VERIFICATIONS: Final = Requests("/verify/batch", "application/x-ndjson", 100)
+VERIFICATIONS: Final = Requests("/verify/batch", "application/x-ndjson", 100, verifies=True)
 
 
 class Measured(NamedTuple):
@@ -203,6 +207,22 @@ def verify_line(line: bytes, answer: bytes) -> bytes:
     return b'{"sigil":"%b",%b' % (json.loads(answer)["sigil"].encode(), line[1:])
 
 
+def _write_questions(server: Server, bodies: Path, token: str) -> Path:
+    """Have a server seal what is in a file; another one with the questions for verdicts, one a line."""
+    lines = bodies.read_bytes().splitlines()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": BATCHES.media_type}
+    questions = bodies.with_name("questions")
+    with questions.open("wb") as file:
+        for first in range(0, len(lines), BATCHES.lines):
+            some = lines[first : first + BATCHES.lines]
+            body = b"\n".join(some)
+            request = urllib.request.Request(server.url + BATCHES.path, body, headers)  # noqa: S310 - ours
+            with urllib.request.urlopen(request) as answer:  # noqa: S310 - ours
+                sealed = answer.read().splitlines()
+            file.writelines(verify_line(*pair) + b"\n" for pair in zip(some, sealed, strict=True))
+    return questions
+
+
 @contextlib.contextmanager
 def beside_echo(name: str, requests: Requests) -> Iterator[Sides]:
     """The server ``name`` and the echo on one core, loaded from another; seconds an event of wrk's counting.
@@ -216,13 +236,15 @@ def beside_echo(name: str, requests: Requests) -> Iterator[Sides]:
         bodies = write_bodies(folder)
         servers = {each: stack.enter_context(serving(each, folder, cpus[0])) for each in (name, "echo")}
 
-        def seconds_an_event(server: str, sent: Requests) -> float:
+        asked = _write_questions(servers[name], bodies, token) if requests.verifies else bodies
+
+        def seconds_an_event(server: str, sent: Requests, bodies: Path) -> float:
             measured = load(servers[server], bodies, token, sent, seconds=_SLICE_SECONDS, cpu=cpus[-1])
             return 1 / (measured.rate * sent.lines)
 
         yield Sides(
-            Side(lambda: seconds_an_event(name, requests), returns_figure=True),
-            Side(lambda: seconds_an_event("echo", SINGLE), returns_figure=True),
+            Side(lambda: seconds_an_event(name, requests, asked), returns_figure=True),
+            Side(lambda: seconds_an_event("echo", SINGLE, bodies), returns_figure=True),
         )
 
 

@@ -19,7 +19,7 @@ from app.authentication.roles import ROLES
 from app.metrics.buffered import BufferedRegistry
 from app.metrics.observers import counting_in
 from benchmarks.applications import without_store
-from benchmarks.service import BATCHES, VERIFICATIONS, Requests, verify_line, write_bodies
+from benchmarks.service import BATCHES, Requests, verify_line, write_bodies
 from benchmarks.sides import Side
 from core.settings import Settings
 
@@ -102,7 +102,7 @@ def requests_in_process(requests: Requests) -> Iterator[Side]:
             for body in bodies:
                 await ask(requests, body)
 
-        if requests is VERIFICATIONS:
+        if requests.verifies:
             sealed = loop.run_until_complete(ask(BATCHES, b"\n".join(lines))).splitlines()
             lines = [verify_line(line, answer) for line, answer in zip(lines, sealed, strict=True)]
         bodies = [b"\n".join(lines[at : at + requests.lines]) for at in range(0, _EVENTS, requests.lines)]
