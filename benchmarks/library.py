@@ -125,6 +125,46 @@ def batch(form: Form, peer: Function) -> Opened:
     return pair(lambda: encode(joined, tenant="acme", form=form), each(peer, lines), len(lines))
 
 
+def verified_lines() -> Opened:
+    """Lines verified in one call, beside their sigils and payloads one by one.
+
+    As programs write them: members in either order, with blanks or without, some sigils as strands.
+    """
+    own = codec()
+    asked: list[tuple[str, str]] = []
+    lines: list[str] = []
+    for number, value in enumerate(_values("events, varied")):
+        sigil = own.encode(value, tenant="acme", form="strand" if number % 8 == 0 else "text")
+        separators = (", ", ": ") if number % 4 < 2 else (",", ":")
+        members = [("sigil", sigil), ("data", value)]
+        line = json.dumps(dict(members[:: 1 if number % 2 else -1]), separators=separators, ensure_ascii=False)
+        asked.append((sigil, json.dumps(value, separators=separators, ensure_ascii=False)))
+        lines.append(line)
+    joined = "\n".join(lines).encode()
+    texts_of = [(sigil, text.encode()) for sigil, text in asked]
+    return pair(
+        lambda: own.verify_ndjson(joined, tenant="acme"),
+        each(lambda item: own.verify_json(item[0], item[1], tenant="acme"), texts_of),
+        len(lines),
+    )
+
+
+def verified_values() -> Opened:
+    """Pairs verified in one call, beside one by one."""
+    own, values = codec(), _values("events, varied")
+    sigils = [
+        own.encode(value, tenant="acme", form="strand" if number % 8 == 0 else "text")
+        for number, value in enumerate(values)
+    ]
+    return pair(
+        lambda: own.verify_many(sigils, values, tenant="acme"),
+        each(
+            lambda item: own.verify(item[0], item[1], tenant="acme"), list(zip(sigils, values, strict=True))
+        ),
+        len(values),
+    )
+
+
 def two_threads() -> Opened:
     """Batches shared out between two threads, and all of them in one."""
     lines = texts("events, varied")
