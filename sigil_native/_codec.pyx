@@ -7,7 +7,7 @@ from libc.stdint cimport SIZE_MAX, int64_t
 from libc.string cimport memcmp, memcpy
 from libcpp cimport bool as cbool
 
-from sigil_native._batch cimport encode_lines, encode_values, verify_lines
+from sigil_native._batch cimport encode_lines, encode_values
 from sigil_native._canonical_text cimport write_canonical_text
 from sigil_native._canonical_values cimport write_canonical
 from sigil_native._json cimport ByteBuffer, JsonOptions
@@ -25,19 +25,18 @@ from sigil_native._sealing cimport (
 )
 from sigil_native._seal_requests cimport SealRequests
 from sigil_native._sigil cimport Sigil, kHeaderSize, key_id_of, read_sigil
+from sigil_native._verify_batch cimport verify_lines, verify_values
 from sigil_native._verify_requests cimport VerifyRequests
 
 from sigil_native._arguments import json_options, payload_list, skew_ms, text_bytes
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
 from sigil_native._request_arguments import line_range
 from sigil_native.errors import (
-    CanonicalizationError,
     InvalidOptionError,
     NestingTooDeepError,
     NoActiveKeyError,
     SigilError,
     SigilFormatError,
-    at_index,
 )
 
 
@@ -283,15 +282,7 @@ cdef class SigilCodec:
         payloads = payload_list(payloads)
         if len(sigils) != len(payloads):
             raise InvalidOptionError("sigils and payloads differ in number")
-        outcomes = []
-        for index, (sigil, payload) in enumerate(zip(sigils, payloads)):
-            try:
-                outcomes.append(self._verify(sigil, payload, False, tenant, now_ms))
-            except CanonicalizationError as error:
-                outcomes.append(at_index(error, index))
-            except SigilError as error:
-                outcomes.append(error)
-        return outcomes
+        return verify_values(self.ring, self.options, sigils, payloads, tenant, now_ms, self.future_skew_ms)
 
     def verify_ndjson(self, lines, *, tenant, now=None):
         """Verify each line ``{"sigil":…,"data":…}`` of newline-delimited JSON.
@@ -299,8 +290,8 @@ cdef class SigilCodec:
         Returns:
             A line for each line, in order:
             ``{"valid":true,"id":…,"key_id":…,"issued_at_ms":…,"expires_at_ms":…}`` or
-            ``{"valid":false,"error":…,"message":…}``, with pointer and offset
-            where the line is not canonicalisable.
+            ``{"valid":false,"error":…,"message":…}``; the message names the place of what is
+            wrong where a line has no canonical form.
 
         Raises:
             InvalidTenantError, InvalidOptionError, TypeError: a bad argument.

@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 
 _LARGEST = 1 << 31
 
-#: Why the seal of a request for a verdict does not hold, in the order in which that is looked at.
-VERDICT_CODES = (
+#: Why a seal does not hold, in the order in which that is looked at.
+VERDICT_ERRORS = (
     None,
-    SigilFormatError.code,
-    UnknownKeyError.code,
-    RevokedKeyError.code,
-    KeyNotYetValidError.code,
-    RetiredKeyError.code,
-    TagMismatchError.code,
-    IssuedInFutureError.code,
-    SigilExpiredError.code,
+    SigilFormatError,
+    UnknownKeyError,
+    RevokedKeyError,
+    KeyNotYetValidError,
+    RetiredKeyError,
+    TagMismatchError,
+    IssuedInFutureError,
+    SigilExpiredError,
 )
+VERDICT_CODES = tuple(None if error is None else error.code for error in VERDICT_ERRORS)
 
 
 def _count(value: object, what: str) -> int:

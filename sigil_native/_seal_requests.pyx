@@ -13,9 +13,16 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
 
-from sigil_native._hashing cimport DigestMessage, HmacMessage, HmacState, hmac_digest_many, sha256_digest_many
+from sigil_native._hashing cimport (
+    GROUP_SIZE,
+    DigestMessage,
+    HmacMessage,
+    HmacState,
+    hmac_digest_many,
+    sha256_digest_many,
+)
 from sigil_native._identifiers cimport uuid7_fill
-from sigil_native._json cimport ByteBuffer
+from sigil_native._json cimport ByteBuffer, JsonOptions
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
 from sigil_native._request_lines cimport (
     DONE,
@@ -31,6 +38,7 @@ from sigil_native._request_lines cimport (
     compile_parts,
     kMomentSize,
     kUuidTextSize,
+    place_payload,
     read_payload,
     write_answer,
     write_uuid,
@@ -67,10 +75,6 @@ cdef extern from "request_line.h" namespace "sigil" nogil:
         int64_t lifetime_ms
     bint read_plain_request(const uint8_t* line, size_t size, PlainRequest& out) noexcept
 
-
-cdef enum:
-    # Seals that are hashed together: they stay in cache.
-    GROUP_SIZE = 128
 
 # 9999-12-31T23:59:59.999Z, as in _constants.py.
 cdef int64_t LAST_MOMENT_MS = 253402300799999
@@ -140,7 +144,7 @@ cdef class SealRequests(RequestLines):
         """
         cdef RequestLine* line = self._unread(index)
         cdef int64_t lifetime = lifetime_of(expires_in)
-        self._place(line, payload)
+        place_payload(line, self.buffer, payload)
         line.lifetime_ms = lifetime
 
     def sealed(self, first, last):
@@ -270,6 +274,7 @@ cdef bint _read_lines(
 ) noexcept nogil:
     """False: no memory."""
     cdef PlainRequest request
+    cdef JsonOptions options
     cdef RequestLine* line
     cdef Py_ssize_t i
     for i in range(first, last):
@@ -277,7 +282,7 @@ cdef bint _read_lines(
         if line.state != UNREAD or not read_plain_request(text + line.begin, line.size, request):
             continue
         line.lifetime_ms = request.lifetime_ms
-        if read_payload(line, buffer, request.payload, request.size) < 0:
+        if read_payload(line, buffer, request.payload, request.size, options) < 0:
             return False
     return True
 

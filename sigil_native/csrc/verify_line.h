@@ -1,9 +1,10 @@
-// The plain ones among the lines of a body that asks for verdicts:
+// The plain ones among lines that ask for verdicts:
 //
-//   {"sigil":"…","data":{…}}    {"data":{…},"sigil":"…"}
+//   {"sigil":"…","data":…}    {"data":…,"sigil":"…"}
 //
-// As in request_line.h they are read from without, and the payload only claims to be a JSON object. The sigil
-// is what stands between its quotes, in printable ASCII without escapes; it need not be one.
+// As in request_line.h they are read from without, and the payload only claims to be a JSON text: if it is one, by
+// itself and to its last byte, then the line is one with these members and no others. The sigil is what stands
+// between its quotes, in printable ASCII without escapes; it need not be one.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,7 @@ namespace sigil {
 struct PlainVerifyRequest {
     const std::uint8_t* sigil;
     std::size_t sigil_size;
-    const std::uint8_t* payload;  // begins with `{` and ends with `}`
+    const std::uint8_t* payload;  // without white space around it; perhaps empty
     std::size_t size;
 };
 
@@ -59,8 +60,8 @@ inline bool take_last_text(Rest& rest, PlainVerifyRequest& out) noexcept {
 
 }  // namespace request
 
-// Reads the ends of a line. False: it is not plain.
-inline bool read_plain_verify_request(const std::uint8_t* line, std::size_t size, PlainVerifyRequest& out) noexcept {
+// Reads the ends of a line, whatever its payload. False: it is not plain.
+inline bool read_verify_line(const std::uint8_t* line, std::size_t size, PlainVerifyRequest& out) noexcept {
     request::Rest rest{line, line + size};
     if (!rest.take_first("{") || !rest.take_last("}")) return false;
     if (rest.take_first("\"sigil\"")) {
@@ -71,13 +72,17 @@ inline bool read_plain_verify_request(const std::uint8_t* line, std::size_t size
         if (!request::take_last_text(rest, out)) return false;
         if (!rest.take_last(":") || !rest.take_last("\"sigil\"") || !rest.take_last(",")) return false;
     }
-    if (!rest.take_first("{")) return false;
-    --rest.begin;
+    rest.skip_first_blanks();
     rest.skip_last_blanks();
-    if (!rest.ends_with('}')) return false;
     out.payload = rest.begin;
     out.size = static_cast<std::size_t>(rest.end - rest.begin);
     return true;
+}
+
+// The same, of a line whose payload claims to be an object.
+inline bool read_plain_verify_request(const std::uint8_t* line, std::size_t size, PlainVerifyRequest& out) noexcept {
+    return read_verify_line(line, size, out) && out.size != 0 && out.payload[0] == '{' &&
+           out.payload[out.size - 1] == '}';
 }
 
 }  // namespace sigil
