@@ -30,7 +30,7 @@ from sigil_native._verify_requests cimport VerifyRequests
 
 from sigil_native._arguments import json_options, payload_list, skew_ms, text_bytes
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
-from sigil_native._request_arguments import line_range
+from sigil_native._request_arguments import check_requests, line_range
 from sigil_native.errors import (
     InvalidOptionError,
     NestingTooDeepError,
@@ -148,7 +148,7 @@ cdef class SigilCodec:
         """
         return encode_lines(self.ring, self.options, lines, tenant, expires_in, form)
 
-    def seal_requests(self, SealRequests requests not None, first, last, *, tenant):
+    def seal_requests(self, requests, first, last, *, tenant):
         """Seal those lines of a range that are read, or were accepted.
 
         Args:
@@ -164,10 +164,13 @@ cdef class SigilCodec:
             NoActiveKeyError: no key of the ring may sign now.
             InvalidTenantError, TypeError: a bad argument.
         """
+        if type(requests) is not SealRequests:
+            check_requests(requests, SealRequests)
+        check_tenant(tenant)
         begin, end = line_range(first, last, len(requests))
-        requests.seal(self.ring, tenant, begin, end)
+        (<SealRequests> requests).seal(self.ring, tenant, begin, end)
 
-    def judge_requests(self, VerifyRequests requests not None, first, last, *, tenant, now=None):
+    def judge_requests(self, requests, first, last, *, tenant, now=None):
         """Judge the sigils of those lines of a range that are read, or were accepted.
 
         Each is judged as ``verify`` does, at one moment; their tags are computed side by side, without the GIL.
@@ -184,8 +187,13 @@ cdef class SigilCodec:
             ValueError: a line of it is neither read nor refused, or judged already.
             InvalidTenantError, InvalidOptionError, TypeError: a bad argument.
         """
+        cdef int64_t now_ms
+        if type(requests) is not VerifyRequests:
+            check_requests(requests, VerifyRequests)
+        check_tenant(tenant)
+        now_ms = moment_of(now)
         begin, end = line_range(first, last, len(requests))
-        requests.judge(self.ring, tenant, begin, end, moment_of(now), self.future_skew_ms)
+        (<VerifyRequests> requests).judge(self.ring, tenant, begin, end, now_ms, self.future_skew_ms)
 
     def verify(self, sigil, payload, *, tenant, now=None):
         """Verify a sigil against a payload of Python values.

@@ -1,11 +1,16 @@
 """The lines of a body on their way to an answer: what those that ask for seals and for verdicts share."""
 
+from cpython.object cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp.vector cimport vector
 
 from sigil_native._json cimport ByteBuffer, JsonOptions
 
+
+cdef extern from "Python.h":
+    # A whole number; where there is no error, one beyond what fits is the nearest that does. So no place is its own.
+    Py_ssize_t nearest_size "PyNumber_AsSsize_t"(object number, PyObject* error) except? -1
 
 cdef extern from "request_line.h" namespace "sigil" nogil:
     cdef struct FoundLine:

@@ -20,7 +20,7 @@ from sigil_native._sigil cimport (
     spell_text,
 )
 
-from sigil_native._request_arguments import answer_parts, request_body
+from sigil_native._request_arguments import answer_parts, check_bytes, request_body
 
 
 cdef extern from "request_line.h" namespace "sigil" nogil:
@@ -83,12 +83,14 @@ cdef class RequestLines:
         cdef RequestLine* line = self._line(index)
         return self.body[line.begin : line.begin + line.size]
 
-    def refuse(self, index, bytes answer not None):
+    def refuse(self, index, answer):
         """Give the answer to a line that was left and is told what is wrong with it, with its line feed."""
+        if type(answer) is not bytes:
+            check_bytes(answer, "answer")
         place_answer(self._unread(index), self.buffer, answer)
 
     cdef RequestLine* _line(self, object index) except NULL:
-        cdef Py_ssize_t place = index
+        cdef Py_ssize_t place = nearest_size(index, NULL)
         if not 0 <= place < <Py_ssize_t> self.lines.size():
             raise IndexError("no such line")
         return &self.lines[place]
@@ -112,7 +114,8 @@ cdef class RequestLines:
         return 0
 
     cdef int _range(self, object first, object last, Py_ssize_t* begin, Py_ssize_t* end) except -1:
-        begin[0], end[0] = first, last
+        begin[0] = nearest_size(first, NULL)
+        end[0] = nearest_size(last, NULL)
         if not 0 <= begin[0] <= end[0] <= <Py_ssize_t> self.lines.size():
             raise IndexError("no such lines")
         return 0

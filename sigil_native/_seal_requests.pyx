@@ -54,6 +54,7 @@ from sigil_native._sigil cimport (
     write_header,
 )
 
+from sigil_native._request_arguments import answer_moment, check_bytes
 from sigil_native.errors import InvalidExpiryError, NoActiveKeyError
 
 
@@ -131,7 +132,7 @@ cdef class SealRequests(RequestLines):
         """
         return self._read(first, last, _read_lines)
 
-    def accept(self, index, bytes payload not None, expires_in=None):
+    def accept(self, index, payload, expires_in=None):
         """Give the payload of a line that was left: canonical, which nobody checks again.
 
         Args:
@@ -140,10 +141,17 @@ cdef class SealRequests(RequestLines):
             expires_in: as for ``SigilCodec.encode``.
 
         Raises:
-            InvalidExpiryError: it is out of range.
+            IndexError: there is no such line.
+            ValueError: it was read, or refused, before.
+            InvalidExpiryError: the lifetime is out of range.
+            TypeError: an argument of a wrong type.
         """
-        cdef RequestLine* line = self._unread(index)
-        cdef int64_t lifetime = lifetime_of(expires_in)
+        cdef RequestLine* line
+        cdef int64_t lifetime
+        if type(payload) is not bytes:
+            check_bytes(payload, "payload")
+        lifetime = lifetime_of(expires_in)
+        line = self._unread(index)
         place_payload(line, self.buffer, payload)
         line.lifetime_ms = lifetime
 
@@ -202,12 +210,12 @@ cdef class SealRequests(RequestLines):
         Raises:
             IndexError: there is no such range.
             ValueError: a line is neither sealed nor refused.
-            InvalidOptionError: more than 32 parts, or a name that is none of these.
-            TypeError: a part is neither bytes nor str.
+            InvalidOptionError: more than 32 parts, a name that is none of these, or a moment out of range.
+            TypeError: a part is neither bytes nor str, or an argument of a wrong type.
         """
         cdef Part compiled[MOST_PARTS]
         cdef Py_ssize_t begin, end, i, count
-        cdef int64_t moment = now_ms
+        cdef int64_t moment
         cdef size_t longest = 0, size = 0
         cdef PyObject* out
         cdef uint8_t* start
@@ -215,6 +223,7 @@ cdef class SealRequests(RequestLines):
         _kept = compile_parts(parts, FIELDS, compiled, &count)
         for i in range(count):
             longest += compiled[i].size
+        moment = now_ms if type(now_ms) is int and 0 <= now_ms <= LAST_MOMENT_MS else answer_moment(now_ms)
         self._range(first, last, &begin, &end)
         self._check_states(begin, end, DONE)
         for i in range(begin, end):

@@ -26,6 +26,7 @@ from sigil_native._request_lines cimport (
     compile_parts,
     kMomentSize,
     kUuidTextSize,
+    nearest_size,
     place_payload,
     write_uuid,
 )
@@ -51,7 +52,7 @@ from sigil_native._verify_lines cimport (
     read_lines,
 )
 
-from sigil_native._request_arguments import VERDICT_CODES
+from sigil_native._request_arguments import VERDICT_CODES, check_bytes, check_text
 from sigil_native.errors import SigilFormatError
 
 
@@ -118,18 +119,28 @@ cdef class VerifyRequests(RequestLines):
         """
         return self._read(first, last, read_lines)
 
-    def accept(self, index, str sigil not None, bytes payload):
+    def accept(self, index, sigil, payload):
         """Give the sigil and the payload of a line that was left.
 
         Args:
             index: the line's place.
             sigil: in any of its text forms. A token must carry this payload.
             payload: in its RFC 8785 form, which nobody checks again; None where a token holds none.
+
+        Raises:
+            IndexError: there is no such line.
+            ValueError: it was read, or refused, before.
+            TypeError: an argument of a wrong type.
         """
-        cdef RequestLine* line = self._unread(index)
+        cdef RequestLine* line
         cdef ByteBuffer carried
         cdef cbool is_token = False
         cdef Sigil found = None
+        if type(sigil) is not str:
+            check_text(sigil, "sigil")
+        if payload is not None and type(payload) is not bytes:
+            check_bytes(payload, "payload")
+        line = self._unread(index)
         if payload is not None:
             try:
                 found = read_sigil(sigil, carried, &is_token)
@@ -270,7 +281,7 @@ cdef class VerifyRequests(RequestLines):
                 places.push_back(0)
                 size += line.filled
                 continue
-            place = one
+            place = nearest_size(one, NULL)
             if not 0 <= place < <Py_ssize_t> kinds.size():
                 raise IndexError("no such kind")
             kind = &kinds[place]
