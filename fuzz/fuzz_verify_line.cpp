@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const bool is_object = sigil::read_plain_verify_request(data, size, object);
     const bool is_plain = sigil::read_verify_line(data, size, request);
     require(is_plain || !is_object);
-    if (!is_plain) return 0;
+    if (!is_plain || !sigil::request::is_plain_text(request.sigil, request.sigil_size)) return 0;
     require(request.sigil >= data && request.sigil + request.sigil_size <= data + size);
     require(request.payload >= data && request.payload + request.size <= data + size);
     if (is_object) {
