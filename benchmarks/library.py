@@ -131,37 +131,35 @@ def verified_lines() -> Opened:
     As programs write them: members in either order, with blanks or without, some sigils as strands.
     """
     own = codec()
-    asked: list[tuple[str, str]] = []
+    pairs: list[tuple[str, bytes]] = []
     lines: list[str] = []
     for number, value in enumerate(_values("events, varied")):
-        sigil = own.encode(value, tenant="acme", form="strand" if number % 8 == 0 else "text")
-        separators = (", ", ": ") if number % 4 < 2 else (",", ":")
-        members = [("sigil", sigil), ("data", value)]
-        line = json.dumps(dict(members[:: 1 if number % 2 else -1]), separators=separators, ensure_ascii=False)
-        asked.append((sigil, json.dumps(value, separators=separators, ensure_ascii=False)))
-        lines.append(line)
+        text = json.dumps(value, separators=(",", ":") if number % 2 else None, ensure_ascii=False)
+        sigil = own.encode(value, tenant="acme", form="text" if number % 8 else "strand")
+        pairs.append((sigil, text.encode()))
+        members = [f'"sigil": "{sigil}"', f'"data": {text}']
+        lines.append("{" + ", ".join(members[:: 1 if number % 4 < 2 else -1]) + "}")
     joined = "\n".join(lines).encode()
-    texts_of = [(sigil, text.encode()) for sigil, text in asked]
     return pair(
         lambda: own.verify_ndjson(joined, tenant="acme"),
-        each(lambda item: own.verify_json(item[0], item[1], tenant="acme"), texts_of),
+        each(lambda item: own.verify_json(item[0], item[1], tenant="acme"), pairs),
         len(lines),
     )
 
 
 def verified_values() -> Opened:
     """Pairs verified in one call, beside one by one."""
-    own, values = codec(), _values("events, varied")
-    sigils = [
-        own.encode(value, tenant="acme", form="strand" if number % 8 == 0 else "text")
+    own = codec()
+    values = _values("events, varied")
+    pairs = [
+        (own.encode(value, tenant="acme", form="text" if number % 8 else "strand"), value)
         for number, value in enumerate(values)
     ]
+    sigils = [sigil for sigil, _ in pairs]
     return pair(
         lambda: own.verify_many(sigils, values, tenant="acme"),
-        each(
-            lambda item: own.verify(item[0], item[1], tenant="acme"), list(zip(sigils, values, strict=True))
-        ),
-        len(values),
+        each(lambda item: own.verify(item[0], item[1], tenant="acme"), pairs),
+        len(pairs),
     )
 
 
