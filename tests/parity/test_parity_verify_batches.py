@@ -77,7 +77,17 @@ def _spellings(sigil: str, value: object) -> list[str]:
     return [*spelt, f"  {spelt[0]}\t \r", spelt[1].replace("sgl1_", "\\u0073gl1_")]
 
 
-_VALUES: Final = ({"b": 1, "a": ["é", 2.50]}, [], "x", '","sigil":"', -0.0, 1e16, None, True, {})
+_VALUES: Final[tuple[Any, ...]] = (
+    {"b": 1, "a": ["é", 2.50]},
+    [],
+    "x",
+    '","sigil":"',
+    -0.0,
+    1e16,
+    None,
+    True,
+    {},
+)
 _LINES: Final = [
     line
     for value in _VALUES
