@@ -6,7 +6,7 @@ from sigil_native._json cimport JsonOptions
 from sigil_native._keyring cimport KeyRing
 
 
-# Each raises what is wrong with an argument; options are the codec's. Neither sees a sigil that is no good as an error.
+# Each raises what is wrong with an argument; a sigil that does not hold is none. The options are the codec's.
 
 # A Sigil or a SigilError for each pair. The lists are as long as each other, and nobody else's.
 cdef list verify_values(

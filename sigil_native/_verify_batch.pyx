@@ -45,6 +45,7 @@ from sigil_native._verify_lines cimport (
 from sigil_native._verify_requests cimport compile_kind
 
 from sigil_native._arguments import text_bytes
+from sigil_native._constants import LINE_RULE
 from sigil_native._request_arguments import VERDICT_ERRORS
 from sigil_native.errors import CanonicalizationError, InvalidLineError, SigilError, VerificationError, at_index
 
@@ -66,8 +67,6 @@ cdef dict FIELDS = {
 # The lines about what was read, by their causes; and what these are made of.
 cdef vector[Kind] TOLD
 cdef list PARTS = []
-
-LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
 
 
 cdef enum Progress:
@@ -257,8 +256,9 @@ cdef bytes verify_lines(
     cdef bint from_str = isinstance(lines, str)
     cdef LineWalker walker = LineWalker(start, PyBytes_GET_SIZE(text), 1)
     cdef Verdicts group = _verdicts_for(ring, options, tenant, now_ms, skew_ms)
-    cdef Progress progress = WAITING
+    cdef Progress progress
     cdef ByteBuffer out
+    cdef bint done
     # Lines about events make about half as many bytes: grown once, not by doubling.
     if not out.reserve(PyBytes_GET_SIZE(text) // 2):
         raise MemoryError
@@ -270,7 +270,9 @@ cdef bytes verify_lines(
         if progress == OUT_OF_MEMORY:
             raise MemoryError
         group.read_others(start, from_str)
-        if not group.answer(out):
+        with nogil:
+            done = group.answer(out)
+        if not done:
             raise MemoryError
 
 
