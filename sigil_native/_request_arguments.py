@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import index
 
 from sigil_native._arguments import text_bytes
-from sigil_native._constants import MAX_EXPIRY_MS, MOST_ANSWER_PARTS
+from sigil_native._constants import MOST_ANSWER_PARTS
 from sigil_native.errors import (
     InvalidOptionError,
     IssuedInFutureError,
@@ -81,11 +81,11 @@ def answer_moment(now_ms: object) -> int:
 
     Raises:
         TypeError: not an int.
-        InvalidOptionError: before 1970, or after 9999.
+        InvalidOptionError: more than 64 bits hold.
     """
     if not isinstance(now_ms, int) or isinstance(now_ms, bool):
         raise TypeError(f"now_ms must be int, not {type(now_ms).__name__}")
-    if not 0 <= now_ms <= MAX_EXPIRY_MS:
+    if not -(1 << 63) <= now_ms < 1 << 63:
         raise InvalidOptionError("now_ms is out of range")
     return now_ms
 
