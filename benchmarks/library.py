@@ -125,6 +125,44 @@ def batch(form: Form, peer: Function) -> Opened:
     return pair(lambda: encode(joined, tenant="acme", form=form), each(peer, lines), len(lines))
 
 
+def verified_lines() -> Opened:
+    """Lines verified in one call, beside their sigils and payloads one by one.
+
+    As programs write them: members in either order, with blanks or without, some sigils as strands.
+    """
+    own = codec()
+    pairs: list[tuple[str, bytes]] = []
+    lines: list[str] = []
+    for number, value in enumerate(_values("events, varied")):
+        text = json.dumps(value, separators=(",", ":") if number % 2 else None, ensure_ascii=False)
+        sigil = own.encode(value, tenant="acme", form="text" if number % 8 else "strand")
+        pairs.append((sigil, text.encode()))
+        members = [f'"sigil": "{sigil}"', f'"data": {text}']
+        lines.append("{" + ", ".join(members[:: 1 if number % 4 < 2 else -1]) + "}")
+    joined = "\n".join(lines).encode()
+    return pair(
+        lambda: own.verify_ndjson(joined, tenant="acme"),
+        each(lambda item: own.verify_json(item[0], item[1], tenant="acme"), pairs),
+        len(lines),
+    )
+
+
+def verified_values() -> Opened:
+    """Pairs verified in one call, beside one by one."""
+    own = codec()
+    values = _values("events, varied")
+    pairs = [
+        (own.encode(value, tenant="acme", form="text" if number % 8 else "strand"), value)
+        for number, value in enumerate(values)
+    ]
+    sigils = [sigil for sigil, _ in pairs]
+    return pair(
+        lambda: own.verify_many(sigils, values, tenant="acme"),
+        each(lambda item: own.verify(item[0], item[1], tenant="acme"), pairs),
+        len(pairs),
+    )
+
+
 def two_threads() -> Opened:
     """Batches shared out between two threads, and all of them in one."""
     lines = texts("events, varied")

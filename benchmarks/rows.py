@@ -137,6 +137,8 @@ def _batches() -> list[Row]:
             *("batches", "encode_ndjson as token: varied", _LOOP, 10),
             partial(library.batch, "token", peers.json_to_token),
         ),
+        Row("batches", "verify_ndjson: varied", "verify_json, one by one", 1.1, library.verified_lines),
+        Row("batches", "verify_many: varied", "verify, one by one", 1.25, library.verified_values),
         Row(
             *("batches", "encode_ndjson: two threads", "one thread", 1.9, library.two_threads),
             both_cores=True,

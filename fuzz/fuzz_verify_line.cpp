@@ -1,5 +1,6 @@
 // A line that is plain, and whose payload has a canonical form, is what it is taken for: as a whole, read by
-// the strict rules, it has these members and no others, and the sigil means itself.
+// the strict rules, it has these members and no others, and the sigil means itself. Those whose payload claims to
+// be an object are some of them.
 #include <cstdlib>
 #include <string>
 
@@ -19,11 +20,18 @@ std::string text_of(const sigil::ByteBuffer& buffer) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    sigil::PlainVerifyRequest object;
     sigil::PlainVerifyRequest request;
-    if (!sigil::read_plain_verify_request(data, size, request)) return 0;
+    const bool is_object = sigil::read_plain_verify_request(data, size, object);
+    const bool is_plain = sigil::read_verify_line(data, size, request);
+    require(is_plain || !is_object);
+    if (!is_plain || !sigil::request::is_plain_text(request.sigil, request.sigil_size)) return 0;
     require(request.sigil >= data && request.sigil + request.sigil_size <= data + size);
     require(request.payload >= data && request.payload + request.size <= data + size);
-    require(request.size >= 2 && request.payload[0] == '{' && request.payload[request.size - 1] == '}');
+    if (is_object) {
+        require(object.payload == request.payload && object.size == request.size && object.sigil == request.sigil);
+        require(request.size >= 2 && request.payload[0] == '{' && request.payload[request.size - 1] == '}');
+    }
     sigil::JsonOptions options;
     sigil::ByteBuffer payload;
     sigil::ByteBuffer whole;

@@ -10,6 +10,5 @@ cdef list encode_values(
 cdef bytes encode_lines(
     KeyRing ring, const JsonOptions& options, object lines, object tenant, object expires_in, object form
 )
-cdef bytes verify_lines(
-    KeyRing ring, const JsonOptions& options, object lines, object tenant, int64_t now_ms, int64_t skew_ms
-)
+# A line of compact JSON.
+cdef bytes json_line(dict members)

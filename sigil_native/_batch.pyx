@@ -1,43 +1,30 @@
 # distutils: language = c++
 """Many payloads a call: canonicalised into one buffer, signed together, the GIL released.
 
-Payloads are taken in groups. A group is large enough for the hash to find
-messages of equal length to run side by side, and small enough to stay in cache.
+Payloads are taken in groups, as _hashing.pxd says.
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
-from libc.stdint cimport SIZE_MAX, int64_t, uint8_t
-from libc.string cimport memchr, memcmp, memcpy
-from libcpp cimport bool as cbool
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy
 
 from sigil_native._canonical_text cimport canonicalize_text, text_error
 from sigil_native._canonical_values cimport write_canonical
-from sigil_native._hashing cimport HmacMessage, hmac_digest_many
+from sigil_native._hashing cimport GROUP_BYTES, GROUP_SIZE, HmacMessage, hmac_digest_many
 from sigil_native._identifiers cimport uuid7_fill
 from sigil_native._json cimport ByteBuffer, Failure, JsonOptions
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
-from sigil_native._sealing cimport (
-    Form,
-    check_tenant,
-    form_of,
-    judge,
-    lifetime_of,
-    render,
-    start_seal,
-    write_lifetime,
-)
+from sigil_native._request_lines cimport FoundLine, LineWalker
+from sigil_native._sealing cimport Form, check_tenant, form_of, lifetime_of, render, write_lifetime
 from sigil_native._sigil cimport (
-    Sigil,
     base64url_size,
     kHeaderSize,
     kIdentifierOffset,
     kStrandSize,
     kTagSize,
     kTextSize,
-    key_id_of,
-    read_sigil,
     spell_base64url,
     spell_strand,
     spell_text,
@@ -45,15 +32,7 @@ from sigil_native._sigil cimport (
 )
 
 from sigil_native._arguments import check_line_form, payload_list, text_bytes
-from sigil_native.errors import CanonicalizationError, InvalidLineError, NoActiveKeyError, SigilError, at_index
-
-
-# Payloads a group, at most, and the bytes after which a group is closed early.
-cdef enum:
-    GROUP_SIZE = 128
-    GROUP_BYTES = 262144
-    # A line of this size that is verified is worth the cost of letting other threads run.
-    RELEASE_SIZE = 16384
+from sigil_native.errors import CanonicalizationError, NoActiveKeyError, at_index
 
 
 cdef struct Seal:
@@ -193,72 +172,40 @@ cdef int _sign_and_render(Group group, Form form, list sigils) except -1:
     return 0
 
 
-@cython.final
-@cython.auto_pickle(False)
-cdef class Lines:
-    """Text in lines that end with LF or CR LF, held while it is read."""
-
-    cdef bytes text
-    cdef bint from_str
-    cdef const uint8_t* position
-    cdef const uint8_t* last
-    # The line read last.
-    cdef const uint8_t* line
-    cdef size_t size
-
-    def __cinit__(self, lines):
-        self.text = text_bytes(lines, "lines")
-        self.from_str = isinstance(lines, str)
-        self.position = <const uint8_t*> <const char*> self.text
-        self.last = self.position + len(self.text)
-
-    cdef bint next(self) noexcept nogil:
-        cdef const uint8_t* newline
-        if self.position == self.last:
-            return False
-        newline = <const uint8_t*> memchr(self.position, c"\n", self.last - self.position)
-        self.line = self.position
-        if newline == NULL:
-            self.size = self.last - self.position
-            self.position = self.last
-        else:
-            self.size = newline - self.position
-            self.position = newline + 1
-            if self.size and self.line[self.size - 1] == c"\r":
-                self.size -= 1
-        return True
-
-
 cdef bytes encode_lines(
     KeyRing ring, const JsonOptions& options, object lines, object tenant, object expires_in, object form
 ):
     cdef Group group = _group_for(ring, tenant, expires_in)
     cdef Form wanted = _line_form(form)
-    cdef Lines reader = Lines.__new__(Lines, lines)
+    cdef bytes text = text_bytes(lines, "lines")
+    cdef const uint8_t* start = <const uint8_t*> PyBytes_AS_STRING(text)
+    cdef LineWalker walker = LineWalker(start, PyBytes_GET_SIZE(text), 1)
     cdef ByteBuffer out
     cdef Failure failure
     cdef bint bad = True
     # Lines of events make about half as many bytes of sigils: grown once, not by doubling.
-    if not out.reserve(len(reader.text) // 2):
+    if not out.reserve(PyBytes_GET_SIZE(text) // 2):
         raise MemoryError
     while bad:
         with nogil:
-            bad = _encode_up_to_a_bad_line(group, reader, options, wanted, out, failure)
+            bad = _encode_up_to_a_bad_line(group, walker, start, options, wanted, out, failure)
         if bad:
-            group.refuse(_error_line(text_error(failure, reader.from_str, None)))
+            group.refuse(_error_line(text_error(failure, isinstance(lines, str), None)))
     return PyBytes_FromStringAndSize(<char*> out.data(), out.size())
 
 
 cdef bint _encode_up_to_a_bad_line(
-    Group group, Lines reader, const JsonOptions& options, Form form, ByteBuffer& out, Failure& failure
+    Group group, LineWalker& walker, const uint8_t* text, const JsonOptions& options, Form form, ByteBuffer& out,
+    Failure& failure,
 ) except -1 nogil:
     """Seal and write lines; True: one is bad, `failure` tells why and its place is open; False: all are done."""
+    cdef FoundLine line
     while True:
-        while not group.is_full() and reader.next():
+        while not group.is_full() and walker.next(line):
             if not group.begin():
                 with gil:
                     raise MemoryError
-            if not canonicalize_text(reader.line, reader.size, options, group.buffer, failure):
+            if not canonicalize_text(text + line.begin, line.size, options, group.buffer, failure):
                 return True
             if not group.end():
                 with gil:
@@ -321,109 +268,13 @@ cdef uint8_t* _write_line(Form form, const uint8_t* sealed, size_t size, uint8_t
     return out + 1
 
 
-def _json_line(members):
+cdef bytes json_line(dict members):
     import json  # here, because it would be a third of the time that importing the package takes
 
     return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
-def _error_line(error):
-    return _json_line(
+cdef bytes _error_line(object error):
+    return json_line(
         {"error": error.code, "message": str(error), "pointer": error.pointer, "offset": error.offset}
     )
-
-
-cdef bytes verify_lines(
-    KeyRing ring, const JsonOptions& options, object lines, object tenant, int64_t now_ms, int64_t skew_ms
-):
-    cdef Lines reader = Lines.__new__(Lines, lines)
-    cdef JsonOptions line_options = options
-    cdef ByteBuffer line
-    cdef Failure failure
-    cdef list results = []
-    # The payload stands one level down in its line.
-    line_options.max_depth += 1
-    while reader.next():
-        line.clear()
-        try:
-            if not _canonicalize(reader.line, reader.size, line_options, line, failure):
-                raise text_error(failure, reader.from_str, None)
-            canonical = PyBytes_FromStringAndSize(<char*> line.data(), line.size())
-            sigil = _verify_line(ring, options, canonical, tenant, now_ms, skew_ms)
-        except SigilError as error:
-            results.append(_json_line({"valid": False, "error": error.code, "message": str(error)}))
-        else:
-            results.append(_verified_line(sigil))
-    return b"".join(results)
-
-
-cdef bint _canonicalize(
-    const uint8_t* text, size_t size, const JsonOptions& options, ByteBuffer& out, Failure& failure
-) noexcept:
-    cdef bint done
-    if size < RELEASE_SIZE:
-        return canonicalize_text(text, size, options, out, failure)
-    with nogil:
-        done = canonicalize_text(text, size, options, out, failure)
-    return done
-
-
-cdef bytes _verified_line(Sigil sigil):
-    # Nothing here needs an escape, and json.dumps takes longer than the verification.
-    return (
-        f'{{"valid":true,"id":"{sigil.id}","key_id":"{sigil.key_id:08x}",'
-        f'"issued_at_ms":{sigil.issued_at_ms},"expires_at_ms":{sigil.expires_at_ms}}}\n'
-    ).encode()
-
-
-cdef Sigil _verify_line(
-    KeyRing ring, const JsonOptions& options, bytes line, object tenant, int64_t now_ms, int64_t skew_ms
-):
-    cdef ByteBuffer sealed
-    cdef ByteBuffer carried
-    cdef JsonOptions exact = options
-    cdef Failure failure
-    cdef cbool is_token = False
-    cdef Sigil sigil
-    cdef Key key
-    cdef TenantKey tenant_key = None
-    spelling, payload = _split_line(line)
-    start_seal(sealed)
-    # What lies between the two members' names is one value only if it is its own canonical form;
-    # a large float is written without a point, so integers are taken as they are, and so a
-    # canonical form may be longer than its text.
-    exact.exact_integers = True
-    exact.max_bytes = SIZE_MAX
-    if (
-        not _canonicalize(<const uint8_t*> <const char*> payload, len(payload), exact, sealed, failure)
-        or sealed.size() != kHeaderSize + len(payload)
-    ):
-        raise InvalidLineError(_LINE_RULE)
-    sigil = read_sigil(spelling, carried, &is_token)
-    key = ring.find(key_id_of(sigil.raw))
-    if key is not None:
-        tenant_key = key.for_tenant(tenant)
-    intact = not is_token or (
-        carried.size() == <size_t> len(payload) and memcmp(carried.data(), <const char*> payload, len(payload)) == 0
-    )
-    judge(sigil, key, tenant_key, sealed.data(), sealed.size(), intact, now_ms, skew_ms)
-    return sigil
-
-
-_LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
-
-
-cdef tuple _split_line(bytes line):
-    """The sigil's spelling and the payload of a canonical line ``{"data":…,"sigil":"…"}``."""
-    at = line.rfind(b',"sigil":"')
-    if at < 8 or not line.startswith(b'{"data":') or not line.endswith(b'"}'):
-        raise InvalidLineError(_LINE_RULE)
-    spelling = line[at + 10 : -2]
-    if b'"' in spelling or b"\\" in spelling:
-        import json
-
-        try:
-            return json.loads(b'"' + spelling + b'"'), line[8:at]
-        except ValueError:
-            raise InvalidLineError(_LINE_RULE) from None
-    return spelling.decode(), line[8:at]

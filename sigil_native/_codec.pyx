@@ -7,7 +7,7 @@ from libc.stdint cimport SIZE_MAX, int64_t
 from libc.string cimport memcmp, memcpy
 from libcpp cimport bool as cbool
 
-from sigil_native._batch cimport encode_lines, encode_values, verify_lines
+from sigil_native._batch cimport encode_lines, encode_values
 from sigil_native._canonical_text cimport write_canonical_text
 from sigil_native._canonical_values cimport write_canonical
 from sigil_native._json cimport ByteBuffer, JsonOptions
@@ -25,19 +25,18 @@ from sigil_native._sealing cimport (
 )
 from sigil_native._seal_requests cimport SealRequests
 from sigil_native._sigil cimport Sigil, kHeaderSize, key_id_of, read_sigil
+from sigil_native._verify_batch cimport verify_lines, verify_values
 from sigil_native._verify_requests cimport VerifyRequests
 
 from sigil_native._arguments import json_options, payload_list, skew_ms, text_bytes
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
-from sigil_native._request_arguments import line_range
+from sigil_native._request_arguments import check_requests, line_range
 from sigil_native.errors import (
-    CanonicalizationError,
     InvalidOptionError,
     NestingTooDeepError,
     NoActiveKeyError,
     SigilError,
     SigilFormatError,
-    at_index,
 )
 
 
@@ -149,7 +148,7 @@ cdef class SigilCodec:
         """
         return encode_lines(self.ring, self.options, lines, tenant, expires_in, form)
 
-    def seal_requests(self, SealRequests requests not None, first, last, *, tenant):
+    def seal_requests(self, requests, first, last, *, tenant):
         """Seal those lines of a range that are read, or were accepted.
 
         Args:
@@ -165,10 +164,13 @@ cdef class SigilCodec:
             NoActiveKeyError: no key of the ring may sign now.
             InvalidTenantError, TypeError: a bad argument.
         """
+        if type(requests) is not SealRequests:
+            check_requests(requests, SealRequests)
+        check_tenant(tenant)
         begin, end = line_range(first, last, len(requests))
-        requests.seal(self.ring, tenant, begin, end)
+        (<SealRequests> requests).seal(self.ring, tenant, begin, end)
 
-    def judge_requests(self, VerifyRequests requests not None, first, last, *, tenant, now=None):
+    def judge_requests(self, requests, first, last, *, tenant, now=None):
         """Judge the sigils of those lines of a range that are read, or were accepted.
 
         Each is judged as ``verify`` does, at one moment; their tags are computed side by side, without the GIL.
@@ -185,8 +187,13 @@ cdef class SigilCodec:
             ValueError: a line of it is neither read nor refused, or judged already.
             InvalidTenantError, InvalidOptionError, TypeError: a bad argument.
         """
+        cdef int64_t now_ms
+        if type(requests) is not VerifyRequests:
+            check_requests(requests, VerifyRequests)
+        check_tenant(tenant)
+        now_ms = moment_of(now)
         begin, end = line_range(first, last, len(requests))
-        requests.judge(self.ring, tenant, begin, end, moment_of(now), self.future_skew_ms)
+        (<VerifyRequests> requests).judge(self.ring, tenant, begin, end, now_ms, self.future_skew_ms)
 
     def verify(self, sigil, payload, *, tenant, now=None):
         """Verify a sigil against a payload of Python values.
@@ -269,7 +276,7 @@ cdef class SigilCodec:
             sealed.shrink_if_above(kKeptBuffer)
 
     def verify_many(self, sigils, payloads, *, tenant, now=None):
-        """Verify sigils against payloads, pair by pair.
+        """Verify sigils against payloads, pair by pair; tags are computed side by side, without the GIL.
 
         Returns:
             For each pair the verified Sigil, or the SigilError that says why not.
@@ -283,24 +290,19 @@ cdef class SigilCodec:
         payloads = payload_list(payloads)
         if len(sigils) != len(payloads):
             raise InvalidOptionError("sigils and payloads differ in number")
-        outcomes = []
-        for index, (sigil, payload) in enumerate(zip(sigils, payloads)):
-            try:
-                outcomes.append(self._verify(sigil, payload, False, tenant, now_ms))
-            except CanonicalizationError as error:
-                outcomes.append(at_index(error, index))
-            except SigilError as error:
-                outcomes.append(error)
-        return outcomes
+        return verify_values(self.ring, self.options, sigils, payloads, tenant, now_ms, self.future_skew_ms)
 
     def verify_ndjson(self, lines, *, tenant, now=None):
         """Verify each line ``{"sigil":…,"data":…}`` of newline-delimited JSON.
 
+        Lines are read, judged and answered without the GIL; but for those whose sigil is a token, has escapes or
+        is none, or that are otherwise odd.
+
         Returns:
             A line for each line, in order:
             ``{"valid":true,"id":…,"key_id":…,"issued_at_ms":…,"expires_at_ms":…}`` or
-            ``{"valid":false,"error":…,"message":…}``, with pointer and offset
-            where the line is not canonicalisable.
+            ``{"valid":false,"error":…,"message":…}``; the message names the place of what is
+            wrong where a line has no canonical form.
 
         Raises:
             InvalidTenantError, InvalidOptionError, TypeError: a bad argument.

@@ -60,3 +60,6 @@ ANSWER_FIELDS: Final = ("id", "sigil", "key_id", "issued_at", "expires_at", "sta
 #: What the answer to a request for a verdict may tell of the sigil, and of the payload.
 VERDICT_FIELDS: Final = ("id", "sigil", "key_id", "issued_at", "expires_at", "canonical_sha256")
 MOST_ANSWER_PARTS: Final = 32
+
+#: What a line of a batch to be verified holds.
+LINE_RULE: Final = 'a line holds the members "sigil" and "data" and no others'

@@ -4,6 +4,12 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t
 
 
+cdef enum:
+    # Messages that are worth hashing together: at most so many, and no more once they have so many bytes. They are
+    # enough to find some of equal length among, and stay in cache.
+    GROUP_SIZE = 128
+    GROUP_BYTES = 262144
+
 # Only types: the functions behind them are linked into _hashing alone.
 cdef extern from "hmac.h" namespace "sigil" nogil:
     # The midstates of a key: as secret as the key itself. wipe() it after use.

@@ -1,4 +1,5 @@
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libcpp.atomic cimport atomic
 
 from sigil_native._hashing cimport HmacState
 
@@ -38,6 +39,8 @@ cdef class KeyRing:
     # The key that signs, and the span of time for which that is known.
     cdef Key _signing
     cdef int64_t _signing_from_ms, _signing_until_ms
+    # Counts the changes, for those who look without the GIL whether what they know of the keys is still so.
+    cdef atomic[uint64_t] changes
 
     cdef Key signing_key(self)       # None: no key may sign now
     cdef Key find(self, uint32_t key_id)  # None when unknown

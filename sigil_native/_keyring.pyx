@@ -152,7 +152,7 @@ cdef class KeyRing:
         # Here, so that a ring that was never initialised is an empty one.
         self._keys = []
         self._by_id = {}
-        self._forget_signing_key()
+        self._note_change()
 
     def __init__(self, *, tenant_cache_size=DEFAULT_TENANT_CACHE_SIZE):
         self._tenant_cache_size = cache_size(tenant_cache_size)
@@ -215,6 +215,7 @@ cdef class KeyRing:
             previous.state = KeyState.VERIFY_ONLY
             if end is not None:
                 previous.retire_at_ms = end
+        self._note_change()
         return key.key_id
 
     def revoke(self, key_id) -> None:
@@ -227,7 +228,7 @@ cdef class KeyRing:
         if key is None:
             raise NoSuchKeyError(f"the ring holds no key {key_id:08x}")
         (<Key> key).state = KeyState.REVOKED
-        self._forget_signing_key()
+        self._note_change()
 
     def keys(self) -> list:
         """The keys in the order in which they were added, without their secrets."""
@@ -254,9 +255,10 @@ cdef class KeyRing:
             raise DuplicateKeyError(f"the ring already holds key {key.key_id:08x}")
         self._keys.append(key)
         self._by_id[key.key_id] = key
-        self._forget_signing_key()
+        self._note_change()
 
-    def _forget_signing_key(self):
+    def _note_change(self):
+        self.changes.fetch_add(1)
         self._signing = None
         self._signing_from_ms = INT64_MAX
         self._signing_until_ms = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import index
+
 from sigil_native._arguments import text_bytes
 from sigil_native._constants import MOST_ANSWER_PARTS
 from sigil_native.errors import (
@@ -19,21 +21,23 @@ from sigil_native.errors import (
 TYPE_CHECKING = False  # importing typing would take longer than the rest of this package
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from typing import SupportsIndex
 
 _LARGEST = 1 << 31
 
-#: Why the seal of a request for a verdict does not hold, in the order in which that is looked at.
-VERDICT_CODES = (
+#: Why a seal does not hold, in the order in which that is looked at.
+VERDICT_ERRORS = (
     None,
-    SigilFormatError.code,
-    UnknownKeyError.code,
-    RevokedKeyError.code,
-    KeyNotYetValidError.code,
-    RetiredKeyError.code,
-    TagMismatchError.code,
-    IssuedInFutureError.code,
-    SigilExpiredError.code,
+    SigilFormatError,
+    UnknownKeyError,
+    RevokedKeyError,
+    KeyNotYetValidError,
+    RetiredKeyError,
+    TagMismatchError,
+    IssuedInFutureError,
+    SigilExpiredError,
 )
+VERDICT_CODES = tuple(None if error is None else error.code for error in VERDICT_ERRORS)
 
 
 def _count(value: object, what: str) -> int:
@@ -54,15 +58,62 @@ def request_body(body: object, most: object, number: object) -> tuple[bytes, int
     return text_bytes(body, "body"), _count(most, "most"), _count(number, "number")
 
 
-def line_range(first: int, last: int, count: int) -> tuple[int, int]:
+def check_requests(requests: object, kind: type) -> None:
+    """Refuse what are no requests of this kind, with TypeError."""
+    if not isinstance(requests, kind):
+        raise TypeError(f"requests must be {kind.__name__}, not {type(requests).__name__}")
+
+
+def check_bytes(value: object, what: str) -> None:
+    """Refuse what is not bytes, with TypeError."""
+    if type(value) is not bytes:
+        raise TypeError(f"{what} must be bytes, not {type(value).__name__}")
+
+
+def check_text(value: object, what: str) -> None:
+    """Refuse what is not str, with TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be str, not {type(value).__name__}")
+
+
+def answer_moment(now_ms: object) -> int:
+    """The moment that answers are told of, in milliseconds since the Unix epoch.
+
+    Raises:
+        TypeError: not an int.
+        InvalidOptionError: more than 64 bits hold.
+    """
+    if not isinstance(now_ms, int) or isinstance(now_ms, bool):
+        raise TypeError(f"now_ms must be int, not {type(now_ms).__name__}")
+    if not -(1 << 63) <= now_ms < 1 << 63:
+        raise InvalidOptionError("now_ms is out of range")
+    return now_ms
+
+
+def line_place(place: SupportsIndex, count: int) -> int:
+    """The place of a line.
+
+    Raises:
+        TypeError: not a whole number.
+        IndexError: there is no such line.
+    """
+    found = index(place)
+    if not 0 <= found < count:
+        raise IndexError("no such line")
+    return found
+
+
+def line_range(first: SupportsIndex, last: SupportsIndex, count: int) -> tuple[int, int]:
     """A range of lines, by their places.
 
     Raises:
+        TypeError: not whole numbers.
         IndexError: there is no such range.
     """
-    if not 0 <= first <= last <= count:
+    begin, end = index(first), index(last)
+    if not 0 <= begin <= end <= count:
         raise IndexError("no such lines")
-    return first, last
+    return begin, end
 
 
 def answer_parts(parts: Iterable[object], fields: Collection[str]) -> tuple[bytes | str, ...]:

@@ -1,15 +1,32 @@
 """The lines of a body on their way to an answer: what those that ask for seals and for verdicts share."""
 
+from cpython.object cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp.vector cimport vector
 
-from sigil_native._json cimport ByteBuffer
+from sigil_native._json cimport ByteBuffer, JsonOptions
 
+
+cdef extern from "Python.h":
+    # A whole number; where there is no error, one beyond what fits is the nearest that does. So no place is its own.
+    Py_ssize_t nearest_size "PyNumber_AsSsize_t"(object number, PyObject* error) except? -1
+
+cdef extern from "request_line.h" namespace "sigil" nogil:
+    cdef struct FoundLine:
+        size_t number
+        size_t begin
+        size_t size
+    # Goes from line to line of a text, blank ones included.
+    cdef cppclass LineWalker:
+        LineWalker() noexcept
+        LineWalker(const uint8_t* text, size_t size, size_t number) noexcept
+        bint next(FoundLine& out) noexcept
 
 cdef extern from "record_text.h" namespace "sigil" nogil:
     const size_t kUuidTextSize
     const size_t kMomentSize
+    const size_t kLongestNumber
     uint8_t* write_uuid(const uint8_t* id, uint8_t* out) noexcept
     cdef cppclass MomentWriter:
         MomentWriter() noexcept
@@ -45,6 +62,8 @@ cdef enum Field:
     KEY_ID
     ISSUED_AT
     EXPIRES_AT
+    ISSUED_MS
+    EXPIRES_MS
     STATUS
     SHA256
     SHA256_OR_NULL  # in quotes
@@ -81,12 +100,21 @@ cdef class RequestLines:
     cdef bint _is_brief(self, Py_ssize_t first, Py_ssize_t last) noexcept nogil
     # Reads what is plain of a range; the places of the lines that are left.
     cdef list _read(self, object first, object last, LineReader reader)
-    # Puts a canonical payload behind the room for a header. None: there is none.
-    cdef int _place(self, RequestLine* line, bytes payload) except -1
 
 
-# Reads a payload by the default rules, behind the room for a header. 1: it is done; 0: it is no good; -1: no memory.
-cdef int read_payload(RequestLine* line, ByteBuffer& buffer, const uint8_t* text, size_t size) noexcept nogil
+# A line that was found, and nothing of it read.
+cdef RequestLine unread_line(const FoundLine& found) noexcept nogil
+# Reads a payload, behind the room for a header. 1: it is done; 0: it is no good; -1: no memory.
+cdef int read_payload(
+    RequestLine* line, ByteBuffer& buffer, const uint8_t* text, size_t size, const JsonOptions& options
+) noexcept nogil
+# Puts a canonical payload behind the room for a header. None: there is none.
+cdef int place_payload(RequestLine* line, ByteBuffer& buffer, bytes payload) except -1
+# A payload stands at the buffer's end, behind the room for a header that `start` begins: make it the line's, with room
+# for a tag. False: no memory.
+cdef bint end_payload(RequestLine* line, ByteBuffer& buffer, size_t start) noexcept nogil
+# Refuses a line, with its answer.
+cdef int place_answer(RequestLine* line, ByteBuffer& buffer, bytes answer) except -1
 # Compiles what answers are made of: at most MOST_PARTS. The result must live as long as they.
 cdef tuple compile_parts(object parts, dict fields, Part* out, Py_ssize_t* count)
 # Writes the answer to a line that is done or refused, which begins in the buffer at `placed`; there is room.

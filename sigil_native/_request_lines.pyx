@@ -10,7 +10,7 @@ from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.string cimport memcpy
 
 from sigil_native._canonical_text cimport canonicalize_text
-from sigil_native._json cimport Failure, JsonOptions
+from sigil_native._json cimport Failure
 from sigil_native._sigil cimport (
     expires_ms_of,
     issued_ms_of,
@@ -20,14 +20,10 @@ from sigil_native._sigil cimport (
     spell_text,
 )
 
-from sigil_native._request_arguments import answer_parts, request_body
+from sigil_native._request_arguments import answer_parts, check_bytes, request_body
 
 
 cdef extern from "request_line.h" namespace "sigil" nogil:
-    cdef struct FoundLine:
-        size_t number
-        size_t begin
-        size_t size
     cdef cppclass LineFinder:
         LineFinder() noexcept
         LineFinder(const uint8_t* text, size_t size, size_t number) noexcept
@@ -36,6 +32,7 @@ cdef extern from "request_line.h" namespace "sigil" nogil:
 
 cdef extern from "record_text.h" namespace "sigil" nogil:
     uint8_t* write_hex(const uint8_t* data, size_t size, uint8_t* out) noexcept
+    uint8_t* write_number(uint64_t value, uint8_t* out) noexcept
 
 
 cdef enum:
@@ -56,7 +53,6 @@ cdef class RequestLines:
 
     def __cinit__(self, body, *, most, number=1):
         cdef FoundLine found
-        cdef RequestLine line
         # Checked in Python unless it is what is usual.
         if type(body) is not bytes or type(most) is not int or number is not FIRST or not 1 <= most <= 1 << 20:
             body, most, number = request_body(body, most, number)
@@ -66,19 +62,13 @@ cdef class RequestLines:
             <const uint8_t*> PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), number
         )
         self.end = PyBytes_GET_SIZE(self.body)
-        line.place = line.filled = 0
-        line.lifetime_ms = 0
-        line.key = line.cause = 0
-        line.altered = False
-        line.state = UNREAD
         while lines.next(found):
             if left == 0:
                 self.end = found.begin
                 self.next_number = found.number
                 return
             left -= 1
-            line.number, line.begin, line.size = found.number, found.begin, found.size
-            self.lines.push_back(line)
+            self.lines.push_back(unread_line(found))
         self.next_number = lines.number()
 
     def __len__(self):
@@ -93,20 +83,14 @@ cdef class RequestLines:
         cdef RequestLine* line = self._line(index)
         return self.body[line.begin : line.begin + line.size]
 
-    def refuse(self, index, bytes answer not None):
+    def refuse(self, index, answer):
         """Give the answer to a line that was left and is told what is wrong with it, with its line feed."""
-        cdef RequestLine* line = self._unread(index)
-        cdef size_t size = PyBytes_GET_SIZE(answer)
-        if not self.buffer.reserve(size):
-            raise MemoryError
-        line.place = self.buffer.size()
-        memcpy(self.buffer.end(), PyBytes_AS_STRING(answer), size)
-        self.buffer.set_size(line.place + size)
-        line.filled = size
-        line.state = REFUSED
+        if type(answer) is not bytes:
+            check_bytes(answer, "answer")
+        place_answer(self._unread(index), self.buffer, answer)
 
     cdef RequestLine* _line(self, object index) except NULL:
-        cdef Py_ssize_t place = index
+        cdef Py_ssize_t place = nearest_size(index, NULL)
         if not 0 <= place < <Py_ssize_t> self.lines.size():
             raise IndexError("no such line")
         return &self.lines[place]
@@ -130,7 +114,8 @@ cdef class RequestLines:
         return 0
 
     cdef int _range(self, object first, object last, Py_ssize_t* begin, Py_ssize_t* end) except -1:
-        begin[0], end[0] = first, last
+        begin[0] = nearest_size(first, NULL)
+        end[0] = nearest_size(last, NULL)
         if not 0 <= begin[0] <= end[0] <= <Py_ssize_t> self.lines.size():
             raise IndexError("no such lines")
         return 0
@@ -161,18 +146,6 @@ cdef class RequestLines:
             raise MemoryError
         return [i for i in range(begin, end) if self.lines[i].state == UNREAD]
 
-    cdef int _place(self, RequestLine* line, bytes payload) except -1:
-        cdef size_t size = 0 if payload is None else PyBytes_GET_SIZE(payload)
-        if not self.buffer.reserve(kHeaderSize + size + kTagSize):
-            raise MemoryError
-        line.place = self.buffer.size()
-        if size:
-            memcpy(self.buffer.end() + kHeaderSize, PyBytes_AS_STRING(payload), size)
-        self.buffer.set_size(line.place + kHeaderSize + size + kTagSize)
-        line.filled = size
-        line.state = READ
-        return 0
-
 
 cdef bint _read_range(
     RequestLines lines, const uint8_t* text, Py_ssize_t first, Py_ssize_t last, LineReader reader
@@ -185,8 +158,20 @@ cdef bint _read_range(
     return lines.buffer.reserve(size) and reader(lines.lines, lines.buffer, text, first, last)
 
 
-cdef int read_payload(RequestLine* line, ByteBuffer& buffer, const uint8_t* text, size_t size) noexcept nogil:
-    cdef JsonOptions options
+cdef RequestLine unread_line(const FoundLine& found) noexcept nogil:
+    cdef RequestLine line
+    line.number, line.begin, line.size = found.number, found.begin, found.size
+    line.place = line.filled = 0
+    line.lifetime_ms = 0
+    line.key = line.cause = 0
+    line.altered = False
+    line.state = UNREAD
+    return line
+
+
+cdef int read_payload(
+    RequestLine* line, ByteBuffer& buffer, const uint8_t* text, size_t size, const JsonOptions& options
+) noexcept nogil:
     cdef Failure failure
     cdef size_t start = buffer.size()
     if not buffer.reserve(kHeaderSize):
@@ -195,13 +180,42 @@ cdef int read_payload(RequestLine* line, ByteBuffer& buffer, const uint8_t* text
     if not canonicalize_text(text, size, options, buffer, failure):
         buffer.set_size(start)
         return 0
-    line.filled = buffer.size() - start - kHeaderSize
+    return 1 if end_payload(line, buffer, start) else -1
+
+
+cdef int place_payload(RequestLine* line, ByteBuffer& buffer, bytes payload) except -1:
+    cdef size_t start = buffer.size()
+    cdef size_t size = 0 if payload is None else PyBytes_GET_SIZE(payload)
+    if not buffer.reserve(kHeaderSize + size):
+        raise MemoryError
+    if size:
+        memcpy(buffer.end() + kHeaderSize, PyBytes_AS_STRING(payload), size)
+    buffer.set_size(start + kHeaderSize + size)
+    if not end_payload(line, buffer, start):
+        raise MemoryError
+    return 0
+
+
+cdef bint end_payload(RequestLine* line, ByteBuffer& buffer, size_t start) noexcept nogil:
     if not buffer.reserve(kTagSize):
-        return -1
-    buffer.set_size(buffer.size() + kTagSize)
+        return False
     line.place = start
+    line.filled = buffer.size() - start - kHeaderSize
     line.state = READ
-    return 1
+    buffer.set_size(buffer.size() + kTagSize)
+    return True
+
+
+cdef int place_answer(RequestLine* line, ByteBuffer& buffer, bytes answer) except -1:
+    cdef size_t size = PyBytes_GET_SIZE(answer)
+    if not buffer.reserve(size):
+        raise MemoryError
+    line.place = buffer.size()
+    memcpy(buffer.end(), PyBytes_AS_STRING(answer), size)
+    buffer.set_size(line.place + size)
+    line.filled = size
+    line.state = REFUSED
+    return 0
 
 
 cdef tuple compile_parts(object parts, dict fields, Part* out, Py_ssize_t* count):
@@ -259,6 +273,10 @@ cdef uint8_t* write_answer(
                 out = expiry.write(expires, out + 1)
                 out[0] = c'"'
                 out += 1
+        elif field == ISSUED_MS:
+            out = write_number(issued_ms_of(placed), out)
+        elif field == EXPIRES_MS:
+            out = write_number(expires, out)
         elif field == STATUS:
             if expires != 0 and now_ms >= <int64_t> expires:
                 memcpy(out, b"expired", 7)

@@ -13,9 +13,16 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
 
-from sigil_native._hashing cimport DigestMessage, HmacMessage, HmacState, hmac_digest_many, sha256_digest_many
+from sigil_native._hashing cimport (
+    GROUP_SIZE,
+    DigestMessage,
+    HmacMessage,
+    HmacState,
+    hmac_digest_many,
+    sha256_digest_many,
+)
 from sigil_native._identifiers cimport uuid7_fill
-from sigil_native._json cimport ByteBuffer
+from sigil_native._json cimport ByteBuffer, JsonOptions
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
 from sigil_native._request_lines cimport (
     DONE,
@@ -31,6 +38,7 @@ from sigil_native._request_lines cimport (
     compile_parts,
     kMomentSize,
     kUuidTextSize,
+    place_payload,
     read_payload,
     write_answer,
     write_uuid,
@@ -46,6 +54,7 @@ from sigil_native._sigil cimport (
     write_header,
 )
 
+from sigil_native._request_arguments import answer_moment, check_bytes
 from sigil_native.errors import InvalidExpiryError, NoActiveKeyError
 
 
@@ -67,10 +76,6 @@ cdef extern from "request_line.h" namespace "sigil" nogil:
         int64_t lifetime_ms
     bint read_plain_request(const uint8_t* line, size_t size, PlainRequest& out) noexcept
 
-
-cdef enum:
-    # Seals that are hashed together: they stay in cache.
-    GROUP_SIZE = 128
 
 # 9999-12-31T23:59:59.999Z, as in _constants.py.
 cdef int64_t LAST_MOMENT_MS = 253402300799999
@@ -127,7 +132,7 @@ cdef class SealRequests(RequestLines):
         """
         return self._read(first, last, _read_lines)
 
-    def accept(self, index, bytes payload not None, expires_in=None):
+    def accept(self, index, payload, expires_in=None):
         """Give the payload of a line that was left: canonical, which nobody checks again.
 
         Args:
@@ -136,11 +141,18 @@ cdef class SealRequests(RequestLines):
             expires_in: as for ``SigilCodec.encode``.
 
         Raises:
-            InvalidExpiryError: it is out of range.
+            IndexError: there is no such line.
+            ValueError: it was read, or refused, before.
+            InvalidExpiryError: the lifetime is out of range.
+            TypeError: an argument of a wrong type.
         """
-        cdef RequestLine* line = self._unread(index)
-        cdef int64_t lifetime = lifetime_of(expires_in)
-        self._place(line, payload)
+        cdef RequestLine* line
+        cdef int64_t lifetime
+        if type(payload) is not bytes:
+            check_bytes(payload, "payload")
+        lifetime = lifetime_of(expires_in)
+        line = self._unread(index)
+        place_payload(line, self.buffer, payload)
         line.lifetime_ms = lifetime
 
     def sealed(self, first, last):
@@ -198,12 +210,12 @@ cdef class SealRequests(RequestLines):
         Raises:
             IndexError: there is no such range.
             ValueError: a line is neither sealed nor refused.
-            InvalidOptionError: more than 32 parts, or a name that is none of these.
-            TypeError: a part is neither bytes nor str.
+            InvalidOptionError: more than 32 parts, a name that is none of these, or a moment out of range.
+            TypeError: a part is neither bytes nor str, or an argument of a wrong type.
         """
         cdef Part compiled[MOST_PARTS]
         cdef Py_ssize_t begin, end, i, count
-        cdef int64_t moment = now_ms
+        cdef int64_t moment
         cdef size_t longest = 0, size = 0
         cdef PyObject* out
         cdef uint8_t* start
@@ -211,6 +223,7 @@ cdef class SealRequests(RequestLines):
         _kept = compile_parts(parts, FIELDS, compiled, &count)
         for i in range(count):
             longest += compiled[i].size
+        moment = now_ms if type(now_ms) is int and 0 <= now_ms <= LAST_MOMENT_MS else answer_moment(now_ms)
         self._range(first, last, &begin, &end)
         self._check_states(begin, end, DONE)
         for i in range(begin, end):
@@ -270,6 +283,7 @@ cdef bint _read_lines(
 ) noexcept nogil:
     """False: no memory."""
     cdef PlainRequest request
+    cdef JsonOptions options
     cdef RequestLine* line
     cdef Py_ssize_t i
     for i in range(first, last):
@@ -277,7 +291,7 @@ cdef bint _read_lines(
         if line.state != UNREAD or not read_plain_request(text + line.begin, line.size, request):
             continue
         line.lifetime_ms = request.lifetime_ms
-        if read_payload(line, buffer, request.payload, request.size) < 0:
+        if read_payload(line, buffer, request.payload, request.size, options) < 0:
             return False
     return True
 

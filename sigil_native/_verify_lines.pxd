@@ -5,11 +5,12 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp.vector cimport vector
 
 from sigil_native._hashing cimport HmacState
-from sigil_native._json cimport ByteBuffer
+from sigil_native._json cimport ByteBuffer, JsonOptions
 from sigil_native._request_lines cimport MOST_PARTS, Part, RequestLine
+from sigil_native._sigil cimport Sigil
 
 
-# Why a seal does not hold, in the order of VERDICT_CODES in _request_arguments.py.
+# Why a seal does not hold, in the order of VERDICT_ERRORS in _request_arguments.py.
 cdef enum Cause:
     HOLDS
     FORMAT
@@ -36,14 +37,22 @@ cdef bint is_proven(const RequestLine* line) noexcept nogil
 # Put a seal around its payload, header and tag; or, where it is no sigil, zeros.
 cdef void place_seal(RequestLine* line, uint8_t* placed, const uint8_t* seal) noexcept nogil
 cdef void place_nothing(RequestLine* line, uint8_t* placed) noexcept nogil
-# Reads those lines of a range that are plain, of the text that they are in. False: no memory.
+# Put a sigil, and what it carries if it is a token, around the payload that it must carry then.
+cdef void place_sigil(RequestLine* line, ByteBuffer& buffer, Sigil sigil, bint is_token, ByteBuffer& carried) noexcept
+# Reads those lines of a range that are plain and whose payload is an object, of the text that they are in, by the
+# default rules. False: no memory.
 cdef bint read_lines(
     vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil
+# Reads those lines that are plain and have a sigil, whatever their payload. False: no memory.
+cdef bint read_lines_of_values(
+    vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, const JsonOptions& options
+) noexcept nogil
 # Judges those lines of a range that are read; each names its place among the keys, or has its cause already.
+# `digests`: their payloads' are wanted.
 cdef void judge_lines(
     vector[RequestLine]& lines, ByteBuffer& buffer, const vector[const HmacState*]& keys,
-    Py_ssize_t first, Py_ssize_t last, int64_t now_ms, int64_t skew_ms,
+    Py_ssize_t first, Py_ssize_t last, int64_t now_ms, int64_t skew_ms, bint digests,
 ) noexcept nogil
 # Writes the answers to a range of lines that are judged or refused, each in the parts of its kind, for which there
 # is room. Returns their end.

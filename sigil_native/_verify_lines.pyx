@@ -5,9 +5,16 @@ Lines are read, and judged in groups whose hashes are computed side by side. Who
 else is at the same lines.
 """
 
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
-from sigil_native._hashing cimport DigestMessage, HmacMessage, equal_bytes, hmac_digest_many, sha256_digest_many
+from sigil_native._hashing cimport (
+    GROUP_SIZE,
+    DigestMessage,
+    HmacMessage,
+    equal_bytes,
+    hmac_digest_many,
+    sha256_digest_many,
+)
 from sigil_native._request_lines cimport (
     DONE,
     READ,
@@ -27,11 +34,7 @@ cdef extern from "verify_line.h" namespace "sigil" nogil:
         const uint8_t* payload
         size_t size
     bint read_plain_verify_request(const uint8_t* line, size_t size, PlainVerifyRequest& out) noexcept
-
-
-cdef enum:
-    # Seals that are hashed together: they stay in cache.
-    GROUP_SIZE = 128
+    bint read_verify_line(const uint8_t* line, size_t size, PlainVerifyRequest& out) noexcept
 
 
 cdef bint is_proven(const RequestLine* line) noexcept nogil:
@@ -51,11 +54,22 @@ cdef void place_nothing(RequestLine* line, uint8_t* placed) noexcept nogil:
     line.cause = FORMAT
 
 
+cdef void place_sigil(
+    RequestLine* line, ByteBuffer& buffer, Sigil sigil, bint is_token, ByteBuffer& carried
+) noexcept:
+    cdef uint8_t* placed = buffer.data() + line.place
+    place_seal(line, placed, sigil.raw)
+    line.altered = is_token and (
+        carried.size() != line.filled or memcmp(carried.data(), placed + kHeaderSize, line.filled) != 0
+    )
+
+
 cdef bint read_lines(
     vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
     """False: no memory."""
     cdef PlainVerifyRequest request
+    cdef JsonOptions options
     cdef uint8_t[64] seal
     cdef RequestLine* line
     cdef int status
@@ -66,7 +80,7 @@ cdef bint read_lines(
             continue
         if memchr(request.sigil, c".", request.sigil_size) != NULL:
             continue
-        status = read_payload(line, buffer, request.payload, request.size)
+        status = read_payload(line, buffer, request.payload, request.size, options)
         if status < 0:
             return False
         if status == 0:
@@ -78,15 +92,42 @@ cdef bint read_lines(
     return True
 
 
+cdef bint read_lines_of_values(
+    vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, const JsonOptions& options
+) noexcept nogil:
+    cdef PlainVerifyRequest request
+    cdef uint8_t[64] seal
+    cdef RequestLine* line
+    cdef int status
+    cdef size_t i
+    for i in range(lines.size()):
+        line = &lines[i]
+        # The limit is one of the line, as it is where a line is read as a whole.
+        if line.size > options.max_bytes or not read_verify_line(text + line.begin, line.size, request):
+            continue
+        if not unspell_sigil(request.sigil, request.sigil_size, seal):
+            continue
+        status = read_payload(line, buffer, request.payload, request.size, options)
+        if status < 0:
+            return False
+        if status > 0:
+            place_seal(line, buffer.data() + line.place, seal)
+    return True
+
+
 cdef void judge_lines(
     vector[RequestLine]& lines, ByteBuffer& buffer, const vector[const HmacState*]& keys,
-    Py_ssize_t first, Py_ssize_t last, int64_t now_ms, int64_t skew_ms,
+    Py_ssize_t first, Py_ssize_t last, int64_t now_ms, int64_t skew_ms, bint digests,
 ) noexcept nogil:
-    cdef Py_ssize_t end
+    cdef Py_ssize_t end, i
     cdef uint32_t key
     while first < last:
         end = min(first + GROUP_SIZE, last)
-        _digest_group(lines, buffer, first, end)
+        if digests:
+            _digest_group(lines, buffer, first, end)
+        for i in range(first, end):
+            if lines[i].state == READ and lines[i].cause != HOLDS:
+                lines[i].state = DONE
         for key in range(<uint32_t> keys.size()):
             _judge_group(lines, buffer, key, keys[key], first, end, now_ms, skew_ms)
         first = end
@@ -95,22 +136,18 @@ cdef void judge_lines(
 cdef void _digest_group(
     vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
-    """Hash the payloads of a group; what needs no tag is done then."""
+    """Hash the payloads of a group."""
     cdef DigestMessage[GROUP_SIZE] payloads
     cdef RequestLine* line
     cdef size_t count = 0
     cdef Py_ssize_t i
     for i in range(first, last):
         line = &lines[i]
-        if line.state != READ:
-            continue
-        if line.filled:
+        if line.state == READ and line.filled:
             payloads[count].data = buffer.data() + line.place + kHeaderSize
             payloads[count].size = line.filled
             payloads[count].digest = line.digest
             count += 1
-        if line.cause != HOLDS:
-            line.state = DONE
     sha256_digest_many(payloads, count)
 
 

@@ -10,13 +10,12 @@ cimport cython
 from cpython.object cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
-from sigil_native._hashing cimport HmacState
 from sigil_native._json cimport ByteBuffer
-from sigil_native._keyring cimport Key, KeyRing, KeyState, TenantKey
+from sigil_native._keyring cimport KeyRing
+from sigil_native._known_keys cimport KnownKeys, keys_for
 from sigil_native._request_lines cimport (
     DONE,
     READ,
@@ -27,14 +26,14 @@ from sigil_native._request_lines cimport (
     compile_parts,
     kMomentSize,
     kUuidTextSize,
+    nearest_size,
+    place_payload,
     write_uuid,
 )
-from sigil_native._sealing cimport check_tenant
 from sigil_native._sigil cimport (
     Sigil,
     expires_ms_of,
     issued_ms_of,
-    kHeaderSize,
     kIdentifierOffset,
     kTextSize,
     key_id_of,
@@ -43,21 +42,17 @@ from sigil_native._sigil cimport (
 from sigil_native._verify_lines cimport (
     FORMAT,
     HOLDS,
-    KEY_NOT_YET_VALID,
-    RETIRED_KEY,
-    REVOKED_KEY,
     UNKNOWN_KEY,
-    Cause,
     Kind,
     answer_lines,
     is_proven,
     judge_lines,
     place_nothing,
-    place_seal,
+    place_sigil,
     read_lines,
 )
 
-from sigil_native._request_arguments import VERDICT_CODES
+from sigil_native._request_arguments import VERDICT_CODES, check_bytes, check_text
 from sigil_native.errors import SigilFormatError
 
 
@@ -124,33 +119,38 @@ cdef class VerifyRequests(RequestLines):
         """
         return self._read(first, last, read_lines)
 
-    def accept(self, index, str sigil not None, bytes payload):
+    def accept(self, index, sigil, payload):
         """Give the sigil and the payload of a line that was left.
 
         Args:
             index: the line's place.
             sigil: in any of its text forms. A token must carry this payload.
             payload: in its RFC 8785 form, which nobody checks again; None where a token holds none.
+
+        Raises:
+            IndexError: there is no such line.
+            ValueError: it was read, or refused, before.
+            TypeError: an argument of a wrong type.
         """
-        cdef RequestLine* line = self._unread(index)
+        cdef RequestLine* line
         cdef ByteBuffer carried
         cdef cbool is_token = False
         cdef Sigil found = None
-        cdef uint8_t* placed
+        if type(sigil) is not str:
+            check_text(sigil, "sigil")
+        if payload is not None and type(payload) is not bytes:
+            check_bytes(payload, "payload")
+        line = self._unread(index)
         if payload is not None:
             try:
                 found = read_sigil(sigil, carried, &is_token)
             except SigilFormatError:
                 pass
-        self._place(line, payload)
-        placed = self.buffer.data() + line.place
+        place_payload(line, self.buffer, payload)
         if found is None:
-            place_nothing(line, placed)
-            return
-        place_seal(line, placed, found.raw)
-        line.altered = is_token and (
-            carried.size() != line.filled or memcmp(carried.data(), placed + kHeaderSize, line.filled) != 0
-        )
+            place_nothing(line, self.buffer.data() + line.place)
+        else:
+            place_sigil(line, self.buffer, found, is_token, carried)
 
     def findings(self, first, last):
         """What was found of a range of lines, one by one.
@@ -245,7 +245,7 @@ cdef class VerifyRequests(RequestLines):
         cdef PyObject* out
         cdef uint8_t* start
         cdef uint8_t* last_byte
-        _kept = [_compile(parts, compiled) for parts in kinds]
+        _kept = [compile_kind(parts, FIELDS, compiled) for parts in kinds]
         self._range(first, last, &begin, &end)
         self._check_states(begin, end, DONE)
         self._check_idle()
@@ -281,7 +281,7 @@ cdef class VerifyRequests(RequestLines):
                 places.push_back(0)
                 size += line.filled
                 continue
-            place = one
+            place = nearest_size(one, NULL)
             if not 0 <= place < <Py_ssize_t> kinds.size():
                 raise IndexError("no such kind")
             kind = &kinds[place]
@@ -300,63 +300,27 @@ cdef class VerifyRequests(RequestLines):
         self, KeyRing ring, object tenant, Py_ssize_t first, Py_ssize_t last, int64_t now_ms, int64_t skew_ms
     ) except -1:
         """Judge those lines of a range that are read; see ``SigilCodec.judge_requests``."""
-        cdef vector[const HmacState*] keys
-        check_tenant(tenant)
+        cdef KnownKeys keys = keys_for(ring, tenant, now_ms)
         self._check_states(first, last, READ)
         self._check_idle()
-        _kept = self._find_keys(ring, tenant, first, last, now_ms, keys)
+        keys.find(self.lines, self.buffer, first, last)
         self.busy = True
         if self._is_brief(first, last):
-            judge_lines(self.lines, self.buffer, keys, first, last, now_ms, skew_ms)
+            judge_lines(self.lines, self.buffer, keys.states, first, last, now_ms, skew_ms, True)
         else:
             with nogil:
-                judge_lines(self.lines, self.buffer, keys, first, last, now_ms, skew_ms)
+                judge_lines(self.lines, self.buffer, keys.states, first, last, now_ms, skew_ms, True)
         self.busy = False
         return 0
 
-    cdef list _find_keys(
-        self, KeyRing ring, object tenant, Py_ssize_t first, Py_ssize_t last, int64_t now_ms,
-        vector[const HmacState*]& keys,
-    ):
-        """Find the keys of those lines of a range that have a sigil; what is returned owns them."""
-        cdef RequestLine* line
-        cdef Key key
-        cdef TenantKey tenant_key
-        cdef dict places = {}
-        cdef list kept = []
-        cdef uint32_t key_id = 0, found, place = 0
-        cdef Cause cause = FORMAT
-        cdef Py_ssize_t i
-        for i in range(first, last):
-            line = &self.lines[i]
-            if line.state == REFUSED or line.cause == FORMAT:
-                continue
-            found = key_id_of(self.buffer.data() + line.place)
-            # Most are of the same key.
-            if found != key_id or cause == FORMAT:
-                key_id = found
-                key = ring.find(key_id)
-                cause = _usability(key, now_ms)
-                if cause == HOLDS:
-                    known = places.get(key_id)
-                    if known is None:
-                        tenant_key = key.for_tenant(tenant)
-                        kept.append(tenant_key)
-                        known = places[key_id] = keys.size()
-                        keys.push_back(&tenant_key.state)
-                    place = known
-            line.cause, line.key = cause, place
-        return kept
 
-
-cdef tuple _compile(object parts, vector[Kind]& compiled):
-    """Compile what a kind of answer is made of. The result must live as long as that."""
+cdef tuple compile_kind(object parts, dict fields, vector[Kind]& compiled):
     cdef Kind kind
     cdef Field field
     cdef Py_ssize_t i
     kind.longest = 0
     kind.tells_of_sigil = kind.tells_times = False
-    kept = compile_parts(parts, FIELDS, kind.parts, &kind.count)
+    kept = compile_parts(parts, fields, kind.parts, &kind.count)
     for i in range(kind.count):
         field = kind.parts[i].field
         kind.longest += kind.parts[i].size
@@ -364,18 +328,6 @@ cdef tuple _compile(object parts, vector[Kind]& compiled):
         kind.tells_times |= field == Field.ISSUED_AT or field == Field.EXPIRES_AT
     compiled.push_back(kind)
     return kept
-
-
-cdef Cause _usability(Key key, int64_t now_ms) noexcept:
-    if key is None:
-        return UNKNOWN_KEY
-    if key.state == KeyState.REVOKED:
-        return REVOKED_KEY
-    if now_ms < key.not_before_ms:
-        return KEY_NOT_YET_VALID
-    if now_ms >= key.retire_at_ms:
-        return RETIRED_KEY
-    return HOLDS
 
 
 cdef object _id_text(const uint8_t* placed):

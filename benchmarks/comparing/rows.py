@@ -85,6 +85,13 @@ def _verify_many() -> Side:
     return Side(lambda: codec.verify_many(sealed, values, tenant="acme"), _EVENTS)
 
 
+def _verify_ndjson() -> Side:
+    codec = _codec()
+    sealed = [(codec.encode_json(text, tenant="acme").encode(), text) for text in _texts()]
+    lines = b"\n".join(b'{"sigil":"%b","data":%b}' % one for one in sealed)
+    return Side(lambda: codec.verify_ndjson(lines, tenant="acme"), _EVENTS)
+
+
 def _sign() -> Side:
     key = sigil_native.HmacKey(_SECRET)
     return _over(lambda value: sigil_native.sign_event(value, key), _values())
@@ -156,6 +163,7 @@ def library_rows() -> Mapping[str, Callable[[], Side]]:
         "verify": _verify,
         "verify_json": _verify_json,
         "verify_many": _verify_many,
+        "verify_ndjson": _verify_ndjson,
         "sign_event": _sign,
         "audit append": _audit_append,
         "audit verify": _audit_verify,

@@ -22,10 +22,13 @@ from benchmarks.sides import Side
 OPERATIONS: Final = "benchmarks.profiling.operations:all_operations"
 _SUITES: Final = ("canonical", "hashing", "sealing", "batches", "buckets", "audit")
 #: Rows of ``make bench-compare`` that the table of ``make bench`` lacks.
-_COMPARED: Final = ("verify_json", "verify_many", "sign_event", "Engine.encode")
+_COMPARED: Final = ("verify_json", "sign_event", "Engine.encode")
 #: Beginnings of the names whose work the choice of a vector level or kernel changes. The others are counted
 #: at the best level alone.
-_DISPATCHED: Final = ("canonicalize_json", "HmacKey", "digest_many", "encode_json: ", "encode_ndjson: ")
+_DISPATCHED: Final = (
+    *("canonicalize_json", "HmacKey", "digest_many", "encode_json: ", "encode_ndjson: "),
+    "verify_ndjson: ",
+)
 
 
 @contextlib.contextmanager

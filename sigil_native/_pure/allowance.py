@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn, final
+from typing import Any, NoReturn, Self, final
 
 from sigil_native._arguments import allowance_places
 from sigil_native._decision import Decision
@@ -21,9 +21,13 @@ class Allowance:
 
     __slots__ = ("_headers", "_places")
 
-    def __init__(
-        self, places: Iterable[tuple[TokenBucket, str | bytes]], headers: RateHeaders | None = None
-    ) -> None:
+    _headers: RateHeaders | None
+    _places: list[Any]
+
+    # Not __init__, so that the limits stay what they are, whoever calls that again.
+    def __new__(
+        cls, places: Iterable[tuple[TokenBucket, str | bytes]], headers: RateHeaders | None = None
+    ) -> Self:
         """Put limits together.
 
         Args:
@@ -34,8 +38,10 @@ class Allowance:
             TypeError: an argument of a wrong type.
             InvalidOptionError: no place or too many, or not as many as the headers have policies.
         """
+        self = super().__new__(cls)
         self._places = allowance_places(places, headers, TokenBucket)
         self._headers = headers
+        return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         raise TypeError(f"{Allowance.__name__} is final")

@@ -14,7 +14,7 @@ import re
 import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, final
+from typing import Any, NoReturn, Self, final
 
 from sigil_native._arguments import (
     audit_batch,
@@ -177,7 +177,13 @@ class AuditChain:
 
     __slots__ = ("_key", "_lock", "_sequence", "_tag")
 
-    def __init__(self, secret: str | BytesLike, sequence: int = 0, previous: BytesLike = bytes(32)) -> None:
+    _key: AuditKey
+    _lock: threading.Lock
+    _sequence: int
+    _tag: bytes
+
+    # Not __init__, so that nobody who calls that again moves it back in the chain.
+    def __new__(cls, secret: str | BytesLike, sequence: int = 0, previous: BytesLike = bytes(32)) -> Self:
         """Stand behind a line, the one to go on from.
 
         Args:
@@ -190,9 +196,11 @@ class AuditChain:
             InvalidOptionError: sequence and tag are out of range, or do not go together.
             TypeError: an argument has a wrong type.
         """
+        self = super().__new__(cls)
         self._sequence, self._tag = audit_position(sequence, previous)
         self._key = AuditKey(secret)
         self._lock = threading.Lock()
+        return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         raise TypeError(f"{AuditChain.__name__} is final")

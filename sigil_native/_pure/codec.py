@@ -28,6 +28,7 @@ from sigil_native._pure.seal_requests import SealRequests
 from sigil_native._pure.sealing import check, clock_ms, seal
 from sigil_native._pure.sigil import Sigil, parse
 from sigil_native._pure.verify_requests import VerifyRequests
+from sigil_native._request_arguments import check_requests
 from sigil_native.errors import (
     CanonicalizationError,
     InvalidExpiryError,
@@ -235,7 +236,8 @@ class SigilCodec:
             NoActiveKeyError: no key of the ring may sign now.
             InvalidTenantError, TypeError: a bad argument.
         """
-        requests.seal(self._ring, tenant, first, last)
+        check_requests(requests, SealRequests)
+        requests.seal(self._ring, tenant_bytes(tenant), first, last)
 
     def judge_requests(
         self, requests: VerifyRequests, first: int, last: int, *, tenant: str, now: float | None = None
@@ -247,6 +249,7 @@ class SigilCodec:
             ValueError: a line of it is neither read nor refused, or judged already.
             InvalidTenantError, InvalidOptionError, TypeError: a bad argument.
         """
+        check_requests(requests, VerifyRequests)
         requests.judge(self._ring, first, last, *self._judge_options(tenant, now), self._skew_ms)
 
     # -- judging ---------------------------------------------------------------
@@ -344,10 +347,10 @@ class SigilCodec:
             InvalidTenantError: the tenant is empty or too long.
             TypeError: an argument or a sigil has a wrong type.
         """
+        tenant_name, now_ms = self._judge_options(tenant, now)
         given_sigils, given_payloads = list(sigils), payload_list(payloads)
         if len(given_sigils) != len(given_payloads):
             raise InvalidOptionError("sigils and payloads differ in number")
-        tenant_name, now_ms = self._judge_options(tenant, now)
         results: list[Sigil | SigilError] = []
         for index, (sigil, payload) in enumerate(zip(given_sigils, given_payloads, strict=True)):
             try:
@@ -365,7 +368,8 @@ class SigilCodec:
         Returns:
             As many lines, in the same order, each a JSON object: ``valid`` true with
             ``id``, ``key_id``, ``issued_at_ms`` and ``expires_at_ms``, or ``valid`` false
-            with ``error`` (a code) and ``message``.
+            with ``error`` (a code) and ``message``, which names the place of what is wrong where
+            a line has no canonical form.
 
         Raises:
             InvalidTenantError: the tenant is empty or too long.

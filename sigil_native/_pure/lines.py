@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from sigil_native._constants import LINE_RULE
 from sigil_native._problems import canonicalization_error
 from sigil_native._pure.json_text import canonical_members
 from sigil_native._pure.sigil import Sigil
 from sigil_native.errors import CanonicalizationError, InvalidLineError, SigilError
-
-LINE_RULE = 'a line holds the members "sigil" and "data" and no others'
 
 
 def split_lines(raw: bytes) -> list[bytes]:

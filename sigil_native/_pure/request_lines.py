@@ -6,13 +6,13 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Generic, Literal, NoReturn, TypeVar
+from typing import Generic, Literal, NoReturn, Self, TypeVar
 
 from sigil_native._constants import DEFAULT_MAX_DEPTH
 from sigil_native._pure.json_text import canonical_bytes
 from sigil_native._pure.lines import split_lines
 from sigil_native._pure.sigil import Sigil
-from sigil_native._request_arguments import line_range, request_body
+from sigil_native._request_arguments import check_bytes, line_place, line_range, request_body
 from sigil_native.errors import CanonicalizationError
 
 _SOMETHING = re.compile(rb"[^ \t\r]")
@@ -42,14 +42,16 @@ class RequestLines(Generic[_Line]):
         next_number: the number of the line that begins there, or would.
     """
 
-    __slots__ = ("_lines", "end", "next_number")
+    __slots__ = ("_end", "_lines", "_next_number")
 
     _kind: type[_Line]
 
-    end: int
-    next_number: int
+    _end: int
+    _lines: list[_Line]
+    _next_number: int
 
-    def __init__(self, body: str | bytes | bytearray | memoryview, *, most: int, number: int = 1) -> None:
+    # Not __init__, so that the lines are found once, whoever calls that again.
+    def __new__(cls, body: str | bytes | bytearray | memoryview, *, most: int, number: int = 1) -> Self:
         """Find the lines.
 
         Args:
@@ -61,18 +63,30 @@ class RequestLines(Generic[_Line]):
             TypeError: an argument of a wrong type.
             InvalidOptionError: ``most`` or ``number`` is less than 1.
         """
+        self = super().__new__(cls)
         raw, most, number = request_body(body, most, number)
-        self._lines: list[_Line] = []
+        self._lines = []
         texts = split_lines(raw)
-        self.end, self.next_number = len(raw), number + len(texts)
+        self._end, self._next_number = len(raw), number + len(texts)
         begin = 0
         for place, text in enumerate(texts):
             if _SOMETHING.search(text):
                 if len(self._lines) == most:
-                    self.end, self.next_number = begin, number + place
+                    self._end, self._next_number = begin, number + place
                     break
                 self._lines.append(self._kind(number + place, text))
             begin = raw.find(b"\n", begin) + 1
+        return self
+
+    @property
+    def end(self) -> int:
+        """How much of the body was looked at."""
+        return self._end
+
+    @property
+    def next_number(self) -> int:
+        """The number of the line that begins there, or would."""
+        return self._next_number
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(f"cannot pickle {type(self).__name__}")
@@ -90,6 +104,7 @@ class RequestLines(Generic[_Line]):
 
     def refuse(self, index: int, answer: bytes) -> None:
         """Give the answer to a line that was left and is told what is wrong with it, with its line feed."""
+        check_bytes(answer, "answer")
         line = self._unread(index)
         line.answer, line.state = answer, "refused"
 
@@ -98,9 +113,7 @@ class RequestLines(Generic[_Line]):
         return self._lines[begin:end]
 
     def _line(self, index: int) -> _Line:
-        if not 0 <= index < len(self._lines):
-            raise IndexError("no such line")
-        return self._lines[index]
+        return self._lines[line_place(index, len(self._lines))]
 
     def _unread(self, index: int) -> _Line:
         line = self._line(index)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, final
 
-from sigil_native._arguments import lifetime_ms, tenant_bytes
+from sigil_native._arguments import lifetime_ms
 from sigil_native._constants import ANSWER_FIELDS, MAX_EXPIRY_MS, MAX_PLAIN_LIFETIME
 from sigil_native._pure.keyring import KeyRing
 from sigil_native._pure.request_lines import (
@@ -20,7 +20,7 @@ from sigil_native._pure.request_lines import (
 )
 from sigil_native._pure.sealing import clock_ms, seal
 from sigil_native._pure.sigil import parse
-from sigil_native._request_arguments import answer_parts, line_range
+from sigil_native._request_arguments import answer_moment, answer_parts, check_bytes, line_range
 from sigil_native.errors import InvalidExpiryError
 
 _HEAD = re.compile(rb'[ \t\r]*\{[ \t\r]*"data"[ \t\r]*:[ \t\r]*(?=\{)')
@@ -92,12 +92,16 @@ class SealRequests(RequestLines[_Line]):
             expires_in: as for ``SigilCodec.encode``.
 
         Raises:
-            InvalidExpiryError: it is out of range.
+            IndexError: there is no such line.
+            ValueError: it was read, or refused, before.
+            InvalidExpiryError: the lifetime is out of range.
+            TypeError: an argument of a wrong type.
         """
-        line = self._unread(index)
+        check_bytes(payload, "payload")
         lifetime = lifetime_ms(expires_in)
         if lifetime is not None and clock_ms() + lifetime > MAX_EXPIRY_MS:
             raise InvalidExpiryError("expires_in is out of range")
+        line = self._unread(index)
         line.payload, line.lifetime, line.state = payload, lifetime, "read"
 
     def sealed(self, first: int, last: int) -> list[tuple[bytes, str, int, int, int, bytes, bytes]]:
@@ -138,19 +142,19 @@ class SealRequests(RequestLines[_Line]):
         Raises:
             IndexError: there is no such range.
             ValueError: a line is neither sealed nor refused.
-            InvalidOptionError: more than 32 parts, or a name that is none of these.
-            TypeError: a part is neither bytes nor str.
+            InvalidOptionError: more than 32 parts, a name that is none of these, or a moment out of range.
+            TypeError: a part is neither bytes nor str, or an argument of a wrong type.
         """
         pieces = answer_parts(parts, ANSWER_FIELDS)
+        moment = answer_moment(now_ms)
         lines = self._range(first, last)
         check_states(lines, "done")
         return b"".join(
-            line.answer if line.state == "refused" else _answer(line, pieces, now_ms) for line in lines
+            line.answer if line.state == "refused" else _answer(line, pieces, moment) for line in lines
         )
 
-    def seal(self, ring: KeyRing, tenant: str, first: int, last: int) -> None:
+    def seal(self, ring: KeyRing, name: bytes, first: int, last: int) -> None:
         """Seal those lines of a range that are read; see ``SigilCodec.seal_requests``."""
-        name = tenant_bytes(tenant)
         lines = self._range(first, last)
         check_states(lines, "read")
         now = clock_ms()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from operator import index
 from typing import Any, final
 
 from sigil_native._constants import MAX_EXPIRY_MS, VERDICT_FIELDS
@@ -18,7 +19,7 @@ from sigil_native._pure.request_lines import (
 )
 from sigil_native._pure.sealing import check
 from sigil_native._pure.sigil import Sigil, parse
-from sigil_native._request_arguments import answer_parts, line_range
+from sigil_native._request_arguments import answer_parts, check_bytes, check_text, line_range
 from sigil_native.errors import (
     IssuedInFutureError,
     SigilExpiredError,
@@ -102,7 +103,15 @@ class VerifyRequests(RequestLines[_Line]):
             index: the line's place.
             sigil: in any of its text forms. A token must carry this payload.
             payload: in its RFC 8785 form, which nobody checks again; None where a token holds none.
+
+        Raises:
+            IndexError: there is no such line.
+            ValueError: it was read, or refused, before.
+            TypeError: an argument of a wrong type.
         """
+        check_text(sigil, "sigil")
+        if payload is not None:
+            check_bytes(payload, "payload")
         line = self._unread(index)
         line.payload, line.state = payload or b"", "read"
         if payload is None:
@@ -173,8 +182,8 @@ class VerifyRequests(RequestLines[_Line]):
         for line, place in zip(lines, chosen, strict=True):
             if line.state == "refused":
                 answers.append(line.answer)
-            elif 0 <= place < len(pieces):
-                answers.append(_answer(line, pieces[place]))
+            elif 0 <= (kind := index(place)) < len(pieces):
+                answers.append(_answer(line, pieces[kind]))
             else:
                 raise IndexError("no such kind")
         return b"".join(answers)

@@ -1,6 +1,7 @@
 // What is told of a seal, as text: ids, digests and moments.
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +14,7 @@ namespace sigil {
 
 constexpr std::size_t kUuidTextSize = 36;
 constexpr std::size_t kMomentSize = 24;
+constexpr std::size_t kLongestNumber = 20;
 
 #if defined(__SSE2__)
 // A digit for each nibble: those above 9 are lifted to the letters.
@@ -67,6 +69,12 @@ inline std::uint8_t* write_uuid(const std::uint8_t* id, std::uint8_t* out) noexc
     std::memcpy(out + 24, digits + 20, 12);
     out[8] = out[13] = out[18] = out[23] = '-';
     return out + kUuidTextSize;
+}
+
+// Decimal digits.
+inline std::uint8_t* write_number(std::uint64_t value, std::uint8_t* out) noexcept {
+    char* const begin = reinterpret_cast<char*>(out);
+    return reinterpret_cast<std::uint8_t*>(std::to_chars(begin, begin + kLongestNumber, value).ptr);
 }
 
 // Moments in RFC 3339, UTC, to the millisecond; from 1970 to 9999. The text of the last second is kept: most

@@ -34,8 +34,11 @@ struct Rest {
     const std::uint8_t* begin;
     const std::uint8_t* end;
 
-    bool take_first(std::string_view text) noexcept {
+    void skip_first_blanks() noexcept {
         while (begin != end && is_blank(*begin)) ++begin;
+    }
+    bool take_first(std::string_view text) noexcept {
+        skip_first_blanks();
         if (static_cast<std::size_t>(end - begin) < text.size()) return false;
         if (std::memcmp(begin, text.data(), text.size()) != 0) return false;
         begin += text.size();
@@ -92,34 +95,30 @@ inline bool read_plain_request(const std::uint8_t* line, std::size_t size, Plain
     return true;
 }
 
-// A line that is not blank, without its end: a line feed, or a carriage return and a line feed.
+// A line, without its end: a line feed, or a carriage return and a line feed.
 struct FoundLine {
     std::size_t number;
     std::size_t begin;
     std::size_t size;
 };
 
-// Goes from line to line of a body. Blank ones are counted, and passed over.
-class LineFinder {
+// Goes from line to line of a text.
+class LineWalker {
   public:
-    LineFinder() = default;
-    LineFinder(const std::uint8_t* text, std::size_t size, std::size_t number) noexcept
+    LineWalker() = default;
+    LineWalker(const std::uint8_t* text, std::size_t size, std::size_t number) noexcept
         : text_(text), size_(size), number_(number) {}
 
     bool next(FoundLine& out) noexcept {
-        while (at_ != size_) {
-            const std::uint8_t* const line = text_ + at_;
-            const void* const found = std::memchr(line, '\n', size_ - at_);
-            const std::size_t length =
-                found == nullptr ? size_ - at_ : static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - line);
-            const bool has_return = found != nullptr && length != 0 && line[length - 1] == '\r';
-            out = {number_++, at_, length - has_return};
-            at_ += length + (found != nullptr);
-            std::size_t blanks = 0;
-            while (blanks != length && request::is_blank(line[blanks])) ++blanks;
-            if (blanks != length) return true;
-        }
-        return false;
+        if (at_ == size_) return false;
+        const std::uint8_t* const line = text_ + at_;
+        const void* const found = std::memchr(line, '\n', size_ - at_);
+        const std::size_t length =
+            found == nullptr ? size_ - at_ : static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - line);
+        const bool has_return = found != nullptr && length != 0 && line[length - 1] == '\r';
+        out = {number_++, at_, length - has_return};
+        at_ += length + (found != nullptr);
+        return true;
     }
 
     // Of the line behind the last one that was looked at.
@@ -130,6 +129,29 @@ class LineFinder {
     std::size_t size_ = 0;
     std::size_t number_ = 1;
     std::size_t at_ = 0;
+};
+
+// Goes from line to line of a body. Blank ones are counted, and passed over.
+class LineFinder {
+  public:
+    LineFinder() = default;
+    LineFinder(const std::uint8_t* text, std::size_t size, std::size_t number) noexcept
+        : text_(text), lines_(text, size, number) {}
+
+    bool next(FoundLine& out) noexcept {
+        while (lines_.next(out)) {
+            std::size_t blanks = 0;
+            while (blanks != out.size && request::is_blank(text_[out.begin + blanks])) ++blanks;
+            if (blanks != out.size) return true;
+        }
+        return false;
+    }
+
+    std::size_t number() const noexcept { return lines_.number(); }
+
+  private:
+    const std::uint8_t* text_ = nullptr;
+    LineWalker lines_;
 };
 
 }  // namespace sigil

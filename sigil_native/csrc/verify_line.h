@@ -1,9 +1,10 @@
-// The plain ones among the lines of a body that asks for verdicts:
+// The plain ones among lines that ask for verdicts:
 //
-//   {"sigil":"…","data":{…}}    {"data":{…},"sigil":"…"}
+//   {"sigil":"…","data":…}    {"data":…,"sigil":"…"}
 //
-// As in request_line.h they are read from without, and the payload only claims to be a JSON object. The sigil
-// is what stands between its quotes, in printable ASCII without escapes; it need not be one.
+// As in request_line.h they are read from without, and the payload only claims to be a JSON text: if it is one, by
+// itself and to its last byte, and what stands between the sigil's quotes means itself, then the line is a JSON text
+// with these members and no others.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,7 @@ namespace sigil {
 struct PlainVerifyRequest {
     const std::uint8_t* sigil;
     std::size_t sigil_size;
-    const std::uint8_t* payload;  // begins with `{` and ends with `}`
+    const std::uint8_t* payload;  // without white space around it; perhaps empty
     std::size_t size;
 };
 
@@ -32,7 +33,21 @@ inline bool is_plain_text(const std::uint8_t* text, std::size_t size) noexcept {
     return others == 0;
 }
 
-// A string at the beginning of what is left.
+// The end of a text up to its last quote, eight bytes at a time; its beginning: it has none.
+inline const std::uint8_t* behind_last_quote(const std::uint8_t* begin, const std::uint8_t* end) noexcept {
+    constexpr std::uint64_t kEach = 0x0101010101010101;
+    while (end - begin >= 8) {
+        std::uint64_t word;
+        std::memcpy(&word, end - 8, 8);
+        word ^= '"' * kEach;
+        if (((word - kEach) & ~word & 0x80 * kEach) != 0) break;  // a byte is zero
+        end -= 8;
+    }
+    while (begin != end && end[-1] != '"') --end;
+    return end;
+}
+
+// What stands between quotes at the beginning of what is left.
 inline bool take_first_text(Rest& rest, PlainVerifyRequest& out) noexcept {
     if (!rest.take_first("\"")) return false;
     const std::size_t left = static_cast<std::size_t>(rest.end - rest.begin);
@@ -42,25 +57,26 @@ inline bool take_first_text(Rest& rest, PlainVerifyRequest& out) noexcept {
     out.sigil = rest.begin;
     out.sigil_size = static_cast<std::size_t>(quote - rest.begin);
     rest.begin = quote + 1;
-    return is_plain_text(out.sigil, out.sigil_size);
+    return true;
 }
 
-// One at its end.
+// The same at its end.
 inline bool take_last_text(Rest& rest, PlainVerifyRequest& out) noexcept {
     if (!rest.take_last("\"")) return false;
     const std::uint8_t* const quote = rest.end;
-    while (rest.begin != rest.end && rest.end[-1] != '"') --rest.end;
+    rest.end = behind_last_quote(rest.begin, rest.end);
     if (rest.begin == rest.end) return false;
     out.sigil = rest.end;
     out.sigil_size = static_cast<std::size_t>(quote - rest.end);
     --rest.end;
-    return is_plain_text(out.sigil, out.sigil_size);
+    return true;
 }
 
 }  // namespace request
 
-// Reads the ends of a line. False: it is not plain.
-inline bool read_plain_verify_request(const std::uint8_t* line, std::size_t size, PlainVerifyRequest& out) noexcept {
+// Reads the ends of a line, whatever its payload. False: it is not plain. Whether the sigil's text means itself is not
+// looked at: if it is a sigil, it does.
+inline bool read_verify_line(const std::uint8_t* line, std::size_t size, PlainVerifyRequest& out) noexcept {
     request::Rest rest{line, line + size};
     if (!rest.take_first("{") || !rest.take_last("}")) return false;
     if (rest.take_first("\"sigil\"")) {
@@ -71,13 +87,17 @@ inline bool read_plain_verify_request(const std::uint8_t* line, std::size_t size
         if (!request::take_last_text(rest, out)) return false;
         if (!rest.take_last(":") || !rest.take_last("\"sigil\"") || !rest.take_last(",")) return false;
     }
-    if (!rest.take_first("{")) return false;
-    --rest.begin;
+    rest.skip_first_blanks();
     rest.skip_last_blanks();
-    if (!rest.ends_with('}')) return false;
     out.payload = rest.begin;
     out.size = static_cast<std::size_t>(rest.end - rest.begin);
     return true;
+}
+
+// The same, of a line whose payload claims to be an object, and whose sigil is printable ASCII without escapes.
+inline bool read_plain_verify_request(const std::uint8_t* line, std::size_t size, PlainVerifyRequest& out) noexcept {
+    return read_verify_line(line, size, out) && out.size != 0 && out.payload[0] == '{' &&
+           out.payload[out.size - 1] == '}' && request::is_plain_text(out.sigil, out.sigil_size);
 }
 
 }  // namespace sigil
