@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ from core.store.sql_statements import Statements
 LOOKED_UP_AT_ONCE: Final = 100
 #: Lookups that wait for no others, and that a thread takes at most.
 _ENOUGH: Final = 64
+#: Seconds after which another thread helps those who wait.
+_PATIENCE: Final = 0.01
 
 Found = Mapping[str, Record | RecordCorruptError]
 
@@ -32,7 +35,7 @@ Found = Mapping[str, Record | RecordCorruptError]
 class _Lookup:
     """What is looked up for whom; then what was found, or an error."""
 
-    __slots__ = ("error", "found", "future", "loop", "record_ids", "tenant")
+    __slots__ = ("born", "error", "found", "future", "loop", "record_ids", "tenant")
 
     def __init__(
         self, tenant: str, record_ids: Sequence[str], loop: asyncio.AbstractEventLoop, future: Settled
@@ -41,6 +44,8 @@ class _Lookup:
         self.record_ids = record_ids
         self.loop = loop
         self.future = future
+        #: When it was asked for, by the steady clock.
+        self.born = time.monotonic()
         self.found: Found = {}
         self.error: Exception | None = None
 
@@ -48,8 +53,10 @@ class _Lookup:
 class GroupLookups:
     """Looks records up without their payloads, for as many callers at a time as have asked.
 
-    A call costs a thread's turn and a connection, which is several times what a record costs. ``submit`` and
-    ``submit_soon`` belong to event loops, of any thread.
+    A call costs a thread's turn and a connection, which is several times what a record costs; and several
+    threads are in each other's way. So one does it all, unless it takes its time: then another helps.
+
+    ``submit`` and ``submit_soon`` belong to event loops, of any thread.
     """
 
     def __init__(
@@ -73,6 +80,9 @@ class GroupLookups:
         self._queue: deque[_Lookup] = deque()
         #: The loop that is about to have looked up what waits.
         self._gathering: asyncio.AbstractEventLoop | None = None
+        #: Threads that look up, or are about to.
+        self._at_work = 0
+        self._is_watched = False
 
     def submit(self, tenant: str, record_ids: Sequence[str]) -> asyncio.Future[Found]:
         """Look up those of a tenant's records with these ids that there are, by id."""
@@ -96,7 +106,7 @@ class GroupLookups:
                 self._gathering = loop
                 loop.call_soon(self._gather, loop, 0)
         if other is not None and other is not loop:
-            self._begin(1)  # the other loop may have ended since
+            self._begin()  # the other loop may have ended since
 
     def _gather(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
         """Begin with what waits, unless a turn of the loop has brought some and the next may bring others."""
@@ -106,24 +116,49 @@ class GroupLookups:
                 loop.call_soon(self._gather, loop, waiting)
                 return
             self._gathering = None
-        self._begin(-(-waiting // _ENOUGH))
+            if self._at_work:
+                self._watch(loop)
+                return
+        self._begin()
 
-    def _begin(self, threads: int) -> None:
-        try:
-            for _ in range(threads):
-                self._threads.submit(self._look_up)
-        except RuntimeError:  # they have ended
-            _conclude(self._take(len(self._queue)), StoreUnavailableError("closed"))
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._is_watched:
+            self._is_watched = True
+            loop.call_later(_PATIENCE, self._look_after, loop)
 
-    def _take(self, most: int) -> list[_Lookup]:
+    def _look_after(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let another thread help, if nobody has come to what waits for a while."""
         with self._lock:
-            return [self._queue.popleft() for _ in range(min(len(self._queue), most))]
+            self._is_watched = False
+            if not self._queue:
+                return
+            if self._at_work:
+                self._watch(loop)
+            is_late = time.monotonic() - self._queue[0].born >= _PATIENCE
+        if is_late:
+            self._begin()
+
+    def _begin(self) -> None:
+        with self._lock:
+            self._at_work += 1
+        try:
+            self._threads.submit(self._look_up)
+        except RuntimeError:  # they have ended
+            while batch := self._take():
+                _conclude(batch, StoreUnavailableError("closed"))
+
+    def _take(self) -> list[_Lookup]:
+        """What is looked up next; nothing, and the thread is no more at work."""
+        with self._lock:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _ENOUGH))]
+            if not batch:
+                self._at_work -= 1
+            return batch
 
     # -- in a reader's thread --------------------------------------------------------------------
 
     def _look_up(self) -> None:
-        # Another thread may have taken all.
-        if batch := self._take(_ENOUGH):
+        while batch := self._take():
             error = None
             try:
                 self._read(partial(self._find, batch))
@@ -147,7 +182,7 @@ class GroupLookups:
         for first in range(0, len(wanted), LOOKED_UP_AT_ONCE):
             some = wanted[first : first + LOOKED_UP_AT_ONCE]
             statement = self._statements.get_some(len(some), with_payload=False)
-            for row in connection.exec_driver_sql(statement, (tenant, *some)):
+            for row in connection.exec_driver_sql(statement, (tenant, *some)).all():
                 one = found_in(row)
                 found[id_of(one)] = one
         return found
