@@ -17,6 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from core.errors import RecordCorruptError, StoreUnavailableError
+from core.gathering import ENOUGH, when_gathered
 from core.later import Later, Settled
 from core.records import Record, id_of
 from core.store.sql_rows import found_in, stored_id_or_none
@@ -24,8 +25,6 @@ from core.store.sql_statements import Statements
 
 #: Records that one statement looks up: whoever wants more lets others read in between.
 LOOKED_UP_AT_ONCE: Final = 100
-#: Lookups that wait for no others, and that a thread takes at most.
-_ENOUGH: Final = 64
 #: Seconds after which another thread helps those who wait.
 _PATIENCE: Final = 0.01
 
@@ -104,17 +103,13 @@ class GroupLookups:
             other, loop = self._gathering, lookup.loop
             if other is None:
                 self._gathering = loop
-                loop.call_soon(self._gather, loop, 0)
+                when_gathered(loop, self._queue.__len__, partial(self._gathered, loop))
         if other is not None and other is not loop:
             self._begin()  # the other loop may have ended since
 
-    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
-        """Begin with what waits, unless a turn of the loop has brought some and the next may bring others."""
+    def _gathered(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin with what waits, unless a thread is at work, which comes to it."""
         with self._lock:
-            waiting = len(self._queue)
-            if seen < waiting < _ENOUGH:
-                loop.call_soon(self._gather, loop, waiting)
-                return
             self._gathering = None
             if self._at_work:
                 self._watch(loop)
@@ -150,7 +145,7 @@ class GroupLookups:
     def _take(self) -> list[_Lookup]:
         """What is looked up next; nothing, and the thread is no more at work."""
         with self._lock:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _ENOUGH))]
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), ENOUGH))]
             if not batch:
                 self._at_work -= 1
             return batch

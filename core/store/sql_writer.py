@@ -16,12 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import DomainError, InvalidRecordError, StoreOverloadedError, StoreUnavailableError
+from core.gathering import when_gathered
 from core.later import Later, Sequel, Settled
 from core.store.database import Database
 
 _LONGEST_BATCH: Final = 1000
-#: Writes that wait for no others.
-_ENOUGH: Final = 64
 #: How often a batch is tried that failed for a reason that passes, and how long it waits for that at most, so
 #: that two that were in each other's way are not so again.
 _ATTEMPTS: Final = 5
@@ -138,26 +137,18 @@ class GroupCommitWriter:
                 self._wake_soon(waiting.loop)
 
     def _wake_soon(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wake the thread when the loop has done what it has to do now, which may bring more writes."""
+        """Wake the thread when the loop brings no more writes: a commit costs as much as many of them."""
         if self._waking is None:
             self._waking = loop
-            loop.call_soon(self._wake, loop, 0)
+            when_gathered(loop, self._queue.__len__, self._wake)
         else:
             # Another loop, which may have ended since.
             self._changed.notify()
 
-    def _wake(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
-        """Wake the thread, unless a turn of the loop has brought writes and the next may bring others.
-
-        A commit costs as much as many writes, and takes a core from the loop: the fewer, the better.
-        """
+    def _wake(self) -> None:
         with self._changed:
-            waiting = len(self._queue)
-            if seen < waiting < _ENOUGH:
-                loop.call_soon(self._wake, loop, waiting)
-            else:
-                self._waking = None
-                self._changed.notify()
+            self._waking = None
+            self._changed.notify()
 
     def close(self) -> None:
         """Write what waits, then end the thread. Blocks; may be called again."""
