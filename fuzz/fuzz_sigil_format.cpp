@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
     std::vector<std::uint8_t> text(kTextSize);
     std::vector<std::uint8_t> strand(kStrandSize);
-    require(write_text(parsed.bytes, text.data()) == text.data() + kTextSize);
+    require(write_text(parsed.bytes, parsed.bytes + kHeaderSize, text.data()) == text.data() + kTextSize);
     require(write_strand(parsed.bytes, strand.data()) == strand.data() + kStrandSize);
     if (parsed.payload != nullptr) {
         std::vector<std::uint8_t> payload(base64url_decoded_size(parsed.payload_size));

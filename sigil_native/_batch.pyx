@@ -35,6 +35,16 @@ from sigil_native._arguments import check_line_form, payload_list, text_bytes
 from sigil_native.errors import CanonicalizationError, NoActiveKeyError, at_index
 
 
+cdef extern from "thread_buffer.h" namespace "sigil" nogil:
+    const size_t kKeptBuffer
+    ByteBuffer& spare_buffer() noexcept
+
+
+cdef enum:
+    # A result of this size is worth the cost of letting other threads run while it is copied.
+    RELEASE_SIZE = 16384
+
+
 cdef struct Seal:
     size_t offset  # of the header within the group's buffer
     size_t size  # of header and payload
@@ -183,6 +193,8 @@ cdef bytes encode_lines(
     cdef ByteBuffer out
     cdef Failure failure
     cdef bint bad = True
+    out.swap(spare_buffer())
+    out.clear()
     # Lines of events make about half as many bytes of sigils: grown once, not by doubling.
     if not out.reserve(PyBytes_GET_SIZE(text) // 2):
         raise MemoryError
@@ -191,7 +203,22 @@ cdef bytes encode_lines(
             bad = _encode_up_to_a_bad_line(group, walker, start, options, wanted, out, failure)
         if bad:
             group.refuse(_error_line(text_error(failure, isinstance(lines, str), None)))
-    return PyBytes_FromStringAndSize(<char*> out.data(), out.size())
+    results = _bytes_of(out)
+    out.shrink_if_above(kKeptBuffer)
+    out.swap(spare_buffer())
+    return results
+
+
+cdef bytes _bytes_of(ByteBuffer& out):
+    cdef bytes copied
+    cdef char* to
+    if out.size() < RELEASE_SIZE:
+        return PyBytes_FromStringAndSize(<const char*> out.data(), out.size())
+    copied = PyBytes_FromStringAndSize(NULL, out.size())
+    to = PyBytes_AS_STRING(copied)
+    with nogil:
+        memcpy(to, out.data(), out.size())
+    return copied
 
 
 cdef bint _encode_up_to_a_bad_line(
@@ -255,12 +282,12 @@ cdef bint _write_lines(Group group, Form form, ByteBuffer& out) noexcept nogil:
 
 cdef uint8_t* _write_line(Form form, const uint8_t* sealed, size_t size, uint8_t* out) noexcept nogil:
     cdef uint8_t seal[64]
-    memcpy(seal, sealed, kHeaderSize)
-    memcpy(seal + kHeaderSize, sealed + size, kTagSize)
     if form == Form.STRAND:
+        memcpy(seal, sealed, kHeaderSize)
+        memcpy(seal + kHeaderSize, sealed + size, kTagSize)
         out = spell_strand(seal, out)
     else:
-        out = spell_text(seal, out)
+        out = spell_text(sealed, sealed + size, out)
     if form == Form.TOKEN:
         out[0] = c"."
         out = spell_base64url(sealed + kHeaderSize, size - kHeaderSize, out + 1)

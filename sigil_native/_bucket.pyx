@@ -206,9 +206,9 @@ cdef class TokenBucket:
     cdef int take(self, object key, object cost, BucketVerdict* verdict) except -1:
         cdef Text text
         find_text(key, &text)
-        cdef int64_t tokens = cost_of(cost)
+        cdef int64_t tokens = 1 if cost is ONE else cost_of(cost)
         cdef int64_t now = self.now()
-        verdict[0] = self.judged(siphash(self.hash_key, text.data, text.size), now, tokens)
+        verdict[0] = judge(self, siphash(self.hash_key, text.data, text.size), now, tokens)
         return 0
 
     cdef void give_back(self, uint64_t hash, int64_t tokens) noexcept nogil:
@@ -224,20 +224,7 @@ cdef class TokenBucket:
         )
 
     cdef BucketVerdict judged(self, uint64_t hash, int64_t now, int64_t tokens) noexcept nogil:
-        cdef BucketVerdict verdict
-        if tokens > self.time.burst():
-            verdict = self.table.take(hash, now, 0)
-            verdict.granted = False
-            verdict.wait = -1
-            return verdict
-        verdict = self.table.take(hash, now, tokens)
-        if not verdict.has_room:
-            self.full_count.fetch_add(1)
-            if self.allows_when_full:
-                verdict.granted = True
-                verdict.debt = 0
-                verdict.wait = 0
-        return verdict
+        return judge(self, hash, now, tokens)
 
     cdef void take_group(
         self, const Text* texts, Py_ssize_t count, int64_t now, int64_t tokens, cbool* granted
@@ -248,7 +235,7 @@ cdef class TokenBucket:
             hashes[i] = siphash(self.hash_key, texts[i].data, texts[i].size)
             self.table.prefetch(hashes[i])
         for i in range(count):
-            granted[i] = self.judged(hashes[i], now, tokens).granted
+            granted[i] = judge(self, hashes[i], now, tokens).granted
 
 
 cdef object ONE = 1
@@ -262,6 +249,24 @@ def siphash13(key, data):
     words.low = int.from_bytes(key[:8], "little")
     words.high = int.from_bytes(key[8:16], "little")
     return siphash(words, text.data, text.size)
+
+
+# A function, which is inlined here, unlike a method.
+cdef inline BucketVerdict judge(TokenBucket bucket, uint64_t hash, int64_t now, int64_t tokens) noexcept nogil:
+    cdef BucketVerdict verdict
+    if tokens > bucket.time.burst():
+        verdict = bucket.table.take(hash, now, 0)
+        verdict.granted = False
+        verdict.wait = -1
+        return verdict
+    verdict = bucket.table.take(hash, now, tokens)
+    if not verdict.has_room:
+        bucket.full_count.fetch_add(1)
+        if bucket.allows_when_full:
+            verdict.granted = True
+            verdict.debt = 0
+            verdict.wait = 0
+    return verdict
 
 
 cdef int64_t cost_of(object cost) except -1:

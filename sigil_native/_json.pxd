@@ -17,6 +17,7 @@ cdef extern from "byte_buffer.h" namespace "sigil" nogil:
         void set_end(const uint8_t* position) noexcept
         void set_size(size_t size) noexcept
         void clear() noexcept
+        void swap(ByteBuffer& other) noexcept
         void shrink_if_above(size_t most) noexcept
 
 cdef extern from "json_options.h" namespace "sigil" nogil:

@@ -242,7 +242,6 @@ cdef uint8_t* write_answer(
     const Part* parts, Py_ssize_t count, const RequestLine* line, const uint8_t* placed, int64_t now_ms,
     MomentWriter& issued, MomentWriter& expiry, uint8_t* out,
 ) noexcept nogil:
-    cdef uint8_t[64] seal
     cdef uint64_t expires
     cdef Field field
     cdef Py_ssize_t i
@@ -258,9 +257,7 @@ cdef uint8_t* write_answer(
         elif field == ID:
             out = write_uuid(placed + kIdentifierOffset, out)
         elif field == SIGIL:
-            memcpy(seal, placed, kHeaderSize)
-            memcpy(seal + kHeaderSize, placed + kHeaderSize + line.filled, kTagSize)
-            out = spell_text(seal, out)
+            out = spell_text(placed, placed + kHeaderSize + line.filled, out)
         elif field == KEY_ID:
             out = write_hex(placed + 2, 4, out)
         elif field == ISSUED_AT:

@@ -130,20 +130,20 @@ cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime, ByteBuffer
 cdef object render(Form form, const uint8_t* sealed, size_t size):
     cdef uint8_t seal[64]
     cdef uint8_t* end
-    memcpy(seal, sealed, kHeaderSize)
-    memcpy(seal + kHeaderSize, sealed + size, kTagSize)
-    if form == Form.BINARY:
-        return PyBytes_FromStringAndSize(<char*> seal, 64)
-    if form == Form.STRAND:
+    if form == Form.TEXT:
+        text = PyUnicode_New(kTextSize, 127)
+        spell_text(sealed, sealed + size, <uint8_t*> PyUnicode_DATA(text))
+        return text
+    if form != Form.TOKEN:
+        memcpy(seal, sealed, kHeaderSize)
+        memcpy(seal + kHeaderSize, sealed + size, kTagSize)
+        if form == Form.BINARY:
+            return PyBytes_FromStringAndSize(<char*> seal, 64)
         text = PyUnicode_New(kStrandSize, 127)
         spell_strand(seal, <uint8_t*> PyUnicode_DATA(text))
         return text
-    if form == Form.TEXT:
-        text = PyUnicode_New(kTextSize, 127)
-        spell_text(seal, <uint8_t*> PyUnicode_DATA(text))
-        return text
     text = PyUnicode_New(kTextSize + 1 + base64url_size(size - kHeaderSize), 127)
-    end = spell_text(seal, <uint8_t*> PyUnicode_DATA(text))
+    end = spell_text(sealed, sealed + size, <uint8_t*> PyUnicode_DATA(text))
     end[0] = b"."
     spell_base64url(sealed + kHeaderSize, size - kHeaderSize, end + 1)
     return text

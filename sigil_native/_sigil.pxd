@@ -33,7 +33,7 @@ cdef Sigil read_sigil(object value, ByteBuffer& payload, cbool* has_payload)
 
 # Reads text or a strand into 64 bytes. What has a dot is no business of this: it may be a token.
 cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out) noexcept nogil
-cdef uint8_t* spell_text(const uint8_t* sigil, uint8_t* out) noexcept nogil
+cdef uint8_t* spell_text(const uint8_t* header, const uint8_t* tag, uint8_t* out) noexcept nogil
 cdef uint8_t* spell_strand(const uint8_t* sigil, uint8_t* out) noexcept nogil
 cdef uint8_t* spell_base64url(const uint8_t* data, size_t size, uint8_t* out) noexcept nogil
 # False: the text is not of the alphabet, or not the one spelling of its bytes, and `out` means nothing.

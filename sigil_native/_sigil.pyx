@@ -32,7 +32,7 @@ cdef extern from "sigil_format.h" namespace "sigil" nogil:
     cbool has_unused_bits(const uint8_t* text, size_t size)
     size_t base64url_decoded_size(size_t characters)
     uint8_t* write_base64url(const uint8_t* bytes, size_t size, uint8_t* out)
-    uint8_t* write_text(const uint8_t* sigil, uint8_t* out)
+    uint8_t* write_text(const uint8_t* header, const uint8_t* tag, uint8_t* out)
     uint8_t* write_strand(const uint8_t* sigil, uint8_t* out)
 
 
@@ -94,7 +94,7 @@ cdef class Sigil:
     def text(self) -> str:
         """``sgl1_`` and 86 characters of base64url."""
         text = PyUnicode_New(kTextSize, 127)
-        write_text(self.raw, <uint8_t*> PyUnicode_DATA(text))
+        write_text(self.raw, self.raw + kHeaderSize, <uint8_t*> PyUnicode_DATA(text))
         return text
 
     @property
@@ -205,8 +205,8 @@ cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out) noexcept
     return True
 
 
-cdef uint8_t* spell_text(const uint8_t* sigil, uint8_t* out) noexcept nogil:
-    return write_text(sigil, out)
+cdef uint8_t* spell_text(const uint8_t* header, const uint8_t* tag, uint8_t* out) noexcept nogil:
+    return write_text(header, tag, out)
 
 
 cdef uint8_t* spell_strand(const uint8_t* sigil, uint8_t* out) noexcept nogil:

@@ -30,30 +30,68 @@ std::uint8_t character(std::uint32_t six_bits) noexcept {
 
 #ifdef SIGIL_SSSE3
 
-// Twelve bytes become sixteen characters. Two multiplications move the four
+// Twelve of sixteen bytes become sixteen characters: those from kSkipped on. Two multiplications move the four
 // six-bit fields of each three bytes into bytes of their own (Muła, "Base64
 // encoding with SIMD instructions", 2016); a second look-up, by the range that a
 // field lies in, gives what to add to make it a character.
-SIGIL_SSSE3 std::size_t write_vectors(const std::uint8_t* bytes, std::size_t size, std::uint8_t* out) noexcept {
-    const __m128i spread = _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10);
+template <int kSkipped>
+SIGIL_SSSE3 inline __m128i characters(__m128i input) noexcept {
+    const __m128i spread = _mm_add_epi8(_mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10),
+                                        _mm_set1_epi8(kSkipped));
     // Ranges: 0 for a to z, 1 to 10 for the digits, 11 for '-', 12 for '_', 13 for A to Z.
     const __m128i shifts = _mm_setr_epi8('a' - 26, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
                                          '0' - 52, '0' - 52, '0' - 52, '0' - 52, '-' - 62, '_' - 63, 'A', 0, 0);
-    std::size_t done = 0;
-    for (; done + 16 <= size; done += 12, out += 16) {
-        const __m128i input = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + done));
-        const __m128i groups = _mm_shuffle_epi8(input, spread);
-        const __m128i high = _mm_mulhi_epu16(_mm_and_si128(groups, _mm_set1_epi32(0x0fc0fc00)),
-                                             _mm_set1_epi32(0x04000040));
-        const __m128i low = _mm_mullo_epi16(_mm_and_si128(groups, _mm_set1_epi32(0x003f03f0)),
-                                            _mm_set1_epi32(0x01000010));
-        const __m128i fields = _mm_or_si128(high, low);
-        const __m128i upper = _mm_and_si128(_mm_cmplt_epi8(fields, _mm_set1_epi8(26)), _mm_set1_epi8(13));
-        const __m128i ranges = _mm_or_si128(_mm_subs_epu8(fields, _mm_set1_epi8(51)), upper);
-        const __m128i text = _mm_add_epi8(fields, _mm_shuffle_epi8(shifts, ranges));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out), text);
+    const __m128i groups = _mm_shuffle_epi8(input, spread);
+    const __m128i high =
+        _mm_mulhi_epu16(_mm_and_si128(groups, _mm_set1_epi32(0x0fc0fc00)), _mm_set1_epi32(0x04000040));
+    const __m128i low =
+        _mm_mullo_epi16(_mm_and_si128(groups, _mm_set1_epi32(0x003f03f0)), _mm_set1_epi32(0x01000010));
+    const __m128i fields = _mm_or_si128(high, low);
+    const __m128i upper = _mm_and_si128(_mm_cmplt_epi8(fields, _mm_set1_epi8(26)), _mm_set1_epi8(13));
+    const __m128i ranges = _mm_or_si128(_mm_subs_epu8(fields, _mm_set1_epi8(51)), upper);
+    return _mm_add_epi8(fields, _mm_shuffle_epi8(shifts, ranges));
+}
+
+// Fewer bytes have no sixteen before the end of their last whole group of three.
+constexpr std::size_t kFewestForVectors = 18;
+
+// All whole groups of three. But for the first, vectors begin four bytes early, so that none reads past the end; the
+// last writes some characters once more: how many are left behind those before is hard to foresee.
+SIGIL_SSSE3 std::size_t write_vectors(const std::uint8_t* bytes, std::size_t size, std::uint8_t* out) noexcept {
+    const auto load = [](const std::uint8_t* from) SIGIL_SSSE3 {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    };
+    const auto store = [](std::uint8_t* to, __m128i text) SIGIL_SSSE3 {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), text);
+    };
+    const std::size_t whole = size / 3 * 3;
+    std::uint8_t* const end = out + whole / 3 * 4;
+    store(out, characters<0>(load(bytes)));
+    for (std::size_t done = 12; done + 12 < whole; done += 12) {
+        out += 16;
+        store(out, characters<4>(load(bytes + done - 4)));
     }
-    return done;
+    store(end - 16, characters<4>(load(bytes + whole - 16)));
+    return whole;
+}
+
+// Loads as wide as the stores that wrote the tag a moment ago, and at the same places: any other would wait until
+// those have reached the cache. What lies across two of them is put together in registers.
+SIGIL_SSSE3 void write_two_halves(const std::uint8_t* first, const std::uint8_t* second, std::uint8_t* out) noexcept {
+    const auto load = [](const std::uint8_t* from) SIGIL_SSSE3 {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    };
+    const __m128i a = load(first), b = load(first + 16), c = load(second), d = load(second + 16);
+    const __m128i twelves[] = {a, _mm_alignr_epi8(b, a, 12), _mm_alignr_epi8(c, b, 8), _mm_alignr_epi8(d, c, 4), d};
+    for (int i = 0; i < 5; ++i) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16 * i), characters<0>(twelves[i]));
+    }
+    // Four bytes are left, which become six characters.
+    const __m128i last = characters<0>(_mm_srli_si128(d, 12));
+    const int four = _mm_cvtsi128_si32(last);
+    const auto two = static_cast<std::uint16_t>(_mm_extract_epi16(last, 2));
+    std::memcpy(out + 80, &four, 4);
+    std::memcpy(out + 84, &two, 2);
 }
 
 // Which bytes lie in a range of ASCII.
@@ -101,7 +139,7 @@ const bool kHasVectors = __builtin_cpu_supports("ssse3") != 0 && level_has_ssse3
 std::uint8_t* write_base64url(const std::uint8_t* bytes, std::size_t size, std::uint8_t* out) noexcept {
     std::size_t i = 0;
 #ifdef SIGIL_SSSE3
-    if (kHasVectors) {
+    if (kHasVectors && size >= kFewestForVectors) {
         i = write_vectors(bytes, size, out);
         out += i / 3 * 4;
     }
@@ -121,6 +159,20 @@ std::uint8_t* write_base64url(const std::uint8_t* bytes, std::size_t size, std::
         if (two) *out++ = character(group >> 6);
     }
     return out;
+}
+
+std::uint8_t* write_base64url_halves(const std::uint8_t* first, const std::uint8_t* second,
+                                     std::uint8_t* out) noexcept {
+#ifdef SIGIL_SSSE3
+    if (kHasVectors) {
+        write_two_halves(first, second, out);
+        return out + base64url_size(64);
+    }
+#endif
+    std::uint8_t bytes[64];
+    std::memcpy(bytes, first, 32);
+    std::memcpy(bytes + 32, second, 32);
+    return write_base64url(bytes, sizeof bytes, out);
 }
 
 bool is_base64url(const std::uint8_t* text, std::size_t size) noexcept {

@@ -14,6 +14,9 @@ constexpr std::size_t base64url_decoded_size(std::size_t characters) noexcept {
 // `out` has room for base64url_size(size) characters; returns its end.
 std::uint8_t* write_base64url(const std::uint8_t* bytes, std::size_t size, std::uint8_t* out) noexcept;
 
+// The same of 64 bytes in two halves, which need not lie one behind the other.
+std::uint8_t* write_base64url_halves(const std::uint8_t* first, const std::uint8_t* second, std::uint8_t* out) noexcept;
+
 // Are all characters of the alphabet?
 bool is_base64url(const std::uint8_t* text, std::size_t size) noexcept;
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
 
 namespace sigil {
 
@@ -35,6 +36,12 @@ class ByteBuffer {
     }
     void set_size(std::size_t size) noexcept { size_ = size; }
     void clear() noexcept { size_ = 0; }
+
+    void swap(ByteBuffer& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        std::swap(capacity_, other.capacity_);
+    }
 
     // Give memory back after an unusually large document.
     void shrink_if_above(std::size_t most) noexcept {

@@ -7,11 +7,13 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 #define SIGIL_INLINE __forceinline
+#define SIGIL_NOINLINE __declspec(noinline)
 #define SIGIL_COLD __declspec(noinline)
 #define SIGIL_LIKELY(condition) (condition)
 #define SIGIL_UNLIKELY(condition) (condition)
 #else
 #define SIGIL_INLINE inline __attribute__((always_inline))
+#define SIGIL_NOINLINE __attribute__((noinline))
 #define SIGIL_COLD __attribute__((noinline, cold))
 #define SIGIL_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define SIGIL_UNLIKELY(condition) __builtin_expect(!!(condition), 0)

@@ -54,6 +54,10 @@ SIGIL_INLINE std::uint64_t prefix_parity(std::uint64_t bits) noexcept {
 
 SIGIL_INLINE void copy64(std::uint8_t* out, const std::uint8_t* in) noexcept { Block(in).store(out); }
 
+#define SIGIL_SHORT_COPY
+constexpr std::uint32_t kShortCopy = 64;
+SIGIL_INLINE void copy_short(std::uint8_t* out, const std::uint8_t* in) noexcept { copy64(out, in); }
+
 #define SIGIL_NOTE_PLACES
 #define SIGIL_PACK_PLACES
 // The numbers of the bits are packed like the bytes 0, 1, 2... under the mask, for all of

@@ -30,10 +30,12 @@ class Emitter {
     std::uint8_t* object(std::uint8_t* out, const SortedMember* member, std::uint32_t count) const noexcept {
         *out++ = '{';
         for (const SortedMember* const last = member + count; member != last; ++member) {
-            if (SIGIL_LIKELY(member->patch_count == 0)) {
-                out = copy(out, text_ + member->begin, member->end - member->begin);
+            const std::uint32_t begin = place_of(member->begin), end = place_of(member->end);
+            const std::uint32_t first = patches_of(member->begin), last_patch = patches_of(member->end);
+            if (SIGIL_LIKELY(first == last_patch)) {
+                out = copy(out, text_ + begin, end - begin);
             } else {
-                out = span(out, member->begin, member->end, kept_ + member->first_patch, member->patch_count);
+                out = span(out, begin, end, kept_ + first, last_patch - first);
             }
             *out++ = ',';
         }
@@ -42,8 +44,8 @@ class Emitter {
     }
 
     static SIGIL_INLINE std::uint8_t* copy(std::uint8_t* out, const std::uint8_t* in, std::uint32_t size) noexcept {
-        copy64(out, in);
-        for (std::uint32_t done = 64; SIGIL_UNLIKELY(done < size); done += 64) copy64(out + done, in + done);
+        copy_short(out, in);
+        for (std::uint32_t done = kShortCopy; SIGIL_UNLIKELY(done < size); done += 64) copy64(out + done, in + done);
         return out + size;
     }
 

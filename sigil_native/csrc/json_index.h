@@ -17,9 +17,10 @@ class Indexer {
             if (SIGIL_UNLIKELY(outcome != Outcome::done)) return outcome;
         }
         if (at != size_) {
-            std::uint8_t last[64] = {};
-            std::memcpy(last, text_ + at, size_ - at);
-            const Outcome outcome = add_block(last, at, low_bits(size_ - at));
+            const std::uint32_t rest = size_ - at;
+            std::uint8_t last[64];
+            load_last(last, text_ + at, rest);
+            const Outcome outcome = add_block(last, at, ~std::uint64_t{0} >> (64 - rest));
             if (SIGIL_UNLIKELY(outcome != Outcome::done)) return outcome;
         }
         if (in_string_ != 0) return Outcome::refused;
@@ -35,33 +36,43 @@ class Indexer {
         return places.reserve(std::size_t{count} + expected + 96);
     }
 
+    // The last bytes of the text, 1 to 63; what lies behind them is not valid.
+    SIGIL_READS_BEYOND static void load_last(std::uint8_t* last, const std::uint8_t* bytes,
+                                             std::uint32_t count) noexcept {
+        if (SIGIL_LIKELY(stays_on_page(bytes, 64))) return copy64(last, bytes);
+        std::memset(last, 0, 64);
+        std::memcpy(last, bytes, count);
+    }
+
+    // A bit of `valid` for each byte that is of the text: all but the last block has 64.
     SIGIL_INLINE Outcome add_block(const std::uint8_t* bytes, std::uint32_t at, std::uint64_t valid) noexcept {
         const Block block(bytes);
         BlockMasks masks;
-        const std::uint64_t backslashes = block.backslashes();
+        const std::uint64_t backslashes = block.backslashes() & valid;
         const std::uint64_t escaped = find_escaped(backslashes);
         masks.escapes = backslashes & ~escaped;
-        masks.quotes = block.quotes() & ~escaped;
+        masks.quotes = block.quotes() & ~escaped & valid;
         const std::uint64_t inside = prefix_parity(masks.quotes) ^ in_string_;
         in_string_ = std::uint64_t{0} - (inside >> 63);
         const std::uint64_t controls = block.controls() & valid;
         if (SIGIL_UNLIKELY((controls & inside) != 0)) return Outcome::refused;
-        if (SIGIL_UNLIKELY(block.not_ascii() != 0)) {
+        if (SIGIL_UNLIKELY((block.not_ascii() & valid) != 0)) {
             if (wide_end_ == 0) wide_begin_ = kept_;
             wide_end_ = kept_ + 64;
         }
         masks.keep = valid;
         const std::uint64_t blank = (controls | block.spaces()) & ~inside & valid;
-        if (blank == 0 && !after_space_) {
+        const bool unmoved = blank == 0 && !after_space_;
+        if (unmoved) {
             block.store(out_ + kept_);
         } else {
             if ((controls & ~block.line_spaces()) != 0) return Outcome::refused;
             masks.keep = valid & ~blank;
             if (!squeeze(block, bytes, at, masks)) return Outcome::refused;
         }
-        if (!note(scratch_.quotes, quote_count_, masks.quotes, masks.keep)) return Outcome::out_of_memory;
+        if (!note(scratch_.quotes, quote_count_, masks.quotes, masks.keep, unmoved)) return Outcome::out_of_memory;
         if (SIGIL_UNLIKELY(masks.escapes != 0)) {
-            if (!note(scratch_.escapes, escape_count_, masks.escapes, masks.keep)) return Outcome::out_of_memory;
+            if (!note(scratch_.escapes, escape_count_, masks.escapes, masks.keep, unmoved)) return Outcome::out_of_memory;
         }
         kept_ += count_bits(masks.keep);
         return Outcome::done;
@@ -98,10 +109,12 @@ class Indexer {
     }
 
     SIGIL_INLINE bool note(Array<std::uint32_t>& places, std::uint32_t& count, std::uint64_t mask,
-                           std::uint64_t keep) noexcept {
+                           std::uint64_t keep, bool unmoved) noexcept {
         if (SIGIL_UNLIKELY(std::size_t{count} + 96 > places.capacity()) && !make_room(places, count, 0)) return false;
-#ifndef SIGIL_PACK_PLACES
-        if (keep == ~std::uint64_t{0}) {
+#ifdef SIGIL_PACK_PLACES
+        static_cast<void>(unmoved);
+#else
+        if (SIGIL_LIKELY(unmoved)) {
             note_unmoved(places.data() + count, kept_, mask);
         } else
 #endif
@@ -112,15 +125,15 @@ class Indexer {
         return true;
     }
 
-    // As note_places() where all of the block is kept, so that no place has moved: half the work for each.
+    // As note_places() where all of the block is kept, so that no place has moved: half the work for each. Few blocks
+    // have more than sixteen; whether one has more than eight is hard to foresee.
     static SIGIL_INLINE void note_unmoved(std::uint32_t* out, std::uint32_t base, std::uint64_t mask) noexcept {
-        const std::uint32_t count = count_bits(mask);
-        for (std::uint32_t done = 0; done < count; done += 8) {
-            for (int i = 0; i < 8; ++i) {
-                *out++ = base + lowest_bit(mask | std::uint64_t{1} << 63);
+        do {
+            for (int i = 0; i < 16; ++i) {
+                *out++ = base + lowest_bit_or_any(mask);
                 mask &= mask - 1;
             }
-        }
+        } while (SIGIL_UNLIKELY(mask != 0));
     }
 
     Outcome finish() noexcept {
@@ -134,10 +147,18 @@ class Indexer {
         return wide_end_ == 0 || check_utf8() ? Outcome::done : Outcome::refused;
     }
 
-    SIGIL_COLD bool check_utf8() noexcept {
+    SIGIL_NOINLINE bool check_utf8() noexcept {
         const std::uint8_t* position = out_ + wide_begin_;
-        const std::uint8_t* const end = out_ + kept_;
         const std::uint8_t* const last = out_ + (wide_end_ < kept_ ? wide_end_ : kept_);
+#ifdef SIGIL_CHECK_UTF8
+        // The three bytes behind the last one tell whether its character ends. They are ASCII, or zeros behind the
+        // text.
+        Utf8Check check;
+        for (; position < last + 3; position += 32) check.add(position);
+        scratch_.beyond_bmp_order = check.has_at_least(0xEE);
+        return check.holds();
+#else
+        const std::uint8_t* const end = out_ + kept_;
         while (position < last) {
             // Zeros follow the text, so that a word may reach past its end.
             if ((load_little_endian(position) & 0x8080808080808080u) == 0) {
@@ -153,6 +174,7 @@ class Indexer {
             }
         }
         return true;
+#endif
     }
 
     Scratch& scratch_;

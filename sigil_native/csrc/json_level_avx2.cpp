@@ -12,6 +12,7 @@
 #include "json_number.h"
 #include "json_target.h"
 #include "json_utf8.h"
+#include "page_safe.h"
 
 SIGIL_TARGET_BEGIN("avx2,bmi,bmi2,popcnt,pclmul")
 
@@ -19,6 +20,7 @@ namespace sigil {
 namespace avx2 {
 namespace {
 #include "json_block_avx2.h"
+#include "json_utf8_avx2.h"
 #include "json_passes.h"
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include "json_number.h"
 #include "json_target.h"
 #include "json_utf8.h"
+#include "page_safe.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC 12 finds its own intrinsics' undefined operands suspicious.

@@ -8,6 +8,7 @@
 #include "json_bits.h"
 #include "json_number.h"
 #include "json_utf8.h"
+#include "page_safe.h"
 
 namespace sigil {
 namespace portable {

@@ -15,8 +15,11 @@ constexpr std::int64_t kLowestKey = INT64_MIN;
 // first byte the most significant; the top bit is turned over, because vectors
 // compare signed numbers.
 SIGIL_INLINE std::int64_t sort_key(const std::uint8_t* name, std::uint32_t size) noexcept {
-    std::uint64_t head = load_big_endian(name);
-    if (size < 8) head = size == 0 ? 0 : head >> (64 - 8 * size) << (64 - 8 * size);
+    constexpr std::uint64_t kAll = ~std::uint64_t{0};
+    // Looked up, because no branch foresees how long a name is.
+    static constexpr std::uint64_t kHeads[] = {0,          kAll << 56, kAll << 48, kAll << 40, kAll << 32,
+                                               kAll << 24, kAll << 16, kAll << 8,  kAll};
+    const std::uint64_t head = load_big_endian(name) & kHeads[std::min(size, std::uint32_t{8})];
     return static_cast<std::int64_t>(head ^ std::uint64_t{1} << 63);
 }
 
@@ -45,7 +48,7 @@ class MemberOrder {
 
     // Makes `object`, which ends before `end`, a patch: its `count` members in order.
     // Refused: two names are the same.
-    Outcome arrange(OpenContainer object, std::uint32_t count, std::uint32_t end) noexcept;
+    Outcome arrange(const OpenContainer& object, std::uint32_t count, std::uint32_t end) noexcept;
 
   private:
     struct NameView {
@@ -61,10 +64,10 @@ class MemberOrder {
 
     // Member `index` of the object comes `rank`-th.
     SIGIL_INLINE void place(const OpenContainer& object, std::uint32_t rank, std::uint32_t index) noexcept {
-        const Member* const member = scratch_.members.data() + object.members + index;
-        scratch_.sorted[sorted_count_ + rank] = {member[0].begin, member[1].begin - 1,
-                                                 member[0].patches - object.patches + kept_count_,
-                                                 member[1].patches - member[0].patches};
+        const Mark* const member = scratch_.members.data() + object.members + index;
+        // Its patches will be moved to the end of those kept. No place before a comma is 0: nothing is carried.
+        const Mark moved = mark(0, kept_count_ - object.patches);
+        scratch_.sorted[sorted_count_ + rank] = {member[0] + moved, member[1] + moved - 1};
     }
 
     Scratch& scratch_;
@@ -103,9 +106,9 @@ int MemberOrder::compare(std::uint32_t a, std::uint32_t b) const noexcept {
     return x.size < y.size ? -1 : x.size > y.size;
 }
 
-Outcome MemberOrder::arrange(OpenContainer object, std::uint32_t count, std::uint32_t end) noexcept {
+Outcome MemberOrder::arrange(const OpenContainer& object, std::uint32_t count, std::uint32_t end) noexcept {
     // Where the next member would begin, so that each ends before the next.
-    scratch_.members[object.members + count] = {end, scratch_.patch_count};
+    scratch_.members[object.members + count] = mark(end, scratch_.patch_count);
     if (SIGIL_LIKELY(count <= kFew)) {
         if (!place_few(object, count)) return Outcome::refused;
     } else {
@@ -128,15 +131,21 @@ Outcome MemberOrder::arrange(OpenContainer object, std::uint32_t count, std::uin
 }
 
 bool MemberOrder::place_few(const OpenContainer& object, std::uint32_t count) noexcept {
+    if (count == 2 && scratch_.keys[object.members] != scratch_.keys[object.members + std::size_t{1}]) {
+        // They are not in order as they stand.
+        place(object, 1, 0);
+        place(object, 0, 1);
+        return true;
+    }
     std::uint32_t ranks[kFew];
     rank_keys(scratch_.keys.data() + object.members, count, ranks);
-    if (SIGIL_UNLIKELY(count > 64)) return place_ties(object, ranks, count);
-    std::uint64_t taken = 0;
+    std::uint32_t below = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         place(object, ranks[i], i);
-        taken |= std::uint64_t{1} << ranks[i];
+        below += ranks[i];
     }
-    return SIGIL_LIKELY(taken == low_bits(count)) || place_ties(object, ranks, count);
+    // Of every two keys that differ, one is below the other.
+    return SIGIL_LIKELY(below == count * (count - 1) / 2) || place_ties(object, ranks, count);
 }
 
 // Some names may begin with the same eight bytes, and so share a rank.
@@ -166,14 +175,14 @@ Outcome MemberOrder::place_many(const OpenContainer& object, std::uint32_t count
 
 // False: two names are the same.
 bool MemberOrder::sort(const OpenContainer& object, SortItem* items, std::uint32_t count) noexcept {
-    const Member* const members = scratch_.members.data() + object.members;
+    const Mark* const members = scratch_.members.data() + object.members;
     std::sort(items, items + count, [&](const SortItem& a, const SortItem& b) noexcept {
         if (SIGIL_LIKELY(a.key != b.key)) return a.key < b.key;
-        return a.index != b.index && compare(members[a.index].begin, members[b.index].begin) < 0;
+        return a.index != b.index && compare(place_of(members[a.index]), place_of(members[b.index])) < 0;
     });
     for (std::uint32_t i = 1; i < count; ++i) {
         if (items[i - 1].key != items[i].key) continue;
-        if (compare(members[items[i - 1].index].begin, members[items[i].index].begin) == 0) return false;
+        if (compare(place_of(members[items[i - 1].index]), place_of(members[items[i].index])) == 0) return false;
     }
     return true;
 }

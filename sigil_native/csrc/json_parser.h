@@ -28,16 +28,25 @@ class Parser {
         std::uint32_t at;            // offset into the text
         const std::uint32_t* quote;  // the next one
         std::uint32_t member_count;  // of all objects that are open
-        OpenContainer container;     // the innermost
+        std::uint32_t depth;         // how many containers are open
+        std::int64_t previous;       // of the innermost: sort key of its latest member
+        bool object;                 // whether it is one
+        bool unsorted;
     };
 
     bool document() noexcept;
-    SIGIL_INLINE bool open(Cursor& cursor, std::uint32_t depth, bool object) noexcept;
+    SIGIL_INLINE bool open(Cursor& cursor) noexcept;
     SIGIL_INLINE bool close(Cursor& cursor) noexcept;
     SIGIL_INLINE bool name(Cursor& cursor) noexcept;
-    SIGIL_INLINE bool scalar(Cursor& cursor) noexcept;
+    SIGIL_INLINE bool string(Cursor& cursor) noexcept;
+    SIGIL_INLINE bool number_or_word(Cursor& cursor) noexcept;
     SIGIL_INLINE std::uint32_t number(std::uint32_t at) noexcept;
     SIGIL_COLD std::uint32_t unusual_number(std::uint32_t at) noexcept;
+    // Whether the name at `begin`, whose sort key is that of the one before, comes behind it, or is the first.
+    SIGIL_COLD bool is_behind_previous(Cursor cursor, std::uint32_t begin) const noexcept {
+        if (cursor.member_count == scratch_.open[cursor.depth - 1].members) return true;
+        return order_.compare(place_of(scratch_.members[cursor.member_count - 1]), begin) < 0;
+    }
     SIGIL_COLD bool patch(std::uint32_t begin, std::uint32_t end, const void* bytes, std::size_t size) noexcept;
     SIGIL_COLD bool escapes(std::uint32_t end) noexcept;
     SIGIL_COLD bool unescape_name(std::uint32_t begin, std::uint32_t end) noexcept;
@@ -60,59 +69,69 @@ class Parser {
 // -- grammar ---------------------------------------------------------------
 
 bool Parser::document() noexcept {
-    Cursor cursor{0, scratch_.quotes.data(), 0, {kLowestKey, 0, 0, 0, false, false}};
-    std::uint32_t depth = 0;
-    bool object = false;
+    Cursor cursor{0, scratch_.quotes.data(), 0, 0, kLowestKey, false, false};
     goto value;
 
 begin_container:
-    object = text_[cursor.at] == '{';
-    if (!open(cursor, depth, object)) return false;
-    ++depth;
-    if (text_[cursor.at] == (object ? '}' : ']')) goto end_container;
-    if (!object) goto value;
+    if (!open(cursor)) return false;
+    if (text_[cursor.at] == (cursor.object ? '}' : ']')) goto end_container;
+    if (!cursor.object) goto value;
 
 member:
     if (SIGIL_UNLIKELY(!name(cursor))) return false;
 
 value:
-    if ((text_[cursor.at] | 0x20) == '{') goto begin_container;
-    if (SIGIL_UNLIKELY(!scalar(cursor))) return false;
+    if (text_[cursor.at] == '"') {
+        if (SIGIL_UNLIKELY(!string(cursor))) return false;
+    } else {
+        if ((text_[cursor.at] | 0x20) == '{') goto begin_container;
+        if (SIGIL_UNLIKELY(!number_or_word(cursor))) return false;
+    }
 
 behind_value:
     if (text_[cursor.at] == ',') {
         ++cursor.at;
-        if (object) goto member;
-        if (SIGIL_LIKELY(depth != 0)) goto value;
+        if (cursor.object) goto member;
+        if (SIGIL_LIKELY(cursor.depth != 0)) goto value;
         return false;
     }
-    if (depth == 0) return cursor.at == scratch_.text_size;
-    if (SIGIL_UNLIKELY(text_[cursor.at] != (object ? '}' : ']'))) return false;
+    if (cursor.depth == 0) return cursor.at == scratch_.text_size;
+    if (SIGIL_UNLIKELY(text_[cursor.at] != (cursor.object ? '}' : ']'))) return false;
 
 end_container:
     if (!close(cursor)) return false;
-    cursor.container = scratch_.open[--depth];
-    object = cursor.container.object;
     goto behind_value;
 }
 
-bool Parser::open(Cursor& cursor, std::uint32_t depth, bool object) noexcept {
-    if (SIGIL_UNLIKELY(depth >= max_depth_)) return false;
-    if (SIGIL_UNLIKELY(!scratch_.open.reserve(depth + std::size_t{1}))) return fail(Outcome::out_of_memory);
-    scratch_.open[depth] = cursor.container;
-    cursor.container = {kLowestKey, cursor.at, cursor.member_count, scratch_.patch_count, object, false};
+bool Parser::open(Cursor& cursor) noexcept {
+    if (SIGIL_UNLIKELY(cursor.depth >= max_depth_)) return false;
+    if (SIGIL_UNLIKELY(!scratch_.open.reserve(cursor.depth + std::size_t{1}))) return fail(Outcome::out_of_memory);
+    // Field by field: what is read back soon must be as wide as what was written.
+    OpenContainer& container = scratch_.open[cursor.depth++];
+    container.outer_previous = cursor.previous;
+    container.outer_is_object = cursor.object;
+    container.outer_is_unsorted = cursor.unsorted;
+    container.begin = cursor.at;
+    container.members = cursor.member_count;
+    container.patches = scratch_.patch_count;
+    cursor.previous = kLowestKey;
+    cursor.object = text_[cursor.at] == '{';
+    cursor.unsorted = false;
     ++cursor.at;
     return true;
 }
 
 bool Parser::close(Cursor& cursor) noexcept {
     ++cursor.at;
-    if (cursor.container.unsorted) {
-        const std::uint32_t count = cursor.member_count - cursor.container.members;
-        const Outcome outcome = order_.arrange(cursor.container, count, cursor.at);
+    const OpenContainer& container = scratch_.open[--cursor.depth];
+    if (cursor.unsorted) {
+        const Outcome outcome = order_.arrange(container, cursor.member_count - container.members, cursor.at);
         if (SIGIL_UNLIKELY(outcome != Outcome::done)) return fail(outcome);
     }
-    cursor.member_count = cursor.container.members;
+    cursor.member_count = container.members;
+    cursor.previous = container.outer_previous;
+    cursor.object = container.outer_is_object;
+    cursor.unsorted = container.outer_is_unsorted;
     return true;
 }
 
@@ -122,7 +141,7 @@ bool Parser::name(Cursor& cursor) noexcept {
     if (SIGIL_UNLIKELY(cursor.quote[0] != begin)) return false;
     const std::uint32_t end = cursor.quote[1];
     cursor.quote += 2;
-    scratch_.members[cursor.member_count] = {begin, scratch_.patch_count};
+    scratch_.members[cursor.member_count] = mark(begin, scratch_.patch_count);
     std::int64_t key = sort_key(text_ + begin + 1, end - begin - 1);
     const bool escaped = *escape_ < end;
     if (SIGIL_UNLIKELY(escaped || scratch_.beyond_bmp_order)) {
@@ -130,27 +149,25 @@ bool Parser::name(Cursor& cursor) noexcept {
         key = unusual_key(begin, end, escaped);
     }
     scratch_.keys[cursor.member_count] = key;
-    OpenContainer& object = cursor.container;
-    object.unsorted |= key < object.previous;
-    if (SIGIL_UNLIKELY(key == object.previous) && cursor.member_count != object.members) {
-        object.unsorted |= order_.compare(scratch_.members[cursor.member_count - 1].begin, begin) >= 0;
-    }
-    object.previous = key;
+    cursor.unsorted |= key < cursor.previous;
+    if (SIGIL_UNLIKELY(key == cursor.previous)) cursor.unsorted |= !is_behind_previous(cursor, begin);
+    cursor.previous = key;
     ++cursor.member_count;
     cursor.at = end + 2;
     return text_[end + 1] == ':';
 }
 
-// Reads a string, a number or a literal.
-bool Parser::scalar(Cursor& cursor) noexcept {
+bool Parser::string(Cursor& cursor) noexcept {
+    const std::uint32_t end = cursor.quote[1];
+    cursor.quote += 2;
+    cursor.at = end + 1;
+    return SIGIL_LIKELY(*escape_ >= end) || escapes(end);
+}
+
+// Reads a number, true, false or null.
+bool Parser::number_or_word(Cursor& cursor) noexcept {
     const std::uint32_t at = cursor.at;
     const std::uint8_t first = text_[at];
-    if (first == '"') {
-        const std::uint32_t end = cursor.quote[1];
-        cursor.quote += 2;
-        cursor.at = end + 1;
-        return SIGIL_LIKELY(*escape_ >= end) || escapes(end);
-    }
     if (first <= '9') {
         cursor.at = number(at);
         return cursor.at != 0;
@@ -224,6 +241,7 @@ bool Parser::patch(std::uint32_t begin, std::uint32_t end, const void* bytes, st
 bool Parser::escapes(std::uint32_t end) noexcept {
     while (*escape_ < end) {
         const std::uint32_t begin = *escape_++;
+        if (SIGIL_LIKELY(is_canonical_escape(text_[begin + 1]))) continue;
         EscapeToken token;
         if (read_escape(text_ + begin, end - begin, token) != Escape::ok) return false;
         if (token.size == 12) ++escape_;

@@ -60,17 +60,17 @@ class Array {
     std::size_t capacity_ = 0;
 };
 
-// A member of an object that is being parsed. It ends where the next one
-// begins, less the comma.
-struct Member {
-    std::uint32_t begin;    // its name's opening quote
-    std::uint32_t patches;  // how many there were when it began
-};
+// A place in the text, and how many patches there are before it: in one word, the
+// place its lower half, so that both are read, moved and written at once.
+using Mark = std::uint64_t;
+inline constexpr Mark mark(std::uint32_t place, std::uint32_t patches) noexcept { return Mark{patches} << 32 | place; }
+inline constexpr std::uint32_t place_of(Mark mark) noexcept { return static_cast<std::uint32_t>(mark); }
+inline constexpr std::uint32_t patches_of(Mark mark) noexcept { return static_cast<std::uint32_t>(mark >> 32); }
 
-// A member of an object whose members are to be written in another order.
+// A member of an object whose members are to be written in another order. Its
+// patches are in Scratch::kept.
 struct SortedMember {
-    std::uint32_t begin, end;
-    std::uint32_t first_patch, patch_count;  // in Scratch::kept
+    Mark begin, end;
 };
 
 // A part of the copy that is written differently: an object, if the part begins
@@ -81,14 +81,14 @@ struct Patch {
     std::uint32_t size;    // how many members; or bytes
 };
 
-// A container whose parsing waits for that of one of its values.
+// A container that is being parsed, and what is kept for the one around it in the meantime.
 struct OpenContainer {
-    std::int64_t previous;  // sort key of its latest member
+    std::int64_t outer_previous;  // sort key of its latest member
     std::uint32_t begin;
     std::uint32_t members;  // its first in Scratch::members
     std::uint32_t patches;  // how many there were when it began
-    bool object;
-    bool unsorted;
+    bool outer_is_object;
+    bool outer_is_unsorted;
 };
 
 // A member name that has escapes, as it is without them.
@@ -111,7 +111,7 @@ struct Scratch {
     Array<std::uint32_t> quotes;
     Array<std::uint32_t> escapes;
     Array<std::int64_t> keys;  // sort keys, parallel to `members`
-    Array<Member> members;
+    Array<Mark> members;  // where the names of open objects begin: a member ends before the next, less the comma
     Array<SortedMember> sorted;
     Array<Patch> patches;
     Array<Patch> kept;  // patches inside objects that are patches themselves

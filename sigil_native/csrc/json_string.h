@@ -13,15 +13,8 @@
 #define SIGIL_SSE2 1
 #endif
 
+#include "page_safe.h"
 #include "utf16_order.h"
-
-#if defined(__GNUC__)
-#define SIGIL_READS_BEYOND __attribute__((no_sanitize("address")))
-#elif defined(_MSC_VER)
-#define SIGIL_READS_BEYOND __declspec(no_sanitize_address)
-#else
-#define SIGIL_READS_BEYOND
-#endif
 
 namespace sigil {
 
@@ -137,11 +130,9 @@ inline bool has_surrogate(const Text& text) noexcept {
 #ifdef SIGIL_SSE2
 namespace detail {
 
-// Up to sixteen characters as one vector, whatever lies behind them: a load that stays on the page on which it
-// begins cannot fault. AddressSanitizer is told that this one means it.
+// Up to sixteen characters as one vector, whatever lies behind them.
 SIGIL_READS_BEYOND inline __m128i load_short(const std::uint8_t* text, std::size_t length) noexcept {
-    constexpr std::uintptr_t kPage = 4096;
-    if ((reinterpret_cast<std::uintptr_t>(text) & (kPage - 1)) <= kPage - 16) {
+    if (stays_on_page(text, 16)) {
         return _mm_loadu_si128(reinterpret_cast<const __m128i*>(text));  // here: load16() would be checked
     }
     std::uint8_t padded[16] = {};

@@ -11,6 +11,8 @@ namespace {
 
 // The most that a thread keeps between calls, in bytes.
 constexpr std::size_t kKeptScratch = std::size_t{1} << 20;
+// What texts up to this size need is far below that: the scratch is not above it now if it was not before.
+constexpr std::size_t kSmallText = 4096;
 
 bool refuse(Failure& failure, Problem problem, std::size_t offset) noexcept {
     failure.problem = problem;
@@ -28,7 +30,7 @@ bool canonicalize_text_at(const VectorLevel& level, const std::uint8_t* text, st
     const std::size_t before = out.size();
     Scratch& scratch = thread_owned<Scratch>();
     const Outcome outcome = level.transcode(text, size, options, scratch, out);
-    scratch.shrink_if_above(kKeptScratch);
+    if (size > kSmallText) scratch.shrink_if_above(kKeptScratch);
     if (outcome == Outcome::done) return true;
     out.set_size(before);
     if (outcome == Outcome::out_of_memory) return refuse(failure, Problem::out_of_memory, 0);

@@ -66,6 +66,9 @@ inline std::uint8_t simple_escape(std::uint8_t letter) noexcept {
     }
 }
 
+// Whether a backslash and that letter are how RFC 8785 §3.2.2.2 spells a character, too.
+inline bool is_canonical_escape(std::uint8_t letter) noexcept { return simple_escape(letter) != 0 && letter != '/'; }
+
 // Writes a code point as RFC 8785 §3.2.2.2 spells it in a string, at most six
 // bytes; returns the end.
 inline std::uint8_t* put_escaped(std::uint32_t point, std::uint8_t* out) noexcept {

@@ -67,9 +67,10 @@ const char* format_problem_name(FormatProblem problem) noexcept {
     return "none";
 }
 
-std::uint8_t* write_text(const std::uint8_t* sigil, std::uint8_t* out) noexcept {
+std::uint8_t* write_text(const std::uint8_t* header, const std::uint8_t* tag, std::uint8_t* out) noexcept {
+    static_assert(kHeaderSize == 32 && kTagSize == 32, "two halves");
     std::memcpy(out, kPrefix, kPrefixSize);
-    return write_base64url(sigil, kSigilSize, out + kPrefixSize);
+    return write_base64url_halves(header, tag, out + kPrefixSize);
 }
 
 std::uint8_t* write_strand(const std::uint8_t* sigil, std::uint8_t* out) noexcept {

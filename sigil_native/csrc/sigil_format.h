@@ -70,8 +70,8 @@ inline void write_expiry(std::uint8_t* header, std::uint64_t expires_ms) noexcep
     store_big_endian(header + 8, expires_ms, 8);
 }
 
-// A sigil as text (kTextSize characters) and as strand (kStrandSize). Both return the end.
-std::uint8_t* write_text(const std::uint8_t* sigil, std::uint8_t* out) noexcept;
+// A sigil as text (kTextSize characters), its tag wherever it lies, and as strand (kStrandSize). Both return the end.
+std::uint8_t* write_text(const std::uint8_t* header, const std::uint8_t* tag, std::uint8_t* out) noexcept;
 std::uint8_t* write_strand(const std::uint8_t* sigil, std::uint8_t* out) noexcept;
 
 struct ParsedSigil {

@@ -11,4 +11,11 @@ constexpr std::size_t kKeptBuffer = std::size_t{1} << 20;
 
 inline ByteBuffer& thread_buffer() noexcept { return thread_owned<ByteBuffer>(); }
 
+// Memory for the results of batches, which whoever needs it swaps for an empty buffer, and swaps back in the end:
+// Python code may run in between, and a batch in that finds it gone. Fresh memory would cost a fault for each page.
+struct SpareBuffer {
+    ByteBuffer bytes;
+};
+inline ByteBuffer& spare_buffer() noexcept { return thread_owned<SpareBuffer>().bytes; }
+
 }  // namespace sigil

@@ -81,17 +81,21 @@ bool Uuid7Generator::advance(std::uint64_t now_ms) noexcept {
     return true;
 }
 
+inline void put_big_endian(std::uint64_t word, std::uint8_t* out) noexcept {
+    for (int i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(word >> (56 - 8 * i));
+}
+
 bool Uuid7Generator::fill(std::uint64_t now_ms, std::uint8_t* out, std::size_t count,
                           std::size_t stride) noexcept {
     for (; count != 0; --count, out += stride) {
         if (!advance(now_ms)) return false;
-        const auto byte = [](std::uint64_t value) { return static_cast<std::uint8_t>(value); };
-        for (int i = 0; i < 6; ++i) out[i] = byte(timestamp_ms_ >> (40 - 8 * i));
-        out[6] = byte(0x70 | counter_ >> 22);
-        out[7] = byte(counter_ >> 14);
-        out[8] = byte(0x80 | (counter_ >> 8 & 0x3f));
-        out[9] = byte(counter_);
-        if (!draw(out + 10, 6)) return false;
+        std::uint8_t random[8] = {};
+        if (!draw(random, 6)) return false;
+        std::uint64_t tail = 0;
+        for (int i = 0; i < 6; ++i) tail = tail << 8 | random[i];
+        // Two words: what is hashed soon is loaded by more than a byte at a time.
+        put_big_endian(timestamp_ms_ << 16 | 0x7000 | counter_ >> 14, out);
+        put_big_endian(std::uint64_t{0x8000 | (counter_ & 0x3fff)} << 48 | tail, out + 8);
     }
     return true;
 }

@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from sigil_native import _canonical_text
-from sigil_native.errors import CanonicalizationError
+from sigil_native.errors import CanonicalizationError, InvalidUtf8Error
 from tests.threads import ticks_meanwhile
 
 
@@ -41,6 +41,30 @@ def test_levels_best_first() -> None:
 def test_the_environment_may_ask_for_a_level(level: str) -> None:
     """SIGIL_NATIVE_VECTOR chooses among the levels of this machine."""
     assert run_with_level(level).stdout == f"{level} b'[1]'\n"
+
+
+@pytest.mark.parametrize("level", _canonical_text.vector_levels())
+def test_text_that_is_utf8_wherever_it_stands(level: str) -> None:
+    """A level takes a string exactly if Python decodes its bytes, at the borders of vectors too."""
+    leads = b"\x41\x80\xbf\xc1\xc2\xdf\xe0\xe1\xec\xed\xee\xef\xf0\xf1\xf3\xf4\xf5\xff"
+    followers = (b"", b"\x41", b"\x80", b"\x8f", b"\x90", b"\x9f", b"\xa0", b"\xbf", b"\xc2")
+    sequences = (
+        bytes([lead]) + second + third + fourth
+        for lead in leads
+        for second in followers
+        for third in (b"", b"\x41", b"\x80", b"\xc2")
+        for fourth in (b"", b"\x80", b"\xbf")
+    )
+    for number, sequence in enumerate(sequences):
+        size = (26, 27, 28, 29, 30, 58, 59, 60, 61, 62)[number % 10]
+        text = b'["' + b"x" * size + sequence + (b'"]' if number % 2 else b"y" * 40 + b'"]')
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            with pytest.raises(InvalidUtf8Error):
+                _canonical_text.canonicalize_json_at(level, text)
+        else:
+            assert _canonical_text.canonicalize_json_at(level, text) == text
 
 
 def test_an_unknown_level_fails_the_import() -> None:

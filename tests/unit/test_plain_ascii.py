@@ -1,4 +1,4 @@
-"""Short strings are read past their end, and never past the end of their page."""
+"""Texts are read past their end, and never past the end of their page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,29 @@ SOURCES = Path(__file__).resolve().parents[2] / "sigil_native" / "csrc"
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 
 
-@pytest.mark.skipif(COMPILER is None or sys.platform == "win32", reason="no C++ compiler, or no mmap")
-def test_texts_at_the_end_of_readable_memory(tmp_path: Path) -> None:
-    """A text of any length that ends with its page is copied and judged, and no other page is read."""
+pytestmark = pytest.mark.skipif(
+    COMPILER is None or sys.platform == "win32", reason="no C++ compiler, or no mmap"
+)
+
+
+def run_compiled(folder: Path, source: str, *names: str) -> subprocess.CompletedProcess[str]:
+    """Compile a program that is beside this file together with some of the library's sources, and run it."""
     assert COMPILER is not None
-    program = tmp_path / "plain_ascii"
-    source = Path(__file__).with_name("plain_ascii.cpp")
-    command = [COMPILER, "-std=c++17", "-O1", f"-I{SOURCES}", "-o", str(program), str(source)]
+    program = folder / "program"
+    files = [Path(__file__).with_name(source), *(SOURCES / name for name in names)]
+    command = [COMPILER, "-std=c++17", "-O1", f"-I{SOURCES}", "-o", str(program), *map(str, files)]
     subprocess.run(command, check=True)
-    answer = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    return subprocess.run([str(program)], capture_output=True, text=True, check=False)
+
+
+def test_strings_at_the_end_of_readable_memory(tmp_path: Path) -> None:
+    """A string of any length that ends with its page is copied and judged, and no other page is read."""
+    answer = run_compiled(tmp_path, "plain_ascii.cpp")
+    assert answer.returncode == 0, answer.stdout
+
+
+def test_documents_at_the_end_of_readable_memory(tmp_path: Path) -> None:
+    """JSON text that ends with its page is canonicalised, and what follows a text changes nothing."""
+    levels = [f"json_level_{name}.cpp" for name in ("portable", "sse2", "avx2")]
+    answer = run_compiled(tmp_path, "texts_at_page_end.cpp", *levels, "json_number.cpp", "number.cpp")
     assert answer.returncode == 0, answer.stdout

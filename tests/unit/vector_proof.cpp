@@ -9,6 +9,7 @@
 #include "json_levels.h"
 #include "json_number.h"
 #include "json_utf8.h"
+#include "page_safe.h"
 
 namespace sigil {
 namespace {
