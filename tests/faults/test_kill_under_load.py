@@ -21,7 +21,7 @@ from tests.service.audit.audits import faults, lines
 from tests.service.running import SIGILS, Service
 
 SECRET = "a secret that survives every crash of all"
-ROUNDS = 20 if HEAVY else 3
+ROUNDS = 20 if HEAVY else 2
 CLIENTS = 8
 
 
@@ -74,7 +74,7 @@ def busy_clients(service: Service, token: str) -> list[Client]:
     return clients
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [1, pytest.param(3, marks=pytest.mark.heavy)])
 def test_no_acknowledged_record_is_lost(tmp_path: Path, workers: int) -> None:
     """Over several kills under load every acknowledged seal and revocation survives, intact."""
     seed = random.SystemRandom().randrange(1 << 32)
@@ -99,7 +99,7 @@ def test_no_acknowledged_record_is_lost(tmp_path: Path, workers: int) -> None:
         service.kill()
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.heavy), 3])
 def test_a_stop_under_load_is_orderly(tmp_path: Path, workers: int) -> None:
     """SIGTERM under load ends with code 0, and every answer that was given is true afterwards."""
     service = Service(tmp_path, SPIRAL_EVENT_SECRET=SECRET, SIGIL_WORKERS=str(workers)).start()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import gc
 import importlib
 
+from app.api.openapi import document
+
 _IMPORTED = (
     "app.cli",
     # And what a start imports late.
@@ -23,5 +25,7 @@ _IMPORTED = (
 
 for name in _IMPORTED:
     importlib.import_module(name)
+# What a first start compiles and keeps: patterns, and what the description's types hold.
+document()
 gc.collect()
 gc.freeze()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sigil_native.errors import AuditFormatError, CanonicalizationError
 from tests.audit_logs import OTHER_SECRET, SECRET, ZEROS, check, make_lines, named, tag_of
 from tests.backends import BACKENDS, load_backend
+from tests.heavy import HEAVY
 from tests.parity.strategies import json_values
 
 LINES = make_lines(12)
@@ -148,7 +149,7 @@ groups = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=400 if HEAVY else 15)
 @given(written=groups)
 def test_what_is_written_verifies(library: SimpleNamespace, written: list[list[dict[str, Any]]]) -> None:
     """Whatever JSON the members hold, the log is good, and its end is the chain's."""

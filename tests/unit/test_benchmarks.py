@@ -138,6 +138,7 @@ def test_table_and_picture(tmp_path: Path) -> None:
     assert all(row.name in (tmp_path / "bench.svg").read_text() for row in all_rows())
 
 
+@pytest.mark.heavy("starts pytest once more, and times")
 def test_run_of_one_row(tmp_path: Path) -> None:
     """A row is timed by pytest-benchmark, named in any case, and the run's file says what came out."""
     path = tmp_path / "bench.json"

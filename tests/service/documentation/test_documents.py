@@ -55,6 +55,7 @@ def run(new_service: Callable[..., Service]) -> Callable[[str], str]:
     return run
 
 
+@pytest.mark.heavy("starts a dozen fresh interpreters")
 def test_service(run: Callable[[str], str]) -> None:
     """The calls of the service's document lead from a sealed event to a revoked record."""
     printed = run("service.md")

@@ -44,7 +44,9 @@ def with_ring(new_service: Callable[..., Service], tmp_path: Path) -> Callable[.
     return start
 
 
-@pytest.mark.parametrize("asked", [False, True], ids=["file change", "SIGHUP"])
+@pytest.mark.parametrize(
+    "asked", [pytest.param(False, marks=pytest.mark.heavy, id="file change"), pytest.param(True, id="SIGHUP")]
+)
 def test_drill(with_ring: Callable[..., tuple[Service, Operator]], asked: bool) -> None:
     """Add, sign with the new, retire and remove the old key: every answer is good throughout."""
     service, operator = with_ring(SIGIL_RELOAD_SECONDS="0" if asked else "0.05")

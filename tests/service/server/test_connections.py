@@ -251,7 +251,7 @@ def test_unread_answers(new_service: Callable[..., Service], tmp_path: Path, enc
         service.tls = client(authority)
     service.start()
     assert service.call("GET", "/docs/swagger-ui.js").status == 200
-    count = 400 if HEAVY else 100
+    count = 400 if HEAVY else 50
     before, pages = resident(service.pid), count * len(service.call("GET", "/docs/swagger-ui.js").body)
     with contextlib.ExitStack() as stack:
         for _ in range(count):

@@ -10,7 +10,6 @@ import socket
 import sqlite3
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from app.authentication.development import DevelopmentIssuer, audit_secret, even
 from app.cli import main
 from core.private_files import PrivateFileError
 from tests.service.authentication.forge import ISSUER, Forge
-from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
+from tests.service.running import SIGILS, Service, clean_environment
 from tests.service.server.wire import read_to_end, request, statuses
 
 
@@ -144,24 +143,15 @@ def test_token_without_a_folder() -> None:
     assert done.stderr.startswith("SIGIL_DATA_DIR: /dev/null")
 
 
-def test_port_taken(tmp_path: Path) -> None:
+def test_port_taken(new_service: Callable[..., Service]) -> None:
     """A port in use ends the start with one clear line and before anything is created."""
-    data = tmp_path / "data"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            [sys.executable, "-m", "app", "serve", "--development"],
-            cwd=REPOSITORY,
-            env=clean_environment(SIGIL_PORT=port, SIGIL_DATA_DIR=str(data)),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 69
-    assert done.stderr == (
-        f"SIGIL_HOST, SIGIL_PORT: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
-    )
-    assert not data.exists()
+        service = new_service(SIGIL_PORT=port)
+        code, said = service.start_in_vain()
+    assert code == 69
+    assert said == f"SIGIL_HOST, SIGIL_PORT: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+    assert not service.data_dir.exists()
 
 
 @pytest.mark.parametrize("trouble", ["not a database", "locked", "no folder"])

@@ -34,7 +34,7 @@ def is_child(child: Span, parent: Span) -> bool:
     return (child.trace_id, child.parent_span_id) == (parent.trace_id, parent.span_id)
 
 
-@pytest.mark.parametrize("history", ["off", "on"])
+@pytest.mark.parametrize("history", ["off", pytest.param("on", marks=pytest.mark.heavy)])
 def test_trace_goes_through_to_the_dnastore(
     new_service: Callable[..., Service], tmp_path: Path, collector: Collector, history: str
 ) -> None:

@@ -60,6 +60,7 @@ def _compare(repository: Path, base: str = "HEAD", rows: str = "rows") -> subpro
     )
 
 
+@pytest.mark.heavy("measures three times; verdicts have tests of their own")
 def test_a_slower_tree_fails(repository: Path) -> None:
     """An uncommitted change that doubles the work ends with 1 and names the row."""
     (repository / "sigil_native/__init__.py").write_text(_LIBRARY.format(2000))
