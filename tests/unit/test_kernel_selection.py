@@ -61,7 +61,6 @@ def test_asking_for_a_kernel_that_cannot_be_used() -> None:
     assert f"this machine can use: {', '.join(kernels())}" in answer.stderr
 
 
-@pytest.mark.heavy("compiles every kernel")
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 def test_kernels_that_lie_are_not_used(tmp_path: Path) -> None:
     """A kernel wrong in one bit, one size or one order of a pair fails its known answers."""

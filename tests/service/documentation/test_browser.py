@@ -160,7 +160,6 @@ def prefixed(service: Service) -> Iterator[str]:
         serving.join()
 
 
-@pytest.mark.heavy("renders the reference once more")
 def test_behind_a_prefix(service: Service, reader: Reader, prefixed: str, tenant: str) -> None:
     """Behind a proxy that serves the service under a prefix, pages, links and calls work."""
     reader.open(f"{prefixed}/docs/problems")
@@ -194,7 +193,6 @@ def test_problem_pages(service: Service, reader: Reader) -> None:
     assert reader.complaints == []
 
 
-@heavy
 def test_without_scripts(service: Service, browser: Browser) -> None:
     """A reader without JavaScript is led to the description and the problems' pages."""
     context = browser.new_context(java_script_enabled=False)
@@ -215,7 +213,7 @@ SMUGGLED = (
 @pytest.mark.parametrize(
     ("path", "policed"),
     [
-        pytest.param("/docs", True, marks=heavy),
+        ("/docs", True),
         pytest.param("/docs", False, marks=heavy),
         (problem_type("syntax"), True),
         pytest.param(problem_type("syntax"), False, marks=heavy),

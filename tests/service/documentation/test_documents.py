@@ -55,7 +55,6 @@ def run(new_service: Callable[..., Service]) -> Callable[[str], str]:
     return run
 
 
-@pytest.mark.heavy("starts a dozen fresh interpreters")
 def test_service(run: Callable[[str], str]) -> None:
     """The calls of the service's document lead from a sealed event to a revoked record."""
     printed = run("service.md")
@@ -77,7 +76,6 @@ def test_api(run: Callable[[str], str], tmp_path: Path) -> None:
     assert "Send each name once" in (folder / "duplicate_name.html").read_text()
 
 
-@pytest.mark.heavy("starts a dozen fresh interpreters")
 def test_runbook(run: Callable[[str], str], tmp_path: Path) -> None:
     """The backup is whole and private, store and audit log are valid, the new key alone after the drill."""
     printed = run("runbook.md").splitlines()
