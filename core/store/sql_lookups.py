@@ -25,6 +25,8 @@ from core.store.sql_statements import Statements
 
 #: Records that one statement looks up: whoever wants more lets others read in between.
 LOOKED_UP_AT_ONCE: Final = 100
+#: Records after which a thread takes no more lookups together.
+_ENOUGH_RECORDS: Final = 1000
 #: Seconds after which another thread helps those who wait.
 _PATIENCE: Final = 0.01
 
@@ -61,6 +63,7 @@ class GroupLookups:
     def __init__(
         self,
         threads: ThreadPoolExecutor,
+        most_threads: int,
         read: Callable[[Callable[[sa.Connection], None]], None],
         statements: Statements,
     ) -> None:
@@ -68,10 +71,12 @@ class GroupLookups:
 
         Args:
             threads: that look up.
+            most_threads: of these that look up at once.
             read: calls something with a connection; raises StoreUnavailableError.
             statements: of the database.
         """
         self._threads = threads
+        self._most_threads = most_threads
         self._read = read
         self._statements = statements
         # Guards the rest.
@@ -130,7 +135,8 @@ class GroupLookups:
             if self._at_work:
                 self._watch(loop)
             is_late = time.monotonic() - self._queue[0].born >= _PATIENCE
-        if is_late:
+            can_help = self._at_work < self._most_threads
+        if is_late and can_help:
             self._begin()
 
     def _begin(self) -> None:
@@ -145,7 +151,12 @@ class GroupLookups:
     def _take(self) -> list[_Lookup]:
         """What is looked up next; nothing, and the thread is no more at work."""
         with self._lock:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), ENOUGH))]
+            batch: list[_Lookup] = []
+            records = 0
+            while self._queue and len(batch) < ENOUGH and records < _ENOUGH_RECORDS:
+                lookup = self._queue.popleft()
+                batch.append(lookup)
+                records += len(lookup.record_ids)
             if not batch:
                 self._at_work -= 1
             return batch

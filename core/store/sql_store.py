@@ -75,7 +75,7 @@ class SqlStore:
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sigil-store-reader")
         self._listers = ThreadPoolExecutor(_LISTERS, thread_name_prefix="sigil-store-lister")
-        self._lookups = GroupLookups(self._readers, self._call_reader, self._statements)
+        self._lookups = GroupLookups(self._readers, _READERS, self._call_reader, self._statements)
         self._closed = False
         self._writer.start()
 

@@ -179,6 +179,30 @@ async def test_a_slow_reader(store: SqlStore) -> None:
     assert (await slow) is not None
 
 
+async def test_readers_that_all_hang(store: SqlStore) -> None:
+    """What waits is looked up when they go on, however long that takes; all of them have helped."""
+    gone, at_work = threading.Event(), 0
+
+    def hold(*_: Any) -> None:
+        nonlocal at_work
+        at_work += 1
+        gone.wait(30)
+
+    sa.event.listen(store._database.reading, "before_cursor_execute", hold)
+    asked = []
+    for _ in range(10):
+        asked.append(asyncio.create_task(store.get("acme", record_id(1), with_payload=False)))
+        await asyncio.sleep(0.02)
+    async with asyncio.timeout(30):
+        while at_work < 4:
+            asked.append(asyncio.create_task(store.get("acme", record_id(1), with_payload=False)))
+            await asyncio.sleep(0.02)
+    assert store._lookups._at_work == at_work == 4
+    assert not any(one.done() for one in asked)
+    gone.set()
+    assert all(await asyncio.gather(*asked))
+
+
 async def test_several_loops(store: SqlStore) -> None:
     """Loops of other threads are served as well, also while one gathers."""
 
