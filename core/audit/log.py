@@ -107,7 +107,8 @@ class AuditLog:
 
     def sequel(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]]) -> Following | None:
         """See Audit.sequel."""
-        return Following(self, event, lines) if lines else None
+        following = Following(self, event, lines)
+        return following if following.count else None
 
     def follow(self, sequels: Sequence[Following]) -> None:
         """Queue the lines of sequels, as ``write_all`` would. Of any thread."""

@@ -131,9 +131,8 @@ class SqlStore:
 
     def put_soon(self, records: Sequence[Record], sequel: Sequel | None = None) -> Later | None:
         """See PromptStore.put_soon."""
-        if not records:
-            return None
-        return self._writer.submit_soon(Insert(records, (), self._tools), sequel)
+        insert = Insert(records, (), self._tools)
+        return self._writer.submit_soon(insert, sequel) if insert.size else None
 
     async def put_once(self, record: Record, claim: Claim) -> Record:
         """See Store.put_once."""
