@@ -80,4 +80,5 @@ SIGIL_INLINE std::uint64_t prefix_parity(std::uint64_t bits) noexcept {
     return bits;
 }
 
+#define SIGIL_COPIES_BY_CALL
 SIGIL_INLINE void copy64(std::uint8_t* out, const std::uint8_t* in) noexcept { std::memcpy(out, in, 64); }
