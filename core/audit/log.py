@@ -16,8 +16,9 @@ from core.audit.writer import AuditWriter, settle
 from core.errors import AuditUnavailableError
 from core.later import Later, Settled
 
-_MOST_WAITING: Final = 10_000
-_MOST_WAITING_BYTES: Final = 32 << 20
+#: Lines of all tenants: some forty of the largest batches at one moment.
+_MOST_WAITING: Final = 40_000
+_MOST_WAITING_BYTES: Final = 64 << 20
 #: Seconds after which a required line that is not in its file counts as refused.
 _PATIENCE: Final = 5.0
 _LOOKS_IN_PATIENCE: Final = 10
