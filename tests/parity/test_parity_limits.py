@@ -13,6 +13,8 @@ from sigil_native._rate_headers import RateHeaders, RatePolicy
 from tests.parity.outcomes import NATIVE, PURE
 
 _SECOND = 10**9
+#: Seconds that a bucket may take to fill.
+_LONGEST_FILLING = 366 * 86400
 #: Name, quota, window and burst of a limit.
 _limits = st.tuples(
     st.text(
@@ -21,7 +23,7 @@ _limits = st.tuples(
     st.integers(1, 10**6) | st.integers(1, 300),
     st.integers(1, 600),
     st.integers(1, 10**6) | st.integers(1, 40),
-)
+).filter(lambda limit: limit[3] * limit[2] <= _LONGEST_FILLING * limit[1])
 #: Nanoseconds that pass, set back or jump ahead, and what a request costs after them.
 _histories = st.lists(
     st.tuples(st.integers(-_SECOND, 20 * _SECOND) | st.integers(0, 10**6), st.integers(0, 45)), max_size=12
