@@ -11,7 +11,6 @@ from app.api.batch_lines import Payment, read_all
 from app.api.prompt_batches import PromptBatch
 from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest, record_parts
-from app.authentication.access import Access
 from app.http.completion import Completion
 from app.http.context import Context
 from core.audit.interface import Audit
@@ -60,10 +59,6 @@ class PromptBatchEncoding(PromptBatch[SealRequests]):
 
     role = ENCODE_ROLE
     kind = SealRequests
-
-    def __init__(self, engine: Engine, access: Access, audit: Audit, payment: Payment) -> None:
-        super().__init__(access, audit, payment)
-        self._engine = engine
 
     def _accept(self, requests: SealRequests, place: int) -> None:
         _accept(requests, place)

@@ -12,7 +12,6 @@ from app.api.batch_lines import Payment, read_all
 from app.api.prompt_batches import PromptBatch
 from app.api.requests import payload_of, read_request
 from app.api.schemas import VerifyRequest, verdict_parts
-from app.authentication.access import Access
 from app.http.context import Context
 from app.http.problems import Headers
 from app.http.replies import lines_of, stale_header
@@ -69,10 +68,6 @@ class PromptBatchVerification(PromptBatch[VerifyRequests]):
 
     role = VERIFY_ROLE
     kind = VerifyRequests
-
-    def __init__(self, engine: Engine, access: Access, audit: Audit, payment: Payment) -> None:
-        super().__init__(access, audit, payment)
-        self._engine = engine
 
     def _accept(self, requests: VerifyRequests, place: int) -> None:
         accept(self._engine, requests, place)

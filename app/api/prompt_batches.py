@@ -14,6 +14,7 @@ from app.http.problems import ProblemError
 from app.http.prompt import PromptAnswer
 from app.http.replies import lines_of
 from core.audit.interface import Audit
+from core.engine import Engine
 from core.errors import AuditUnavailableError
 from core.time_slices import PromptSlices
 from sigil_native import SealRequests, VerifyRequests
@@ -35,7 +36,8 @@ class PromptBatch(ABC, Generic[_Requests]):
     #: What the lines are.
     kind: type[_Requests]
 
-    def __init__(self, access: Access, audit: Audit, payment: Payment) -> None:
+    def __init__(self, engine: Engine, access: Access, audit: Audit, payment: Payment) -> None:
+        self._engine = engine
         self._access = access
         self._audit = audit
         self._payment = payment
