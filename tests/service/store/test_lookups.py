@@ -12,10 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from core.errors import RecordCorruptError, StoreUnavailableError
-from core.later import Later
 from core.records import Record
 from core.store.observed import ObservedPromptStore, observed_store
 from core.store.sql_store import SqlStore
+from tests.service.store.laters import outcome_of
 from tests.service.store.store_records import record, record_id
 
 
@@ -38,22 +38,6 @@ def watched(store: SqlStore) -> list[tuple[Any, ...]]:
 
     sa.event.listen(store._database.reading, "before_cursor_execute", execute)
     return seen
-
-
-async def outcome_of(later: Later) -> Any:
-    """What comes of it, for a task."""
-    future = asyncio.get_running_loop().create_future()
-
-    def tell(done: Later) -> None:
-        error = done.exception()
-        if error is None:
-            future.set_result(done)
-        else:
-            future.set_exception(error)
-
-    later.add_done_callback(tell)
-    await future
-    return later._result
 
 
 async def test_what_is_asked_together(store: SqlStore) -> None:

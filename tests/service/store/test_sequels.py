@@ -26,6 +26,7 @@ from core.store.passing import PassingStore
 from core.store.sql_store import SqlStore
 from sigil_native import KeyRing, SealRequests
 from tests.service.audit.audits import SECRET, faults, lines
+from tests.service.store.laters import outcome_of
 from tests.service.store.store_records import record
 
 
@@ -100,21 +101,6 @@ class Both:
         """Close both."""
         await self.sql.close()
         await self.log.close()
-
-
-def outcome_of(later: Later) -> asyncio.Future[None]:
-    """What something comes to, for a task to wait for."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def tell(done: Later) -> None:
-        error = done.exception()
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-
-    later.add_done_callback(tell)
-    return future
 
 
 @pytest.fixture
