@@ -228,7 +228,8 @@ def test_stop_during_the_start(
             time.sleep(0.01)
         os.kill(service.pid, number)
     assert service.wait() == 0
-    assert not service.logged("listening")
+    # Not by the records alone: where the stop comes between a file's opening and its use, Python warns.
+    assert '"listening"' not in service.log_path.read_text()
 
 
 @pytest.fixture
