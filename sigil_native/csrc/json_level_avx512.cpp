@@ -25,6 +25,7 @@ namespace sigil {
 namespace avx512 {
 namespace {
 #include "json_block_avx512.h"
+#include "json_utf8_avx2.h"
 #include "json_passes.h"
 }  // namespace
 

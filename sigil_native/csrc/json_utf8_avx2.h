@@ -1,4 +1,4 @@
-// Whether text is UTF-8, 32 bytes at a time, with AVX2.
+// Whether text is UTF-8, 32 bytes at a time, with AVX2; the AVX-512 level has it too.
 // Included inside the namespace of a level.
 // Three look-ups say for each byte which rules it may break together with the byte before it: by the upper
 // and the lower half of the byte before, and by its own upper half. A rule that all three name is broken. That

@@ -1,5 +1,5 @@
 // Stands in for the compiler's <immintrin.h> where the processor lacks AVX-512: SIMDe's
-// functions under the names of the instructions, and those few that its version lacks.
+// functions under the names of the instructions, and those few that its version lacks or has wrong.
 #pragma once
 
 #define SIMDE_ENABLE_NATIVE_ALIASES
@@ -62,6 +62,15 @@ inline std::uint64_t extract_bits(std::uint64_t from, std::uint64_t mask) noexce
     return packed;
 }
 
+// SIMDe 0.7.4 is content with one word without a common bit.
+inline int has_no_common_bit(__m256i left, __m256i right) noexcept {
+    std::uint64_t a[4], b[4], common = 0;
+    std::memcpy(a, &left, sizeof a);
+    std::memcpy(b, &right, sizeof b);
+    for (int i = 0; i < 4; ++i) common |= a[i] & b[i];
+    return common == 0;
+}
+
 }  // namespace emulated
 
 #define _mm512_maskz_compress_epi8 emulated::compress_bytes
@@ -69,3 +78,5 @@ inline std::uint64_t extract_bits(std::uint64_t from, std::uint64_t mask) noexce
 #define _mm256_cmplt_epu8_mask emulated::below
 #define _mm256_cmpeq_epi8_mask emulated::equal
 #define _pext_u64 emulated::extract_bits
+#undef _mm256_testz_si256
+#define _mm256_testz_si256 emulated::has_no_common_bit
