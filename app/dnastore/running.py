@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -19,10 +18,11 @@ from app.metrics.observers import sampling_in
 from app.metrics.sampling import Sampling
 from app.metrics.storage import StorageMetrics
 from app.server.certificates import Certificates
+from app.server.early_stop import EarlyStop
 from app.server.failures import explained
 from app.server.listening import listen
-from app.server.running import address, stop_early
-from app.server.serving import STOPPING, Server, configuration, connections_from
+from app.server.running import address
+from app.server.serving import Server, configuration, connections_from
 from app.tracing.opening import check_installed, tracing_from
 from core.dnastore.server_settings import PREFIX, SERVER_TLS_NAMES, ServerSettings
 from core.settings_loading import SettingsError
@@ -44,10 +44,7 @@ def run(settings: ServerSettings, on_started: Callable[[str], None], *, developm
     Raises:
         StartFailedError: saying why not.
     """
-    # Until somebody listens to them: the default of SIGHUP would be the end.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for number in STOPPING:
-        signal.signal(number, stop_early)
+    early_stop = EarlyStop()
     with contextlib.ExitStack() as stack:
         with explained():
             check_installed(settings.tracing, _TRACING)
@@ -72,6 +69,7 @@ def run(settings: ServerSettings, on_started: Callable[[str], None], *, developm
         if is_open_to_others(settings.key):
             _log.warning(f"{PREFIX}KEY can be read by everybody on this machine", hint="chmod 600")
         url = address("https", settings.host, listener.getsockname()[1])
+        early_stop.check()
         Server(
             configuration(settings, app),
             connections,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -16,9 +14,10 @@ import structlog
 from app.metrics.metrics import Metrics
 from app.metrics.observers import Observers, counting_in
 from app.server.certificates import Certificates
+from app.server.early_stop import EarlyStop
 from app.server.failures import explained
 from app.server.listening import listen
-from app.server.serving import STOPPING, Server, configuration, connections_from
+from app.server.serving import Server, configuration, connections_from
 from app.server.worker import WorkerEnd
 from app.server.workers import Supervisor
 from app.service import service_from
@@ -48,11 +47,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
     Raises:
         StartFailedError: saying why not.
     """
-    # Until somebody listens to them. SIGHUP's default would be the end; that of the others would not be, for
-    # the first process of a container.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for number in STOPPING:
-        signal.signal(number, stop_early)
+    early_stop = EarlyStop()
     with contextlib.ExitStack() as stack:
         with explained():
             check_installed(settings.tracing, _TRACING)
@@ -70,22 +65,18 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
             on_started(url)
 
         if settings.workers == 1:
-            _serve(settings, listener, metrics, rate_folder, started)
+            _serve(settings, listener, metrics, rate_folder, early_stop, started)
         else:
             supervisor = Supervisor(
                 settings.workers,
                 listener,
-                lambda end: _work(settings, listener, metrics, rate_folder, end),
+                lambda end: _work(settings, listener, metrics, rate_folder, early_stop, end),
                 stop_seconds=settings.shutdown_seconds + _STOP_GRACE,
                 on_ended=lambda place: metrics.ended(place) if metrics is not None else None,
             )
+            early_stop.check()
             supervisor.run(started)
     _log.info("stopped")
-
-
-def stop_early(_number: int, _frame: object) -> None:
-    """End the process: there is nothing to finish yet. What is open is closed on the way out."""
-    sys.exit(0)
 
 
 @contextlib.contextmanager
@@ -107,6 +98,7 @@ def _work(
     listener: socket.socket,
     metrics: Metrics | None,
     rate_folder: Path | None,
+    early_stop: EarlyStop,
     end: WorkerEnd,
 ) -> None:
     """Be one of several workers."""
@@ -115,7 +107,7 @@ def _work(
         _log.info("worker started", pid=os.getpid())
         end.say_started()
 
-    _serve(settings, listener, metrics, rate_folder, started, end)
+    _serve(settings, listener, metrics, rate_folder, early_stop, started, end)
     _log.info("worker stopped", pid=os.getpid())
 
 
@@ -124,6 +116,7 @@ def _serve(
     listener: socket.socket,
     metrics: Metrics | None,
     rate_folder: Path | None,
+    early_stop: EarlyStop,
     on_started: Callable[[], None],
     end: WorkerEnd | None = None,
 ) -> None:
@@ -150,6 +143,7 @@ def _serve(
                     connections=connections,
                 )
             )
+        early_stop.check()
         Server(configuration(settings, app), connections, certificates, on_started, parent).run([listener])
 
 

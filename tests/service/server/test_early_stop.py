@@ -1,0 +1,53 @@
+"""A stop that is asked for before a server serves."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from app.server.early_stop import EarlyStop
+
+_LISTENED: tuple[signal.Signals, ...] = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture
+def early_stop() -> Iterator[EarlyStop]:
+    """One that listens; afterwards whoever listened before does again."""
+    before = {number: signal.getsignal(number) for number in _LISTENED}
+    yield EarlyStop()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_process(early_stop: EarlyStop, number: signal.Signals) -> None:
+    """Both signals end the process well, where it is; until one comes, it goes on."""
+    early_stop.check()
+    with pytest.raises(SystemExit) as end:
+        signal.raise_signal(number)
+    assert end.value.code == 0
+
+
+def test_a_stop_that_got_lost(early_stop: EarlyStop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop that comes in a finalizer, which loses its exception, ends the process all the same."""
+    lost = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: lost.append(what.exc_type))
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    Finalized()
+    assert lost == [SystemExit]
+    with pytest.raises(SystemExit) as end:
+        early_stop.check()
+    assert end.value.code == 0
+
+
+def test_hangup_ends_nothing(early_stop: EarlyStop) -> None:
+    """SIGHUP, which asks a running service for new files, does not end one that starts."""
+    signal.raise_signal(signal.SIGHUP)
+    early_stop.check()
