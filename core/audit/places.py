@@ -26,9 +26,9 @@ class BatchPlaces:
     come, their lines leave the rest of the queue to single calls, which have nothing to do with this; and
     what was sealed for a batch has room for its lines.
 
-    Who finds too few places waits for them, for a while. All are served in the order in which they came, so
-    that small batches do not pass a large one by for ever, and those of one tenant delay another's and do not
-    refuse it. A piece of a batch that is streamed is served like a batch of its own, so that who sends a
+    Who finds too few places waits for them, for a while. All are served in the order in which they came:
+    small batches do not pass a large one by for ever, and those of one tenant delay another's before they
+    can refuse it. A piece of a batch that is streamed is served like a batch of its own, so that who sends a
     stream is slowed down.
 
     Places come back before their lines are written where nobody waits for these any more. When the log fails,
