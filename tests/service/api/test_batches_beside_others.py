@@ -181,7 +181,7 @@ async def test_flood(inside: InProcess, audit: AuditLog) -> None:
         asyncio.create_task(inside.call("POST", path, body, token=token, headers=LINES))
         for path, body in bodies * 30
     ]
-    calls = ((SIGILS, {"data": {}}), (f"{SIGILS}/verify", judged))
+    calls: list[tuple[str, object]] = [(SIGILS, {"data": {}}), (f"{SIGILS}/verify", judged)]
     singles: Counter[int] = Counter()
     while not all(batch.done() for batch in batches):
         for path, body in calls:
