@@ -38,6 +38,7 @@ class BatchEncoding:
         """Seal lines behind those that were answered: the lines of the answer."""
         await self._payment.pay(context, len(requests), answered)
         refused = await read_all(requests, _accept, TimeSlices())
+        await self._audit.set_aside(len(requests))
         at_once = self._engine.is_prompt
         records = await self._completion.of(self._keep(context, requests), at_once=at_once)
         context.add_outcomes(_outcomes(requests, refused))
@@ -48,9 +49,13 @@ class BatchEncoding:
         await self._completion.close()
 
     async def _keep(self, context: Context, requests: SealRequests) -> SealedRecords:
+        """Keep lines for which there is room in the audit log."""
         caller = context.caller
-        records = await self._engine.encode_requests(caller.tenant, caller.subject, requests)
-        await self._audit.write_all("sigil.encoded", EncodedLines(context, records))
+        try:
+            records = await self._engine.encode_requests(caller.tenant, caller.subject, requests)
+            await self._audit.write_all("sigil.encoded", EncodedLines(context, records))
+        finally:
+            self._audit.give_back(len(requests))
         return records
 
 

@@ -45,9 +45,13 @@ class BatchVerification:
         """Judge lines behind those that were answered: the lines of the answer."""
         await self._payment.pay(context, len(requests), answered)
         refused = await read_all(requests, partial(accept, self._engine), TimeSlices())
-        verdicts = await self._engine.verify_requests(context.caller.tenant, requests)
-        self._tell_staleness(verdicts, answered)
-        await self._audit.write_all("sigil.verified", VerifiedLines(context, verdicts))
+        await self._audit.set_aside(len(requests))
+        try:
+            verdicts = await self._engine.verify_requests(context.caller.tenant, requests)
+            self._tell_staleness(verdicts, answered)
+            await self._audit.write_all("sigil.verified", VerifiedLines(context, verdicts))
+        finally:
+            self._audit.give_back(len(requests))
         _count(context, verdicts, refused)
         return await _answers(verdicts, TimeSlices())
 

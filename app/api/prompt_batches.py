@@ -9,7 +9,7 @@ from app.api.batch_lines import Payment, read_all
 from app.authentication.access import Access
 from app.http.bodies import LINES
 from app.http.context import Context
-from app.http.lines import requests_of
+from app.http.lines import MOST_LINES, requests_of
 from app.http.problems import ProblemError
 from app.http.prompt import PromptAnswer
 from app.http.replies import lines_of
@@ -49,15 +49,21 @@ class PromptBatch(ABC, Generic[_Requests]):
             return False
         if context.query_string:
             return False  # it may be about a stream
-        return self._access.knows(context, self.role)
+        # Who must wait for room in the audit log needs a task for it.
+        return self._audit.has_places(MOST_LINES) and self._access.knows(context, self.role)
 
     async def answer(self, context: Context, body: bytes) -> PromptAnswer:
         """See PromptHandler.answer."""
         requests = self._paid_at_once(context, body)
         if requests is None:
             requests = await self._paid(context, body)
-        refused = await read_all(requests, self._accept, PromptSlices())
-        headers, lines = await self._carried_out(context, requests, refused)
+        # At once: nobody else had a turn since there was room.
+        await self._audit.set_aside(len(requests))
+        try:
+            refused = await read_all(requests, self._accept, PromptSlices())
+            headers, lines = await self._carried_out(context, requests, refused)
+        finally:
+            self._audit.give_back(len(requests))
         return PromptAnswer(_OK, _CONTENT_TYPE + headers, lines)
 
     @abstractmethod

@@ -9,8 +9,8 @@ from app.http.bodies import BodyStream
 from app.http.problems import ProblemError
 from sigil_native import SealRequests, VerifyRequests
 
-#: Lines that are kept, or judged, together. Each becomes a row of the store and a line of the audit log, and
-#: those who wait for these at the same time must find room.
+#: Lines that are kept, or judged, together. Each becomes a row of the store and a line of the audit log, for
+#: which it must find room; see ``BatchPlaces``.
 MOST_LINES: Final = 1000
 #: Lines of a body that is worked on while it comes. It is in memory a piece at a time; what this bounds is
 #: how long one request may go on.

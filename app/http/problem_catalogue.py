@@ -256,7 +256,7 @@ _SERVICE: Final = {
     "audit_unavailable": Kind(
         503,
         "The audit log is unavailable",
-        "Nothing is acknowledged without its line in the audit log, which cannot be written now. What "
+        "Nothing is acknowledged without its line in the audit log, which cannot be written in time. What "
         "was asked for may or may not have been done.",
         f"{_SAME_AGAIN} To seal once only, send an `Idempotency-Key`.",
     ),

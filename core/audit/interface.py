@@ -85,6 +85,21 @@ class Audit(Protocol):
             AuditUnavailableError: the log is required and known not to work.
         """
 
+    def has_places(self, lines: int) -> bool:
+        """Whether ``set_aside`` would not wait now."""
+
+    async def set_aside(self, lines: int) -> None:
+        """Have room for the lines of a batch, before anything is done for it; wait for that if need be.
+
+        Whoever comes back must ``give_back`` as much, when the lines are written or will not be.
+
+        Raises:
+            AuditUnavailableError: nothing may be done now; there is nothing to give back.
+        """
+
+    def give_back(self, lines: int) -> None:
+        """Have others use room that was set aside."""
+
     @property
     def condition(self) -> AuditCondition:
         """How the log does."""
@@ -113,6 +128,16 @@ class NoAudit:
 
     def check(self) -> None:
         """See Audit.check."""
+
+    def has_places(self, lines: int) -> bool:
+        """See Audit.has_places."""
+        return True
+
+    async def set_aside(self, lines: int) -> None:
+        """See Audit.set_aside."""
+
+    def give_back(self, lines: int) -> None:
+        """See Audit.give_back."""
 
     @property
     def condition(self) -> AuditCondition:

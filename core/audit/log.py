@@ -11,12 +11,13 @@ from typing import Final
 
 from core.audit.file import AuditFile
 from core.audit.interface import AuditCondition, AuditEvent, Member
+from core.audit.places import BatchPlaces
 from core.audit.queue import AuditQueue, Entry
 from core.audit.writer import AuditWriter, settle
 from core.errors import AuditUnavailableError
 from core.later import Later, Settled
 
-#: Lines of all tenants: some forty of the largest batches at one moment.
+#: Lines of all tenants; those of batches fill half of it.
 _MOST_WAITING: Final = 40_000
 _MOST_WAITING_BYTES: Final = 64 << 20
 #: Seconds after which a required line that is not in its file counts as refused.
@@ -59,6 +60,7 @@ class AuditLog:
         self._required = required
         self._patience = patience
         self._queue = AuditQueue(most=most_waiting, most_bytes=most_waiting_bytes)
+        self._places = BatchPlaces(most_waiting // 2, patience)
         self._writer = AuditWriter(file, self._queue, durable=required)
         self._watching = False
         self._writer.start()
@@ -140,6 +142,26 @@ class AuditLog:
         reason = self._writer.outage.reason
         if self._required and reason is not None:
             raise AuditUnavailableError(reason)
+
+    def has_places(self, lines: int) -> bool:
+        """See Audit.has_places."""
+        return not self._required or self._places.has(lines)
+
+    async def set_aside(self, lines: int) -> None:
+        """See Audit.set_aside."""
+        if not self._required:
+            return
+        await self._places.take(lines)
+        try:
+            self.check()
+        except AuditUnavailableError:
+            self._places.give_back(lines)
+            raise
+
+    def give_back(self, lines: int) -> None:
+        """See Audit.give_back."""
+        if self._required:
+            self._places.give_back(lines)
 
     @property
     def condition(self) -> AuditCondition:

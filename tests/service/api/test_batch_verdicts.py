@@ -72,14 +72,24 @@ class Noted:
         self.caller = SimpleNamespace(tenant=TENANT, named=dict)
         self.request_id = b"r"
         self.audited: list[Any] = []
+        self.set_apart = 0
         self.outcomes: Mapping[str, int] = {}
         self.reasons: Mapping[str, int] = {}
 
     async def pay(self, *_: object) -> None:
         """See Payment.pay."""
 
+    async def set_aside(self, lines: int) -> None:
+        """See Audit.set_aside."""
+        self.set_apart += lines
+
+    def give_back(self, lines: int) -> None:
+        """See Audit.give_back."""
+        self.set_apart -= lines
+
     async def write_all(self, event: str, lines: Sequence[Any]) -> None:
         """See Audit.write_all."""
+        assert self.set_apart >= len(lines)
         assert event == "sigil.verified"
         assert len(lines) == len(list(lines))
         self.audited += lines
