@@ -26,6 +26,7 @@ from core.spool.forwarder import Forwarder, Pace
 from core.spool.known import shown
 from core.spool.merging import Question, merged_list, overlaid
 from core.spool.spool import Spool
+from core.spool.writes import Held
 from core.store.interface import Store
 from core.store.observation import StoreObserver
 from core.store.passing import PassingStore
@@ -152,34 +153,49 @@ class SpooledStore(PassingStore):
         The store is asked even if others wait: it alone knows the keys that were used before. If it turns out
         later that an earlier record has the key, this one, which was promised, is kept without it.
         """
-        held = await self._spool.claimed(
-            record.tenant, claim, now_ms=record.created_at_ms, lifetime_ms=self._lifetime_ms
-        )
-        if held is None:
-            reason: str | None = None
-            if self._there:
-                try:
-                    kept = await self._store.put_once(record, claim)
-                except StoreUnavailableError as error:
-                    if not is_away(error):
-                        raise
-                    reason = error.reason
-                else:
-                    self._answers()
+        for _ in range(_ATTEMPTS):
+            held = await self._spool.claimed(
+                record.tenant, claim, now_ms=record.created_at_ms, lifetime_ms=self._lifetime_ms
+            )
+            if held is None:
+                kept = await self._put_new_key(record, claim)
+                if not isinstance(kept, Held):
                     return kept
-            outcome = await self._spool.append_once(record, claim, self._lifetime_ms)
-            if isinstance(outcome, int):
-                self._spooled(outcome, reason)
+                held = kept
+            if held.request_digest != claim.request_digest:
+                raise IdempotencyKeyReusedError("the key was used for another request")
+            if held.record_id == record.id:
                 return record
-            held = outcome
-        if held.request_digest != claim.request_digest:
-            raise IdempotencyKeyReusedError("the key was used for another request")
-        if held.record_id == record.id:
-            return record
-        earlier = await self.get(record.tenant, held.record_id, with_payload=False)
-        if earlier is None:
-            raise RecordCorruptError(held.record_id, "spool: lost")
-        return earlier
+            try:
+                earlier = await self.get(record.tenant, held.record_id, with_payload=False)
+            except StoreUnavailableError as error:
+                # It was forwarded in between: now nobody here knows the key.
+                if not is_away(error):
+                    raise
+                continue
+            if earlier is None:
+                raise RecordCorruptError(held.record_id, "spool: lost")
+            return earlier
+        raise StoreUnavailableError("overloaded", retry_after=1)
+
+    async def _put_new_key(self, record: Record, claim: Claim) -> Record | Held:
+        """Keep a record under a key that nothing in the spool has; or tell what has come to have it."""
+        reason: str | None = None
+        if self._there:
+            try:
+                kept = await self._store.put_once(record, claim)
+            except StoreUnavailableError as error:
+                if not is_away(error):
+                    raise
+                reason = error.reason
+            else:
+                self._answers()
+                return kept
+        outcome = await self._spool.append_once(record, claim, self._lifetime_ms)
+        if isinstance(outcome, Held):
+            return outcome
+        self._spooled(outcome, reason)
+        return record
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """See Store.get. While the store is away, what waits here is found, and marked stale."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from core.errors import (
 from core.idempotency import Claim
 from core.records import Entry, Record, id_of
 from core.spool.spooled_store import SpooledStore
+from core.spool.writes import Held
 from tests.service.spool.switch import Switch, Watcher, ids, listed, spooled, until, until_empty
 from tests.service.store.store_records import record, record_id
 
@@ -151,6 +153,30 @@ async def test_idempotency_keys_while_away(switch: Switch, store: SpooledStore) 
     await until_empty(store)
     assert await store.put_once(record(3), CLAIM) == listed(record(1))
     assert await switch.store.count() == {"acme": 1}
+
+
+async def test_a_key_whose_record_is_forwarded_meanwhile(
+    switch: Switch, store: SpooledStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage between two looks at a key that waited does not refuse the caller: the new record is kept."""
+    switch.mode = "down"
+    await store.put_once(record(1), CLAIM)
+    store.start()
+    look = store._spool.claimed
+
+    async def forwarded_behind(*question: Any, **more: Any) -> Held | None:
+        held = await look(*question, **more)
+        switch.mode = "up"
+        store.forward()
+        await until_empty(store)
+        switch.mode = "down"
+        return held
+
+    monkeypatch.setattr(store._spool, "claimed", forwarded_behind)
+    assert (await store.put_once(record(2), CLAIM)).id == record_id(2)
+    switch.mode = "up"
+    await until_empty(store)
+    assert switch.effects == [("put", "acme", record_id(1)), ("put", "acme", record_id(2))]
 
 
 async def test_an_entry_is_forwarded_behind_its_record(switch: Switch, store: SpooledStore) -> None:
