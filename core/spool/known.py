@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from core.errors import RecordCorruptError
-from core.records import Record
+from core.records import Damage, Record
 
 
 class Revocation(NamedTuple):
@@ -47,3 +47,8 @@ def shown(record: Record, *, with_payload: bool, stale: bool = False) -> Record:
     if with_payload or record.payload is None:
         return msgspec.structs.replace(record, stale=True) if stale else record
     return msgspec.structs.replace(record, payload=None, stale=stale)
+
+
+def as_shown(record: Record | Damage, *, with_payload: bool, stale: bool = False) -> Record | Damage:
+    """The same; why a record cannot be read stays as it is."""
+    return record if isinstance(record, Exception) else shown(record, with_payload=with_payload, stale=stale)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from core.errors import StoreOverloadedError, StoreUnavailableError
 from core.records import Damage, Listing, Record, Status, id_of
-from core.spool.known import Known, revoked, shown
+from core.spool.known import Known, as_shown, revoked, shown
 from core.spool.spool import Spool
 from core.store.interface import Store
 
@@ -43,12 +43,7 @@ async def merged_list(spool: Spool, store: Store, question: Question) -> Listing
     except StoreUnavailableError:
         tenant, limit, before, status, now_ms, with_payload = question
         piece = await spool.piece(tenant, limit=limit, before=before, status=status, now_ms=now_ms)
-        known = [
-            shown(one.record, with_payload=with_payload, stale=True)
-            if isinstance(one.record, Record)
-            else one.record
-            for one in piece.known.values()
-        ]
+        known = [as_shown(one.record, with_payload=with_payload, stale=True) for one in piece.known.values()]
         return Listing(known, stale=True)
 
 

@@ -23,7 +23,7 @@ from core.idempotency import Claim, KeyLimits
 from core.records import Damage, Entry, Listing, Record, Status
 from core.spool.delivery import is_final
 from core.spool.forwarder import Forwarder, Pace
-from core.spool.known import shown
+from core.spool.known import as_shown, shown
 from core.spool.merging import Question, merged_list, overlaid
 from core.spool.spool import Spool
 from core.spool.writes import Held
@@ -182,6 +182,7 @@ class SpooledStore(PassingStore):
         """Keep a record under a key that nothing in the spool has; or tell what has come to have it."""
         reason: str | None = None
         if self._there:
+            waits = not self._spool.state().is_empty
             try:
                 kept = await self._store.put_once(record, claim)
             except StoreUnavailableError as error:
@@ -190,12 +191,20 @@ class SpooledStore(PassingStore):
                 reason = error.reason
             else:
                 self._answers()
-                return kept
+                return await self._as_it_stands(kept) if waits and kept.id != record.id else kept
         outcome = await self._spool.append_once(record, claim, self._lifetime_ms)
         if isinstance(outcome, Held):
             return outcome
         self._spooled(outcome, reason)
         return record
+
+    async def _as_it_stands(self, kept: Record) -> Record:
+        """A record as the store has just told it; its revocation may wait here, or be forwarded since."""
+        try:
+            found = await self.get(kept.tenant, kept.id, with_payload=False)
+        except StoreUnavailableError:
+            return shown(kept, with_payload=False, stale=True)
+        return kept if found is None else found
 
     async def get(self, tenant: str, record_id: str, *, with_payload: bool = True) -> Record | None:
         """See Store.get. While the store is away, what waits here is found, and marked stale."""
@@ -225,7 +234,10 @@ class SpooledStore(PassingStore):
         except StoreUnavailableError as error:
             if not known:
                 raise
-            here = {one: _as_shown(each.record, with_payload, stale=True) for one, each in known.items()}
+            here = {
+                one: as_shown(each.record, with_payload=with_payload, stale=True)
+                for one, each in known.items()
+            }
             if all(one in here for one in record_ids):
                 return here
             raise StorePartlyUnavailableError(error, here) from None
@@ -233,7 +245,7 @@ class SpooledStore(PassingStore):
         if not known:
             return kept
         return {
-            one: _as_shown(record, with_payload)
+            one: as_shown(record, with_payload=with_payload)
             for one in dict.fromkeys(record_ids)
             if (record := overlaid(known.get(one), kept.get(one))) is not None
         }
@@ -396,7 +408,3 @@ def _readable(record: Record | Damage) -> Record:
     if isinstance(record, Exception):
         raise record
     return record
-
-
-def _as_shown(record: Record | Damage, with_payload: bool, *, stale: bool = False) -> Record | Damage:
-    return record if isinstance(record, Exception) else shown(record, with_payload=with_payload, stale=stale)

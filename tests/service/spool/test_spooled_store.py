@@ -286,6 +286,22 @@ async def test_a_revocation_of_what_the_store_has_already(switch: Switch, store:
     assert await store.get("acme", record_id(1), with_payload=False) == revoked
 
 
+async def test_a_key_of_what_is_revoked_here(switch: Switch, store: SpooledStore) -> None:
+    """A key's record is forwarded, its revocation waits still: whoever uses the key again is told of it."""
+    switch.mode = "down"
+    await store.put_once(record(1), CLAIM)
+    revoked = await store.revoke("acme", record_id(1), reason="r", revoked_by="me", now_ms=5)
+    switch.mode = "up"
+    first, _ = await store._spool.batch(0, most=2, most_bytes=1 << 20)
+    await switch.put_once(record(1), CLAIM)
+    await store._spool.settle([first.sequence])
+    assert revoked is not None
+    assert (await store.get("acme", record_id(1))) is not None
+    assert await store.put_once(record(2), CLAIM) == msgspec.structs.replace(revoked, stale=False)
+    switch.mode = "down"
+    assert (await store.put_once(record(3), CLAIM)).id == record_id(3)
+
+
 async def test_looking_up_many_while_away(switch: Switch, store: SpooledStore) -> None:
     """What waits here is known, and the error says so; without a doubt left there is no error."""
     switch.mode = "down"
