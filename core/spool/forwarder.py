@@ -91,7 +91,9 @@ class Forwarder:
         self.is_forwarding = False
 
     def start(self) -> None:
-        """Begin; in a running event loop."""
+        """Begin; in a running event loop. May be called again."""
+        if self._task is not None:
+            return
         # Of nobody's request: not in the context of the one that happens to start it.
         self._task = asyncio.get_running_loop().create_task(
             self._run(), name="sigil-spool-forwarder", context=contextvars.Context()

@@ -27,8 +27,9 @@ class HostLock:
         return True
 
     def give_back(self) -> None:
-        """Let others have it."""
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        """Let others have it; where it is closed, they do already."""
+        if self._file >= 0:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Give it back for good. May be called again."""

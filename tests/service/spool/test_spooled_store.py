@@ -302,6 +302,16 @@ async def test_a_key_of_what_is_revoked_here(switch: Switch, store: SpooledStore
     assert (await store.put_once(record(3), CLAIM)).id == record_id(3)
 
 
+async def test_started_again(switch: Switch, store: SpooledStore) -> None:
+    """However often it is started, one task forwards, and closing ends that."""
+    before = asyncio.all_tasks()
+    store.start()
+    store.start()
+    assert len(asyncio.all_tasks() - before) == 1
+    await store.close()
+    assert asyncio.all_tasks() == before
+
+
 async def test_looking_up_many_while_away(switch: Switch, store: SpooledStore) -> None:
     """What waits here is known, and the error says so; without a doubt left there is no error."""
     switch.mode = "down"
