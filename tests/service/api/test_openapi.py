@@ -102,6 +102,7 @@ def run_schemathesis(folder: Path, *arguments: str) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.heavy("each operation is tried above; this takes three times as long")
 def test_whole_api(service: Service, tmp_path: Path) -> None:
     """No check of schemathesis finds anything: examples, edge cases, random requests, chains of calls.
