@@ -127,8 +127,7 @@ cdef class Verdicts:
         cdef RequestLine* line
         cdef Py_ssize_t place
         cdef size_t i
-        if not self.keys.note(self.lines, self.buffer, 0, self.lines.size()):
-            self.keys.find(self.lines, self.buffer, 0, self.lines.size())
+        self.keys.find(self.lines, self.buffer, 0, self.lines.size())
         if self.buffer.size() < RELEASE_GROUP:
             self.judge()
         else:
