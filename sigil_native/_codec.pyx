@@ -295,8 +295,8 @@ cdef class SigilCodec:
     def verify_ndjson(self, lines, *, tenant, now=None):
         """Verify each line ``{"sigil":…,"data":…}`` of newline-delimited JSON.
 
-        Lines are read, judged and answered without the GIL; but for those whose sigil is a token, has escapes or
-        is none, or that are otherwise odd.
+        Lines are read, judged and answered without the GIL; but for those whose sigil has escapes or is none,
+        or that are otherwise odd.
 
         Returns:
             A line for each line, in order:
