@@ -10,6 +10,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from libcpp cimport bool as cbool
 
+from sigil_native._identifiers cimport uuid_text
 from sigil_native._json cimport ByteBuffer
 
 from sigil_native.errors import SigilFormatError
@@ -52,8 +53,7 @@ cdef class Sigil:
     @property
     def id(self) -> str:
         """The sigil's id, a UUIDv7 in its usual text form."""
-        digits = self.raw[16:32].hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return uuid_text(self.raw + kIdentifierOffset)
 
     @property
     def key_id(self) -> int:
