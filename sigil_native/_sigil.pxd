@@ -38,8 +38,8 @@ cdef struct Carried:
 
 # Reads text, a strand or a token into 64 bytes. False: it is none of them.
 cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out, Carried* carried) noexcept nogil
-# Whether a token carries this very payload, or there is no token.
-cdef bint is_intact(const Carried* carried, const uint8_t* payload, size_t size) noexcept nogil
+# Whether what a token carries is this very payload.
+cdef bint is_payload(const Carried* carried, const uint8_t* payload, size_t size) noexcept nogil
 cdef uint8_t* spell_text(const uint8_t* header, const uint8_t* tag, uint8_t* out) noexcept nogil
 cdef uint8_t* spell_strand(const uint8_t* sigil, uint8_t* out) noexcept nogil
 cdef uint8_t* spell_base64url(const uint8_t* data, size_t size, uint8_t* out) noexcept nogil

@@ -207,8 +207,8 @@ cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out, Carried*
     return True
 
 
-cdef bint is_intact(const Carried* carried, const uint8_t* payload, size_t size) noexcept nogil:
-    return carried.text == NULL or is_base64url_of(carried.text, carried.size, payload, size)
+cdef bint is_payload(const Carried* carried, const uint8_t* payload, size_t size) noexcept nogil:
+    return is_base64url_of(carried.text, carried.size, payload, size)
 
 
 cdef uint8_t* spell_text(const uint8_t* header, const uint8_t* tag, uint8_t* out) noexcept nogil:

@@ -27,7 +27,7 @@ from sigil_native._request_lines cimport (
 from sigil_native._sigil cimport (
     Carried,
     expires_ms_of,
-    is_intact,
+    is_payload,
     issued_ms_of,
     kHeaderSize,
     kTagSize,
@@ -124,7 +124,8 @@ cdef bint read_lines_of_values(
         if status > 0:
             placed = buffer.data() + line.place
             place_seal(line, placed, seal)
-            line.altered = not is_intact(&carried, placed + kHeaderSize, line.filled)
+            if carried.text != NULL:
+                line.altered = not is_payload(&carried, placed + kHeaderSize, line.filled)
     return True
 
 
