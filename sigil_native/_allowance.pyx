@@ -9,15 +9,10 @@ from libc.string cimport memcpy
 from libcpp.vector cimport vector
 
 from sigil_native._bucket cimport BucketVerdict, TokenBucket, cost_of
+from sigil_native._written_bytes cimport bytes_of_size, bytes_start, written_bytes
 
 from sigil_native._arguments import allowance_places
 
-
-cdef extern from "Python.h":
-    PyObject* bytes_of_size "PyBytes_FromStringAndSize"(const char* text, Py_ssize_t size) except NULL
-    char* bytes_start "PyBytes_AS_STRING"(PyObject* text) noexcept nogil
-    int resize_bytes "_PyBytes_Resize"(PyObject** text, Py_ssize_t size) except -1
-    void Py_DECREF(PyObject* one) noexcept
 
 cdef extern from "<charconv>" namespace "std" nogil:
     cdef cppclass to_chars_result:
@@ -170,7 +165,4 @@ cdef bytes written(tuple pieces, const int64_t* numbers):
             out = to_chars(out, out + LONGEST_NUMBER, numbers[i - 1]).ptr
         memcpy(out, PyBytes_AS_STRING(pieces[i]), PyBytes_GET_SIZE(pieces[i]))
         out += PyBytes_GET_SIZE(pieces[i])
-    resize_bytes(&text, out - bytes_start(text))
-    found = <bytes> text
-    Py_DECREF(text)
-    return found
+    return written_bytes(text, out)

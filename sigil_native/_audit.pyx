@@ -11,6 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from sigil_native._hashing cimport (
+    GROUP_BYTES,
     HmacMessage,
     HmacState,
     equal_bytes,
@@ -55,8 +56,6 @@ cdef enum:
     # Lines that are hashed together: the scheduler's batch, and few where damage may be near.
     FEWEST_LINES = 16
     MOST_LINES = 256
-    # Bytes after which a group is closed early, so that it stays in cache.
-    GROUP_BYTES = 262144
 
 
 # -- keys ----------------------------------------------------------------------------

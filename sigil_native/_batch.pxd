@@ -1,5 +1,3 @@
-from libc.stdint cimport int64_t
-
 from sigil_native._json cimport JsonOptions
 from sigil_native._keyring cimport KeyRing
 

@@ -11,6 +11,9 @@ cdef bint canonicalize_text(
     const uint8_t* text, size_t size, const JsonOptions& options, ByteBuffer& out, Failure& failure
 ) noexcept nogil
 
+# Raises what json_options() of _arguments.py raises.
+cdef JsonOptions options_of(object integers, object max_depth, object max_bytes) except *
+
 # Builds, but does not raise, the Python error for a failure. `from_str`: the text was a str, so what is
 # not UTF-8 in it is a surrogate. `index`: which item of a batch, or None.
 cdef object text_error(const Failure& failure, bint from_str, object index)

@@ -6,7 +6,7 @@ import os
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_Check
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t
+from libc.stdint cimport SIZE_MAX, uint8_t
 
 from sigil_native._json cimport ByteBuffer, Failure, JsonOptions, Problem, problem_name
 
@@ -136,12 +136,12 @@ cdef bytes _canonicalize(const VectorLevel* level, object text, const JsonOption
     return canonical
 
 
-cdef JsonOptions _options(object integers, object max_depth, object max_bytes) except *:
+cdef JsonOptions options_of(object integers, object max_depth, object max_bytes) except *:
     cdef JsonOptions options
     exact, depth, size = json_options(integers, max_depth, max_bytes)
     options.exact_integers = exact
     options.max_depth = depth
-    if size is not None and size < <size_t>-1:
+    if size is not None and size < SIZE_MAX:
         options.max_bytes = size
     return options
 
@@ -171,7 +171,7 @@ def canonicalize_json(text, *, integers="safe", max_depth=512, max_bytes=None):
     """
     cdef JsonOptions options
     if integers is not DEFAULT_INTEGERS or max_depth is not DEFAULT_DEPTH or max_bytes is not None:
-        options = _options(integers, max_depth, max_bytes)
+        options = options_of(integers, max_depth, max_bytes)
     return _canonicalize(&native_level(), text, options)
 
 
@@ -180,7 +180,7 @@ def canonicalize_json_at(level, text, *, integers="safe", max_depth=512, max_byt
     cdef const VectorLevel* found = find_vector_level(level.encode())
     if found is NULL:
         raise ValueError(f"no vector level {level!r} here")
-    return _canonicalize(found, text, _options(integers, max_depth, max_bytes))
+    return _canonicalize(found, text, options_of(integers, max_depth, max_bytes))
 
 
 def vector_levels():

@@ -13,6 +13,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport SIZE_MAX, uint8_t, uint32_t, uintptr_t
 from libc.stdlib cimport free
 
+from sigil_native._canonical_text cimport options_of
 from sigil_native._json cimport ByteBuffer, JsonOptions
 from sigil_native._json_deep cimport write_deep
 from sigil_native._json_members cimport collect_members
@@ -50,7 +51,6 @@ from sigil_native._walker cimport (
     value_scratch,
 )
 
-from sigil_native._arguments import json_options
 from sigil_native._constants import DEFAULT_MAX_DEPTH, INTEGER_MODES
 from sigil_native._problems import canonicalization_error
 
@@ -254,10 +254,7 @@ def canonicalize(value, *, integers=SAFE, max_depth=DEPTH, max_bytes=None):
     cdef ValueScratch* scratch = &value_scratch()
     cdef JsonOptions options
     if not (integers is SAFE and max_depth is DEPTH and max_bytes is None):
-        exact, depth, most = json_options(integers, max_depth, max_bytes)
-        options.exact_integers = exact
-        options.max_depth = depth
-        options.max_bytes = SIZE_MAX if most is None else min(most, SIZE_MAX)
+        options = options_of(integers, max_depth, max_bytes)
     scratch.text.clear()
     try:
         walk_canonical(value, &scratch.text, &options, scratch)

@@ -8,7 +8,7 @@ from libc.string cimport memcmp, memcpy
 from libcpp cimport bool as cbool
 
 from sigil_native._batch cimport encode_lines, encode_values
-from sigil_native._canonical_text cimport write_canonical_text
+from sigil_native._canonical_text cimport options_of, write_canonical_text
 from sigil_native._canonical_values cimport write_canonical
 from sigil_native._json cimport ByteBuffer, JsonOptions
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
@@ -28,7 +28,7 @@ from sigil_native._sigil cimport Sigil, kHeaderSize, key_id_of, read_sigil
 from sigil_native._verify_batch cimport verify_lines, verify_values
 from sigil_native._verify_requests cimport VerifyRequests
 
-from sigil_native._arguments import json_options, payload_list, skew_ms, text_bytes
+from sigil_native._arguments import payload_list, skew_ms, text_bytes
 from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
 from sigil_native._request_arguments import check_requests, line_range
 from sigil_native.errors import (
@@ -85,13 +85,9 @@ cdef class SigilCodec:
     ):
         if not isinstance(ring, KeyRing):
             raise TypeError(f"ring must be KeyRing, not {type(ring).__name__}")
-        exact, depth, size = json_options(integers, max_depth, max_bytes)
+        self.options = options_of(integers, max_depth, max_bytes)
         self.ring = ring
         self.future_skew_ms = skew_ms(max_future_skew)
-        self.options.exact_integers = exact
-        self.options.max_depth = depth
-        if size is not None and size < SIZE_MAX:
-            self.options.max_bytes = size
 
     def encode(self, payload, *, tenant, expires_in=None, form="text"):
         """Seal a payload of Python values.
@@ -295,8 +291,8 @@ cdef class SigilCodec:
     def verify_ndjson(self, lines, *, tenant, now=None):
         """Verify each line ``{"sigil":…,"data":…}`` of newline-delimited JSON.
 
-        Lines are read, judged and answered without the GIL; but for those whose sigil is a token, has escapes or
-        is none, or that are otherwise odd.
+        Lines are read, judged and answered without the GIL; but for those whose sigil has escapes or is none,
+        or that are otherwise odd.
 
         Returns:
             A line for each line, in order:

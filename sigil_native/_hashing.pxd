@@ -9,6 +9,8 @@ cdef enum:
     # enough to find some of equal length among, and stay in cache.
     GROUP_SIZE = 128
     GROUP_BYTES = 262144
+    # From here on a message is worth the cost of giving up the GIL.
+    WITHOUT_GIL = 2048
 
 # Only types: the functions behind them are linked into _hashing alone.
 cdef extern from "hmac.h" namespace "sigil" nogil:
@@ -37,6 +39,15 @@ cdef void hmac_init(HmacState* state, const uint8_t* key, size_t size) noexcept 
 cdef void hmac_digest(
     const HmacState* state, const uint8_t* data, size_t size, uint8_t* tag
 ) noexcept nogil
+# The same for who holds the GIL: others may have it while a long message is hashed.
+cdef inline void hmac_digest_with_gil(
+    const HmacState* state, const uint8_t* data, size_t size, uint8_t* tag
+) noexcept:
+    if size < WITHOUT_GIL:
+        hmac_digest(state, data, size, tag)
+    else:
+        with nogil:
+            hmac_digest(state, data, size, tag)
 # Quicker than one at a time; the order of the messages does not matter.
 cdef void hmac_digest_many(
     const HmacState* state, const HmacMessage* messages, size_t count

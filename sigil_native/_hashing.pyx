@@ -73,16 +73,16 @@ cdef extern from "hkdf.h" namespace "sigil" nogil:
     ) noexcept
 
 
+cdef extern from "record_text.h" namespace "sigil" nogil:
+    uint8_t* write_hex(const uint8_t* data, size_t size, uint8_t* out) noexcept
+
+
 cdef extern from "secret.h" namespace "sigil" nogil:
     bint cpp_equal_bytes "sigil::equal_bytes"(
         const uint8_t* left, const uint8_t* right, size_t size
     ) noexcept
     void cpp_wipe "sigil::wipe"(void* memory, size_t size) noexcept
 
-
-# From here on a message is worth the cost of giving up the GIL.
-cdef enum:
-    WITHOUT_GIL = 2048
 
 # Written while the module is imported, constant afterwards.
 ctypedef const Sha256Kernel* KernelPointer
@@ -279,11 +279,7 @@ def hkdf_sha256(secret, *, salt, info, length):
 cdef inline int sign(const HmacState* key, object data, uint8_t* tag) except -1:
     cdef Input given
     acquire(data, &given, "data")
-    if given.size < WITHOUT_GIL:
-        hmac_digest(key, given.data, given.size, tag)
-    else:
-        with nogil:
-            hmac_digest(key, given.data, given.size, tag)
+    hmac_digest_with_gil(key, given.data, given.size, tag)
     release(&given)
     return 0
 
@@ -338,14 +334,9 @@ cdef class HmacKey:
             TypeError: ``data`` is not bytes-like.
         """
         cdef uint8_t[kDigestSize] tag
-        cdef const char* digits = b"0123456789abcdef"
-        cdef int i
         sign(&self.state, data, tag)
         text = PyUnicode_New(2 * kDigestSize, 127)
-        cdef uint8_t* out = PyUnicode_1BYTE_DATA(text)
-        for i in range(kDigestSize):
-            out[2 * i] = <uint8_t> digits[tag[i] >> 4]
-            out[2 * i + 1] = <uint8_t> digits[tag[i] & 15]
+        write_hex(tag, kDigestSize, PyUnicode_1BYTE_DATA(text))
         return text
 
     def verify(self, data, tag):

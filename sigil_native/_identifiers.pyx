@@ -12,6 +12,10 @@ cdef extern from "Python.h":
     uint8_t* PyUnicode_1BYTE_DATA(object text)
 
 
+cdef extern from "record_text.h" namespace "sigil" nogil:
+    const size_t kUuidTextSize
+    uint8_t* write_uuid(const uint8_t* id, uint8_t* out) noexcept
+
 cdef extern from "uuid7.h" namespace "sigil" nogil:
     ctypedef bint (*RandomSource)(uint8_t* out, size_t size) noexcept
 
@@ -32,18 +36,8 @@ cdef bint uuid7_fill(uint8_t* out, size_t count, size_t stride) noexcept nogil:
 
 
 cdef object uuid_text(const uint8_t* id):
-    """8-4-4-4-12 lower-case hexadecimal digits (RFC 9562 §4)."""
-    cdef const char* digits = b"0123456789abcdef"
-    cdef object text = PyUnicode_New(36, 127)
-    cdef uint8_t* out = PyUnicode_1BYTE_DATA(text)
-    cdef int i
-    for i in range(kUuidSize):
-        if i in (4, 6, 8, 10):
-            out[0] = b"-"
-            out += 1
-        out[0] = <uint8_t> digits[id[i] >> 4]
-        out[1] = <uint8_t> digits[id[i] & 15]
-        out += 2
+    text = PyUnicode_New(kUuidTextSize, 127)
+    write_uuid(id, PyUnicode_1BYTE_DATA(text))
     return text
 
 

@@ -38,8 +38,8 @@ cdef inline bint collect_members(Walker* walker, PyObject* value, size_t base) n
     cdef Member* members
     cdef uint64_t* prefixes
     cdef uint64_t previous = 0
-    cdef inline bint is_ascending = True
-    cdef inline bint is_distinct = True   # as long as all names are plain str
+    cdef bint is_ascending = True
+    cdef bint is_distinct = True   # as long as all names are plain str
     if unlikely(not walker.members.reserve(<size_t> PyDict_GET_SIZE(value))):
         fail_without_memory(walker)
         return False

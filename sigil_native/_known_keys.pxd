@@ -35,8 +35,12 @@ cdef class KnownKeys:
     cdef int find(
         self, vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last
     ) except -1
+    cdef bint _is_current(self) noexcept nogil
+    cdef Py_ssize_t _note_known(
+        self, vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last
+    ) noexcept nogil
     cdef const KnownKey* _known(self, uint32_t key_id) noexcept nogil
-    cdef const KnownKey* _find_key(self, uint32_t key_id) except? NULL
+    cdef bint _learn(self, uint32_t key_id) except -1
 
 
 # Those of a ring, for one tenant and by one clock. Raises what is wrong with the tenant.

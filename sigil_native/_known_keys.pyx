@@ -33,37 +33,36 @@ cdef class KnownKeys:
     cdef bint note(
         self, vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last
     ) noexcept nogil:
-        cdef RequestLine* line
-        cdef const KnownKey* key = NULL
-        cdef uint32_t key_id
-        cdef Py_ssize_t i
-        if self.changes != self.ring.changes.load():
-            return False
-        for i in range(first, last):
-            line = &lines[i]
-            if line.state != READ or line.cause == FORMAT:
-                continue
-            key_id = key_id_of(buffer.data() + line.place)
-            if key == NULL or key.key_id != key_id:
-                key = self._known(key_id)
-                if key == NULL:
-                    return False
-            line.cause, line.key = key.cause, key.place
-        return True
+        return self._is_current() and self._note_known(lines, buffer, first, last) == last
 
     cdef int find(
         self, vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last
     ) except -1:
-        cdef RequestLine* line
-        cdef const KnownKey* key = NULL
-        cdef uint32_t key_id
-        cdef Py_ssize_t i
-        if self.changes != self.ring.changes.load():
+        if not self._is_current():
             # The states of other groups are not looked at any more.
             self.known.clear()
             self.states.clear()
             self.owners = []
             self.changes = self.ring.changes.load()
+        first = self._note_known(lines, buffer, first, last)
+        while first < last:
+            if not self._learn(key_id_of(buffer.data() + lines[first].place)):
+                lines[first].cause = UNKNOWN_KEY
+                first += 1
+            first = self._note_known(lines, buffer, first, last)
+        return 0
+
+    cdef bint _is_current(self) noexcept nogil:
+        return self.changes == self.ring.changes.load()
+
+    cdef Py_ssize_t _note_known(
+        self, vector[RequestLine]& lines, ByteBuffer& buffer, Py_ssize_t first, Py_ssize_t last
+    ) noexcept nogil:
+        """Note keys up to a line whose key is not known: its place, or the end."""
+        cdef RequestLine* line
+        cdef const KnownKey* key = NULL
+        cdef uint32_t key_id
+        cdef Py_ssize_t i
         for i in range(first, last):
             line = &lines[i]
             if line.state != READ or line.cause == FORMAT:
@@ -72,12 +71,9 @@ cdef class KnownKeys:
             if key == NULL or key.key_id != key_id:
                 key = self._known(key_id)
                 if key == NULL:
-                    key = self._find_key(key_id)
-            if key == NULL:
-                line.cause = UNKNOWN_KEY
-            else:
-                line.cause, line.key = key.cause, key.place
-        return 0
+                    return i
+            line.cause, line.key = key.cause, key.place
+        return last
 
     cdef const KnownKey* _known(self, uint32_t key_id) noexcept nogil:
         cdef size_t i
@@ -86,13 +82,13 @@ cdef class KnownKeys:
                 return &self.known[i]
         return NULL
 
-    cdef const KnownKey* _find_key(self, uint32_t key_id) except? NULL:
-        """NULL: the ring has none. Others name whatever they like, so that it is not noted."""
+    cdef bint _learn(self, uint32_t key_id) except -1:
+        """False: the ring has no such key. Others name whatever they like, so that it is not kept."""
         cdef Key key = self.ring.find(key_id)
         cdef TenantKey tenant_key
         cdef KnownKey found
         if key is None:
-            return NULL
+            return False
         found.key_id, found.place, found.cause = key_id, 0, _usability(key, self.now_ms)
         if found.cause == HOLDS:
             tenant_key = key.for_tenant(self.tenant)
@@ -100,7 +96,7 @@ cdef class KnownKeys:
             self.owners.append(tenant_key)
             self.states.push_back(&tenant_key.state)
         self.known.push_back(found)
-        return &self.known.back()
+        return True
 
 
 cdef KnownKeys keys_for(KeyRing ring, object tenant, int64_t now_ms):

@@ -26,7 +26,8 @@ cdef extern from "request_line.h" namespace "sigil" nogil:
 cdef extern from "record_text.h" namespace "sigil" nogil:
     const size_t kUuidTextSize
     const size_t kMomentSize
-    const size_t kLongestNumber
+    const size_t kLongestInteger
+    const int64_t kLastMomentMs
     uint8_t* write_uuid(const uint8_t* id, uint8_t* out) noexcept
     cdef cppclass MomentWriter:
         MomentWriter() noexcept

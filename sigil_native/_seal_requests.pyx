@@ -21,7 +21,7 @@ from sigil_native._hashing cimport (
     hmac_digest_many,
     sha256_digest_many,
 )
-from sigil_native._identifiers cimport uuid7_fill
+from sigil_native._identifiers cimport uuid7_fill, uuid_text
 from sigil_native._json cimport ByteBuffer, JsonOptions
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
 from sigil_native._request_lines cimport (
@@ -36,12 +36,12 @@ from sigil_native._request_lines cimport (
     RequestLine,
     RequestLines,
     compile_parts,
+    kLastMomentMs,
     kMomentSize,
     kUuidTextSize,
     place_payload,
     read_payload,
     write_answer,
-    write_uuid,
 )
 from sigil_native._sealing cimport Form, check_tenant, lifetime_of, render, write_lifetime
 from sigil_native._sigil cimport (
@@ -53,18 +53,11 @@ from sigil_native._sigil cimport (
     key_id_of,
     write_header,
 )
+from sigil_native._written_bytes cimport bytes_of_size, bytes_start, written_bytes
 
 from sigil_native._request_arguments import answer_moment, check_bytes
 from sigil_native.errors import InvalidExpiryError, NoActiveKeyError
 
-
-cdef extern from "Python.h":
-    PyObject* bytes_of_size "PyBytes_FromStringAndSize"(const char* text, Py_ssize_t size) except NULL
-    char* bytes_start "PyBytes_AS_STRING"(PyObject* text) noexcept nogil
-    int resize_bytes "_PyBytes_Resize"(PyObject** text, Py_ssize_t size) except -1
-    void Py_DECREF(PyObject* one) noexcept
-    object PyUnicode_New(Py_ssize_t size, Py_UCS4 largest)
-    uint8_t* PyUnicode_1BYTE_DATA(object text)
 
 cdef extern from "clock.h" namespace "sigil" nogil:
     int64_t wall_clock_ms() noexcept
@@ -76,9 +69,6 @@ cdef extern from "request_line.h" namespace "sigil" nogil:
         int64_t lifetime_ms
     bint read_plain_request(const uint8_t* line, size_t size, PlainRequest& out) noexcept
 
-
-# 9999-12-31T23:59:59.999Z, as in _constants.py.
-cdef int64_t LAST_MOMENT_MS = 253402300799999
 
 # Those of ANSWER_FIELDS in _constants.py, each with the longest of what it comes to.
 cdef dict FIELDS = {
@@ -190,9 +180,7 @@ cdef class SealRequests(RequestLines):
         found = []
         for i in range(begin, end):
             if self.lines[i].state == DONE:
-                text = PyUnicode_New(kUuidTextSize, 127)
-                write_uuid(self.buffer.data() + self.lines[i].place + kIdentifierOffset, PyUnicode_1BYTE_DATA(text))
-                found.append(text)
+                found.append(uuid_text(self.buffer.data() + self.lines[i].place + kIdentifierOffset))
         return found
 
     def answers(self, parts, first, last, *, now_ms):
@@ -223,7 +211,7 @@ cdef class SealRequests(RequestLines):
         _kept = compile_parts(parts, FIELDS, compiled, &count)
         for i in range(count):
             longest += compiled[i].size
-        moment = now_ms if type(now_ms) is int and 0 <= now_ms <= LAST_MOMENT_MS else answer_moment(now_ms)
+        moment = now_ms if type(now_ms) is int and 0 <= now_ms <= kLastMomentMs else answer_moment(now_ms)
         self._range(first, last, &begin, &end)
         self._check_states(begin, end, DONE)
         for i in range(begin, end):
@@ -238,16 +226,13 @@ cdef class SealRequests(RequestLines):
             with nogil:
                 last_byte = _answer_lines(self.lines, self.buffer, compiled, count, begin, end, moment, start)
         self.busy = False
-        resize_bytes(&out, last_byte - start)
-        answers = <object> out
-        Py_DECREF(out)
-        return answers
+        return written_bytes(out, last_byte)
 
     cdef int seal(self, KeyRing ring, object tenant, Py_ssize_t first, Py_ssize_t last) except -1:
         """Seal those lines of a range that are read; see ``SigilCodec.seal_requests``."""
         cdef Key key = ring.signing_key()
         cdef TenantKey tenant_key
-        cdef int64_t longest = LAST_MOMENT_MS - wall_clock_ms()
+        cdef int64_t longest = kLastMomentMs - wall_clock_ms()
         cdef Py_ssize_t i
         cdef size_t wanted = 0
         cdef const HmacState* state

@@ -7,7 +7,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
-from sigil_native._hashing cimport equal_bytes, hmac_digest
+from sigil_native._hashing cimport equal_bytes, hmac_digest_with_gil
 from sigil_native._identifiers cimport uuid7_fill
 from sigil_native._json cimport ByteBuffer
 from sigil_native._keyring cimport Key, KeyState, TenantKey
@@ -49,9 +49,8 @@ cdef extern from "clock.h" namespace "sigil" nogil:
     int64_t wall_clock_ms()
 
 
-# 9999-12-31T23:59:59.999Z, as in _constants.py.
-cdef int64_t LAST_MOMENT_MS = 253402300799999
-cdef int64_t LAST_SECOND = 253402300799
+cdef extern from "record_text.h" namespace "sigil" nogil:
+    const int64_t kLastMomentMs
 
 
 cdef Form form_of(object form) except *:
@@ -72,11 +71,11 @@ cdef int64_t lifetime_of(object expires_in) except -1:
     cdef int64_t lifetime
     if expires_in is None:
         return 0
-    if type(expires_in) is int and 0 < expires_in <= LAST_SECOND:
+    if type(expires_in) is int and 0 < expires_in <= kLastMomentMs // 1000:
         lifetime = <int64_t> expires_in * 1000
     else:
         lifetime = lifetime_ms(expires_in)
-    if lifetime > LAST_MOMENT_MS - wall_clock_ms():
+    if lifetime > kLastMomentMs - wall_clock_ms():
         raise InvalidExpiryError("expires_in is out of range")
     return lifetime
 
@@ -106,7 +105,7 @@ cdef int start_seal(ByteBuffer& out) except -1:
 cdef void write_lifetime(uint8_t* header, int64_t lifetime) noexcept nogil:
     cdef int64_t expires = <int64_t> issued_ms_of(header) + lifetime
     # lifetime_of() has checked the sum; the clock may have been set forward since.
-    write_expiry(header, min(expires, LAST_MOMENT_MS))
+    write_expiry(header, min(expires, kLastMomentMs))
 
 
 cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime, ByteBuffer& out, size_t size) except -1:
@@ -119,11 +118,7 @@ cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime, ByteBuffer
         raise OSError("the system gave no randomness")
     if lifetime:
         write_lifetime(sealed, lifetime)
-    if size >= 2048:
-        with nogil:
-            hmac_digest(&tenant_key.state, sealed, size, sealed + size)
-    else:
-        hmac_digest(&tenant_key.state, sealed, size, sealed + size)
+    hmac_digest_with_gil(&tenant_key.state, sealed, size, sealed + size)
     return 0
 
 
@@ -163,11 +158,7 @@ cdef int judge(
     if now_ms >= key.retire_at_ms:
         raise RetiredKeyError(sigil)
     memcpy(sealed, sigil.raw, kHeaderSize)
-    if size >= 2048:
-        with nogil:
-            hmac_digest(&tenant_key.state, sealed, size, tag)
-    else:
-        hmac_digest(&tenant_key.state, sealed, size, tag)
+    hmac_digest_with_gil(&tenant_key.state, sealed, size, tag)
     if not equal_bytes(tag, sigil.raw + kHeaderSize, kTagSize) or not intact:
         raise TagMismatchError(sigil)
     if <int64_t> issued_ms_of(sigil.raw) > now_ms + skew_ms:

@@ -31,8 +31,15 @@ cdef Sigil sigil_of(const uint8_t* raw)
 # and `has_payload` set; raises TypeError, SigilFormatError or MemoryError.
 cdef Sigil read_sigil(object value, ByteBuffer& payload, cbool* has_payload)
 
-# Reads text or a strand into 64 bytes. What has a dot is no business of this: it may be a token.
-cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out) noexcept nogil
+# What a token carries, as it is spelled; NULL: there is no token.
+cdef struct Carried:
+    const uint8_t* text
+    size_t size
+
+# Reads text, a strand or a token into 64 bytes. False: it is none of them.
+cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out, Carried* carried) noexcept nogil
+# Whether what a token carries is this very payload.
+cdef bint is_payload(const Carried* carried, const uint8_t* payload, size_t size) noexcept nogil
 cdef uint8_t* spell_text(const uint8_t* header, const uint8_t* tag, uint8_t* out) noexcept nogil
 cdef uint8_t* spell_strand(const uint8_t* sigil, uint8_t* out) noexcept nogil
 cdef uint8_t* spell_base64url(const uint8_t* data, size_t size, uint8_t* out) noexcept nogil

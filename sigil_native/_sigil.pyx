@@ -10,6 +10,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from libcpp cimport bool as cbool
 
+from sigil_native._identifiers cimport uuid_text
 from sigil_native._json cimport ByteBuffer
 
 from sigil_native.errors import SigilFormatError
@@ -30,6 +31,7 @@ cdef extern from "sigil_format.h" namespace "sigil" nogil:
     FormatProblem parse_sigil(const uint8_t* data, size_t size, cbool binary_allowed, ParsedSigil& out)
     cbool read_base64url(const uint8_t* text, size_t size, uint8_t* out)
     cbool has_unused_bits(const uint8_t* text, size_t size)
+    cbool is_base64url_of(const uint8_t* text, size_t size, const uint8_t* bytes, size_t count)
     size_t base64url_decoded_size(size_t characters)
     uint8_t* write_base64url(const uint8_t* bytes, size_t size, uint8_t* out)
     uint8_t* write_text(const uint8_t* header, const uint8_t* tag, uint8_t* out)
@@ -51,8 +53,7 @@ cdef class Sigil:
     @property
     def id(self) -> str:
         """The sigil's id, a UUIDv7 in its usual text form."""
-        digits = self.raw[16:32].hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return uuid_text(self.raw + kIdentifierOffset)
 
     @property
     def key_id(self) -> int:
@@ -197,12 +198,17 @@ cdef Sigil _read(const uint8_t* data, size_t size, bint binary_allowed, ByteBuff
     return sigil_of(parsed.bytes)
 
 
-cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out) noexcept nogil:
+cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out, Carried* carried) noexcept nogil:
     cdef ParsedSigil parsed
-    if parse_sigil(text, size, False, parsed) != FormatProblem.none or parsed.payload != NULL:
+    if parse_sigil(text, size, False, parsed) != FormatProblem.none:
         return False
     memcpy(out, parsed.bytes, 64)
+    carried.text, carried.size = parsed.payload, parsed.payload_size
     return True
+
+
+cdef bint is_payload(const Carried* carried, const uint8_t* payload, size_t size) noexcept nogil:
+    return is_base64url_of(carried.text, carried.size, payload, size)
 
 
 cdef uint8_t* spell_text(const uint8_t* header, const uint8_t* tag, uint8_t* out) noexcept nogil:

@@ -9,11 +9,14 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
 
 from sigil_native._canonical_values cimport write_canonical, write_stringified
-from sigil_native._hashing cimport HmacKey, HmacState, equal_bytes, hmac_digest, hmac_init, wipe
+from sigil_native._hashing cimport HmacKey, HmacState, equal_bytes, hmac_digest_with_gil, hmac_init, wipe
 from sigil_native._json cimport ByteBuffer, JsonOptions
 
 from sigil_native._arguments import check_signed_text, secret_bytes
 from sigil_native._constants import DEFAULT_MAX_DEPTH, SIGNED_TEXTS
+
+cdef extern from "record_text.h" namespace "sigil" nogil:
+    uint8_t* write_hex(const uint8_t* data, size_t size, uint8_t* out) noexcept
 
 cdef extern from "value_scratch.h" namespace "sigil" nogil:
     cdef cppclass ValueScratch:
@@ -23,8 +26,6 @@ cdef extern from "value_scratch.h" namespace "sigil" nogil:
 
 cdef object JCS = SIGNED_TEXTS[0]
 cdef object DEPTH = DEFAULT_MAX_DEPTH
-# Hashing longer texts than this lets other threads run meanwhile.
-cdef size_t LONG_TEXT = 2048
 cdef size_t TAG_SIZE = 32
 cdef size_t HEX_SIZE = 64
 
@@ -108,20 +109,8 @@ cdef int sign_with(const HmacState* state, object payload, object text, uint8_t*
             write_canonical(payload, scratch.text, options)
         else:
             write_stringified(payload, scratch.text, DEPTH)
-        if scratch.text.size() < LONG_TEXT:
-            hmac_digest(state, scratch.text.data(), scratch.text.size(), tag)
-        else:
-            with nogil:
-                hmac_digest(state, scratch.text.data(), scratch.text.size(), tag)
+        hmac_digest_with_gil(state, scratch.text.data(), scratch.text.size(), tag)
     finally:
         scratch.trim()
-    write_hex(tag, signature)
+    write_hex(tag, TAG_SIZE, signature)
     return 0
-
-
-cdef void write_hex(const uint8_t* tag, uint8_t* out) noexcept:
-    cdef const char* digits = "0123456789abcdef"
-    cdef size_t i
-    for i in range(TAG_SIZE):
-        out[2 * i] = <uint8_t> digits[tag[i] >> 4]
-        out[2 * i + 1] = <uint8_t> digits[tag[i] & 15]

@@ -27,7 +27,7 @@ from sigil_native._request_lines cimport (
     LineWalker,
     RequestLine,
     end_payload,
-    kLongestNumber,
+    kLongestInteger,
     kUuidTextSize,
     place_answer,
     place_payload,
@@ -60,8 +60,8 @@ cdef enum:
 cdef dict FIELDS = {
     "id": (Field.ID, kUuidTextSize),
     "key_id": (Field.KEY_ID, 8),
-    "issued_at_ms": (Field.ISSUED_MS, kLongestNumber),
-    "expires_at_ms": (Field.EXPIRES_MS, kLongestNumber),
+    "issued_at_ms": (Field.ISSUED_MS, kLongestInteger),
+    "expires_at_ms": (Field.EXPIRES_MS, kLongestInteger),
 }
 
 # The lines about what was read, by their causes; and what these are made of.
@@ -127,8 +127,7 @@ cdef class Verdicts:
         cdef RequestLine* line
         cdef Py_ssize_t place
         cdef size_t i
-        if not self.keys.note(self.lines, self.buffer, 0, self.lines.size()):
-            self.keys.find(self.lines, self.buffer, 0, self.lines.size())
+        self.keys.find(self.lines, self.buffer, 0, self.lines.size())
         if self.buffer.size() < RELEASE_GROUP:
             self.judge()
         else:

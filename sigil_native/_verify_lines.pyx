@@ -24,7 +24,15 @@ from sigil_native._request_lines cimport (
     read_payload,
     write_answer,
 )
-from sigil_native._sigil cimport expires_ms_of, issued_ms_of, kHeaderSize, kTagSize, unspell_sigil
+from sigil_native._sigil cimport (
+    Carried,
+    expires_ms_of,
+    is_payload,
+    issued_ms_of,
+    kHeaderSize,
+    kTagSize,
+    unspell_sigil,
+)
 
 
 cdef extern from "verify_line.h" namespace "sigil" nogil:
@@ -70,6 +78,7 @@ cdef bint read_lines(
     """False: no memory."""
     cdef PlainVerifyRequest request
     cdef JsonOptions options
+    cdef Carried carried  # nothing: what may be a token is left
     cdef uint8_t[64] seal
     cdef RequestLine* line
     cdef int status
@@ -85,7 +94,7 @@ cdef bint read_lines(
             return False
         if status == 0:
             continue
-        if unspell_sigil(request.sigil, request.sigil_size, seal):
+        if unspell_sigil(request.sigil, request.sigil_size, seal, &carried):
             place_seal(line, buffer.data() + line.place, seal)
         else:
             place_nothing(line, buffer.data() + line.place)
@@ -96,7 +105,9 @@ cdef bint read_lines_of_values(
     vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, const JsonOptions& options
 ) noexcept nogil:
     cdef PlainVerifyRequest request
+    cdef Carried carried
     cdef uint8_t[64] seal
+    cdef uint8_t* placed
     cdef RequestLine* line
     cdef int status
     cdef size_t i
@@ -105,13 +116,16 @@ cdef bint read_lines_of_values(
         # The limit is one of the line, as it is where a line is read as a whole.
         if line.size > options.max_bytes or not read_verify_line(text + line.begin, line.size, request):
             continue
-        if not unspell_sigil(request.sigil, request.sigil_size, seal):
+        if not unspell_sigil(request.sigil, request.sigil_size, seal, &carried):
             continue
         status = read_payload(line, buffer, request.payload, request.size, options)
         if status < 0:
             return False
         if status > 0:
-            place_seal(line, buffer.data() + line.place, seal)
+            placed = buffer.data() + line.place
+            place_seal(line, placed, seal)
+            if carried.text != NULL:
+                line.altered = not is_payload(&carried, placed + kHeaderSize, line.filled)
     return True
 
 

@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
+from sigil_native._identifiers cimport uuid_text
 from sigil_native._json cimport ByteBuffer
 from sigil_native._keyring cimport KeyRing
 from sigil_native._known_keys cimport KnownKeys, keys_for
@@ -24,11 +25,11 @@ from sigil_native._request_lines cimport (
     RequestLine,
     RequestLines,
     compile_parts,
+    kLastMomentMs,
     kMomentSize,
     kUuidTextSize,
     nearest_size,
     place_payload,
-    write_uuid,
 )
 from sigil_native._sigil cimport (
     Sigil,
@@ -51,22 +52,11 @@ from sigil_native._verify_lines cimport (
     place_sigil,
     read_lines,
 )
+from sigil_native._written_bytes cimport bytes_of_size, bytes_start, written_bytes
 
 from sigil_native._request_arguments import VERDICT_CODES, check_bytes, check_text
 from sigil_native.errors import SigilFormatError
 
-
-cdef extern from "Python.h":
-    PyObject* bytes_of_size "PyBytes_FromStringAndSize"(const char* text, Py_ssize_t size) except NULL
-    char* bytes_start "PyBytes_AS_STRING"(PyObject* text) noexcept nogil
-    int resize_bytes "_PyBytes_Resize"(PyObject** text, Py_ssize_t size) except -1
-    void Py_DECREF(PyObject* one) noexcept
-    object PyUnicode_New(Py_ssize_t size, Py_UCS4 largest)
-    uint8_t* PyUnicode_1BYTE_DATA(object text)
-
-
-# 9999-12-31T23:59:59.999Z, as in _constants.py.
-cdef uint64_t LAST_MOMENT_MS = 253402300799999
 
 # Those of VERDICT_FIELDS in _constants.py, each with the longest of what it comes to.
 cdef dict FIELDS = {
@@ -197,7 +187,7 @@ cdef class VerifyRequests(RequestLines):
         for i in range(begin, end):
             line = &self.lines[i]
             if line.state == DONE and is_proven(line):
-                ids.append(_id_text(self.buffer.data() + line.place))
+                ids.append(uuid_text(self.buffer.data() + line.place + kIdentifierOffset))
             else:
                 ids.append(None)
         return ids
@@ -214,7 +204,7 @@ cdef class VerifyRequests(RequestLines):
             line = &self.lines[i]
             if line.state == DONE and line.cause != FORMAT:
                 placed = self.buffer.data() + line.place
-                claims.append((_id_text(placed), key_id_of(placed)))
+                claims.append((uuid_text(placed + kIdentifierOffset), key_id_of(placed)))
             else:
                 claims.append(None)
         return claims
@@ -259,10 +249,7 @@ cdef class VerifyRequests(RequestLines):
             with nogil:
                 last_byte = answer_lines(self.lines, self.buffer, compiled, places, begin, end, start)
         self.busy = False
-        resize_bytes(&out, last_byte - start)
-        answers = <object> out
-        Py_DECREF(out)
-        return answers
+        return written_bytes(out, last_byte)
 
     cdef Py_ssize_t _choose(
         self, object chosen, vector[Kind]& kinds, Py_ssize_t begin, Py_ssize_t end, vector[uint32_t]& places
@@ -289,7 +276,8 @@ cdef class VerifyRequests(RequestLines):
             if kind.tells_of_sigil and line.cause == FORMAT:
                 raise ValueError(f"line {line.number} has no sigil")
             if kind.tells_times and (
-                issued_ms_of(placed) > LAST_MOMENT_MS or expires_ms_of(placed) > LAST_MOMENT_MS
+                issued_ms_of(placed) > <uint64_t> kLastMomentMs
+                or expires_ms_of(placed) > <uint64_t> kLastMomentMs
             ):
                 raise ValueError(f"line {line.number} has a moment beyond the year 9999")
             places.push_back(place)
@@ -328,9 +316,3 @@ cdef tuple compile_kind(object parts, dict fields, vector[Kind]& compiled):
         kind.tells_times |= field == Field.ISSUED_AT or field == Field.EXPIRES_AT
     compiled.push_back(kind)
     return kept
-
-
-cdef object _id_text(const uint8_t* placed):
-    text = PyUnicode_New(kUuidTextSize, 127)
-    write_uuid(placed + kIdentifierOffset, PyUnicode_1BYTE_DATA(text))
-    return text

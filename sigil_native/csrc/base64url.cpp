@@ -1,5 +1,6 @@
 #include "base64url.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -186,6 +187,23 @@ bool has_unused_bits(const std::uint8_t* text, std::size_t size) noexcept {
     const std::size_t rest = size % 4;
     if (rest == 0) return false;
     return (kDigits[text[size - 1]] & (rest == 2 ? 0x0F : 0x03)) != 0;
+}
+
+bool is_base64url_of(const std::uint8_t* text, std::size_t size, const std::uint8_t* bytes,
+                     std::size_t count) noexcept {
+    if (size != base64url_size(count)) return false;
+    // Parts of whole groups of three: their spellings join to that of all.
+    constexpr std::size_t kPart = 768;
+    std::uint8_t spelled[base64url_size(kPart)];
+    while (count != 0) {
+        const std::size_t part = std::min(count, kPart);
+        const std::size_t length = static_cast<std::size_t>(write_base64url(bytes, part, spelled) - spelled);
+        if (std::memcmp(spelled, text, length) != 0) return false;
+        text += length;
+        bytes += part;
+        count -= part;
+    }
+    return true;
 }
 
 bool read_base64url(const std::uint8_t* text, std::size_t size, std::uint8_t* out) noexcept {

@@ -23,6 +23,9 @@ bool is_base64url(const std::uint8_t* text, std::size_t size) noexcept;
 // Is a bit of the last character set that belongs to no byte? The text is of the alphabet.
 bool has_unused_bits(const std::uint8_t* text, std::size_t size) noexcept;
 
+// Is a text how these bytes are spelled?
+bool is_base64url_of(const std::uint8_t* text, std::size_t size, const std::uint8_t* bytes, std::size_t count) noexcept;
+
 // Writes base64url_decoded_size(size) bytes; `size` mod 4 is not 1. False: a
 // character outside the alphabet, and the bytes mean nothing.
 bool read_base64url(const std::uint8_t* text, std::size_t size, std::uint8_t* out) noexcept;

@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "number.h"
+
 namespace sigil {
 
-// Longest integer that is written; the same as MAX_INTEGER_DIGITS of _constants.py.
-constexpr std::size_t kMaxIntegerDigits = 4300;
 // 10^4300 - 1 has so many bits.
 constexpr std::size_t kMaxIntegerBits = 14285;
 

@@ -6,8 +6,6 @@
 namespace sigil {
 namespace {
 
-constexpr std::uint64_t kMaxSafeInteger = (std::uint64_t{1} << 53) - 1;
-
 bool is_digit(std::uint8_t byte) noexcept { return byte >= '0' && byte <= '9'; }
 
 const std::uint8_t* skip_digits(const std::uint8_t* position, const std::uint8_t* end) noexcept {

@@ -9,9 +9,6 @@
 
 namespace sigil {
 
-// Longest integer that exact mode writes; MAX_INTEGER_DIGITS of _constants.py.
-constexpr std::size_t kMaxIntegerDigits = 4300;
-
 struct NumberToken {
     const std::uint8_t* end;  // the token's end; of a malformed one, the offending byte
     bool verbatim;            // the token is canonical as it stands

@@ -13,6 +13,7 @@
 #define SIGIL_SSE2 1
 #endif
 
+#include "json_utf8.h"
 #include "page_safe.h"
 #include "utf16_order.h"
 
@@ -25,53 +26,12 @@ constexpr std::size_t kStringSlack = 16;
 
 namespace detail {
 
-// 0: as it is; 'u': \u00xx; otherwise the letter behind the backslash.
-inline char escape_letter(std::uint32_t ascii) noexcept {
-    switch (ascii) {
-        case '"': return '"';
-        case '\\': return '\\';
-        case '\b': return 'b';
-        case '\t': return 't';
-        case '\n': return 'n';
-        case '\f': return 'f';
-        case '\r': return 'r';
-        default: return ascii < 0x20 ? 'u' : '\0';
-    }
-}
-
+// A surrogate that stands alone.
 inline std::uint8_t* put_unit_escape(std::uint8_t* out, std::uint32_t unit) noexcept {
     static constexpr char kHex[] = "0123456789abcdef";
     *out++ = '\\';
     *out++ = 'u';
     for (int shift = 12; shift >= 0; shift -= 4) *out++ = static_cast<std::uint8_t>(kHex[unit >> shift & 15]);
-    return out;
-}
-
-inline std::uint8_t* put_ascii(std::uint8_t* out, std::uint32_t ascii) noexcept {
-    const char letter = escape_letter(ascii);
-    if (letter == '\0') {
-        *out++ = static_cast<std::uint8_t>(ascii);
-        return out;
-    }
-    if (letter == 'u') return put_unit_escape(out, ascii);
-    *out++ = '\\';
-    *out++ = static_cast<std::uint8_t>(letter);
-    return out;
-}
-
-inline std::uint8_t* put_utf8(std::uint8_t* out, std::uint32_t point) noexcept {
-    if (point < 0x800) {
-        *out++ = static_cast<std::uint8_t>(0xC0 | point >> 6);
-    } else {
-        if (point < 0x10000) {
-            *out++ = static_cast<std::uint8_t>(0xE0 | point >> 12);
-        } else {
-            *out++ = static_cast<std::uint8_t>(0xF0 | point >> 18);
-            *out++ = static_cast<std::uint8_t>(0x80 | (point >> 12 & 0x3F));
-        }
-        *out++ = static_cast<std::uint8_t>(0x80 | (point >> 6 & 0x3F));
-    }
-    *out++ = static_cast<std::uint8_t>(0x80 | (point & 0x3F));
     return out;
 }
 
@@ -194,7 +154,7 @@ std::uint8_t* put_points(const Point* text, const Point* end, std::uint8_t* out,
         while (text < stop) {
             std::uint32_t point = *text++;
             if (point < 0x80) {
-                out = put_ascii(out, point);
+                out = put_escaped(point, out);
                 continue;
             }
             if (is_surrogate(point)) {
@@ -205,7 +165,7 @@ std::uint8_t* put_points(const Point* text, const Point* end, std::uint8_t* out,
                 }
                 point = 0x10000 + ((point & 0x3FF) << 10) + (*text++ & 0x3FFu);
             }
-            out = put_utf8(out, point);
+            out = put_utf8(point, out);
         }
     }
     return out;

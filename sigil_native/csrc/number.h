@@ -2,6 +2,7 @@
 // which RFC 8785 §3.2.2.3 takes over.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace sigil {
@@ -11,6 +12,9 @@ constexpr int kLongestNumber = 32;
 
 // The largest integer that binary64 keeps exactly along with both neighbours.
 constexpr std::uint64_t kMaxSafeInteger = (std::uint64_t{1} << 53) - 1;
+
+// Longest integer that exact mode writes; MAX_INTEGER_DIGITS of _constants.py.
+constexpr std::size_t kMaxIntegerDigits = 4300;
 
 // Writes a finite number, no terminator; -0 becomes 0. `out` has room for
 // kLongestNumber characters. Returns the end of the text.

@@ -14,7 +14,8 @@ namespace sigil {
 
 constexpr std::size_t kUuidTextSize = 36;
 constexpr std::size_t kMomentSize = 24;
-constexpr std::size_t kLongestNumber = 20;
+constexpr std::size_t kLongestInteger = 20;
+constexpr std::int64_t kLastMomentMs = 253402300799999;  // 9999-12-31T23:59:59.999Z, as in _constants.py
 
 #if defined(__SSE2__)
 // A digit for each nibble: those above 9 are lifted to the letters.
@@ -74,7 +75,7 @@ inline std::uint8_t* write_uuid(const std::uint8_t* id, std::uint8_t* out) noexc
 // Decimal digits.
 inline std::uint8_t* write_number(std::uint64_t value, std::uint8_t* out) noexcept {
     char* const begin = reinterpret_cast<char*>(out);
-    return reinterpret_cast<std::uint8_t*>(std::to_chars(begin, begin + kLongestNumber, value).ptr);
+    return reinterpret_cast<std::uint8_t*>(std::to_chars(begin, begin + kLongestInteger, value).ptr);
 }
 
 // Moments in RFC 3339, UTC, to the millisecond; from 1970 to 9999. The text of the last second is kept: most

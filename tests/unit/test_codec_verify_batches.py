@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sigil_native.errors import RevokedKeyError, UnknownKeyError
+from sigil_native.errors import RevokedKeyError, TagMismatchError, UnknownKeyError
 from tests.backends import load_backend
-from tests.sigils import NOW, SECRET, TENANT, as_text, key_id_of, make_sigil
+from tests.sigils import NOW, SECRET, TENANT, as_text, as_token, key_id_of, make_sigil
 from tests.threads import ticks_meanwhile
 
 OTHER = b"\x01" * 32
@@ -50,6 +50,41 @@ def test_changes_of_the_ring_hold_at_once(library: SimpleNamespace) -> None:
     assert outcomes() == [RevokedKeyError.code, None]
     ring.rotate(b"\x02" * 32)
     assert outcomes() == [RevokedKeyError.code, None]
+
+
+def test_each_line_is_judged_with_the_key_that_it_names(library: SimpleNamespace) -> None:
+    """Keys may take turns, known ones and unknown ones, in one group and over several."""
+    codec, ring = _codec(library)
+    ring.add(OTHER)
+    ring.revoke(ring.add(b"\x02" * 32))
+    turns = [
+        (SECRET, None),
+        (b"\x03" * 32, UnknownKeyError.code),
+        (OTHER, None),
+        (b"\x02" * 32, RevokedKeyError.code),
+        (b"\x04" * 32, UnknownKeyError.code),
+        (b"\x04" * 32, UnknownKeyError.code),
+    ]
+    secrets, codes = zip(*(turns[number * 5 % 7 % 6] for number in range(150)), strict=True)
+    lines = b"".join(_line(number, secret=secret) for number, secret in enumerate(secrets))
+    answers = codec.verify_ndjson(lines, tenant=TENANT, now=NOW).splitlines()
+    assert [json.loads(answer).get("error") for answer in answers] == list(codes)
+    sigils = [make_sigil(b"%d" % number, secret=secret) for number, secret in enumerate(secrets)]
+    found = codec.verify_many(sigils, range(150), tenant=TENANT, now=NOW)
+    assert [getattr(one, "code", None) for one in found] == list(codes)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 767, 768, 769, 770, 1536, 4000])
+def test_a_token_in_a_line_carries_the_payload_beside_it(library: SimpleNamespace, size: int) -> None:
+    """Of payloads of any size, one that differs in a byte or in its length is another."""
+    codec, _ = _codec(library)
+    payload = b'"' + b"x" * (size - 2) + b'"'
+    seal = make_sigil(payload)
+    others = [b"y" + payload[1:], payload[:-1] + b"y", payload[:-1], payload + b" "]
+    tokens = [as_token(seal, carried) for carried in (payload, *others)]
+    lines = [b'{"data":%b,"sigil":"%b"}' % (payload, token.encode()) for token in tokens]
+    answers = codec.verify_ndjson(b"\n".join(lines), tenant=TENANT, now=NOW).splitlines()
+    assert [json.loads(answer).get("error") for answer in answers] == [None, *[TagMismatchError.code] * 4]
 
 
 def test_a_key_that_is_revoked_meanwhile_is_good_no_longer(library: SimpleNamespace) -> None:
