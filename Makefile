@@ -207,7 +207,7 @@ test: $(VENV)/.native $(VENV)/.group-test ## Run the test suite (RUN_HEAVY_TESTS
 	$(need_postgresql)
 	$(need_prometheus)
 	# Bytecode is kept whatever the environment says: the tests start the service some hundred times.
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal $(PYTEST)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --processes $(TESTERS) $(PYTEST)
 
 # The suite again, on modules built for tracing, in a copy of the tree. Fails under COVERAGE percent.
 COVERAGE ?= 90
@@ -269,7 +269,7 @@ sanitize: $(VENV)/.native $(VENV)/.group-test ## Run the tests of native code un
 .PHONY: test-levels
 test-levels: $(VENV)/.native $(VENV)/.group-test ## Run vectors and parity at every level that this machine can be forced to
 	$(call need,node=nodejs)
-	$(BIN)/python -m tests.isolated.levels --numprocesses $(JOBS) --dist worksteal $(PYTEST)
+	$(BIN)/python -m tests.isolated.levels --processes $(JOBS) $(PYTEST)
 
 ROUNDS ?= 2
 .PHONY: test-emulated

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.backends import BACKENDS, load_backend
 from tests.heavy import HEAVY
+
+pytest_plugins = ["tests.processes"]
+
+# What a shell starts in its background ignores SIGINT, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Helpers that assert. Before anything imports them.
 pytest.register_assert_rewrite("tests.service.store.contract", "tests.service.store.contract_of_writes")
@@ -54,18 +61,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("heavy")]
         config.hook.pytest_deselected(items=heavy)
         config.stash[_DESELECTED] = Counter(item.nodeid.partition("::")[0] for item in heavy)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell the process that reports what this one left out, if they are two."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["deselected"] = dict(session.config.stash.get(_DESELECTED, {}))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker left out; all of them leave out the same."""
-    node.config.stash[_DESELECTED] = Counter(getattr(node, "workeroutput", {}).get("deselected", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -16,7 +16,7 @@ SIGIL_BUILD_TRACE=1 "$python" setup.py --quiet build_ext --inplace --parallel "$
 
 rm -f .coverage .coverage.*
 status=0
-PYTHONDONTWRITEBYTECODE='' "$python" -m coverage run -m pytest --numprocesses "$testers" --dist worksteal \
+PYTHONDONTWRITEBYTECODE='' "$python" -m coverage run -m pytest --processes "$testers" \
   -m "not untraced" "$@" || status=$?
 "$python" -m coverage combine --quiet
 "$python" -m coverage html --quiet --fail-under 0 --directory "$reports"

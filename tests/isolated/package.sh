@@ -47,7 +47,7 @@ alone/bin/python sigil_native-*/tests/isolated/wheel.py
 mkdir checks
 cp -r sigil_native-*/tests sigil_native-*/pyproject.toml checks
 site=$(alone/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
-(cd checks && PYTHONPATH=$site "$python" -m pytest --quiet --numprocesses 2 tests/parity)
+(cd checks && PYTHONPATH=$site "$python" -m pytest --quiet --processes 2 tests/parity)
 export SPIRAL_EVENT_SECRET='correct horse battery staple, thrice'
 echo '{"b":1,"a":2}' | alone/bin/sigil encode --tenant acme - >sigil.txt
 echo '{"a":2,"b":1}' | alone/bin/sigil verify --tenant acme --sigil-file sigil.txt -

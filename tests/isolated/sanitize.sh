@@ -17,5 +17,5 @@ SIGIL_BUILD_SANITIZE=1 "$python" setup.py --quiet build_ext --inplace --parallel
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
 ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 PYTHONMALLOC=malloc \
-  "$python" -m pytest --numprocesses "$(nproc)" --dist worksteal --quiet -m "not unsanitized" \
+  "$python" -m pytest --processes "$(nproc)" --quiet -m "not unsanitized" \
   tests/unit tests/conformance tests/parity 2>&1 | tee "$reports/sanitize.log"
