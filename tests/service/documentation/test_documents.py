@@ -6,14 +6,14 @@ import json
 import re
 import stat
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sigil_native import KeyRing
 from sigil_native._keyfile import KeyEntry, write_key_ring_file
+from tests.service.forked_commands import commands
 from tests.service.running import REPOSITORY, Service, clean_environment
 from tests.sigils import key_id_of
 
@@ -21,7 +21,7 @@ _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
-def run(new_service: Callable[..., Service]) -> Callable[[str], str]:
+def run(new_service: Callable[..., Service]) -> Iterator[Callable[[str], str]]:
     """Runs a document's examples, one after the other, against a service; what they print."""
     service = new_service()
     ring = service.folder / "keys.json"
@@ -29,11 +29,8 @@ def run(new_service: Callable[..., Service]) -> Callable[[str], str]:
     service.variables["SIGIL_KEYRING"] = str(ring)
     service.start()
     service.encode({"made": "before"}, token=service.token("globex"))
-    (service.folder / ".venv" / "bin").mkdir(parents=True)
-    for name, arguments in (("python", ""), ("sigil", "-m sigil_native.cli")):
-        script = service.folder / ".venv" / "bin" / name
-        script.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
-        script.chmod(0o755)
+    programs = service.folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
 
     def run(name: str) -> str:
         blocks = _BLOCK.findall((REPOSITORY / "docs" / name).read_text(encoding="utf-8"))
@@ -52,7 +49,8 @@ def run(new_service: Callable[..., Service]) -> Callable[[str], str]:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    return run
+    with commands(programs):
+        yield run
 
 
 def test_service(run: Callable[[str], str]) -> None:
