@@ -71,8 +71,8 @@ class _Run:
     def __init__(self, session: pytest.Session, count: int) -> None:
         self._session = session
         self._shares = Shares(len(session.items), count)
-        #: The process at the other end, and the test that it runs.
-        self._running: dict[Connection, tuple[Any, int | None]] = {}
+        #: The process at the other end, and what it has taken: the test that it runs, and the next.
+        self._running: dict[Connection, tuple[Any, tuple[int, ...]]] = {}
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.showfspath = False  # a line for each file makes no sense where they take turns
@@ -83,7 +83,7 @@ class _Run:
             process = forks.Process(target=_run, args=(session, self._shares, number, theirs))
             process.start()
             theirs.close()
-            self._running[ours] = process, None
+            self._running[ours] = process, ()
 
     def finish(self) -> None:
         """Report until the last process has ended."""
@@ -103,46 +103,47 @@ class _Run:
                 process.join()
 
     def _hear(self, connection: Connection) -> None:
-        process, test = self._running[connection]
+        process, taken = self._running[connection]
         try:
             message = connection.recv()
         except EOFError:
             message = None
-        if isinstance(message, int):
+        if isinstance(message, tuple):
             self._running[connection] = process, message
         elif message is not None:
-            assert test is not None
-            self._running[connection] = process, None
-            self._report(test, message)
+            self._running[connection] = process, taken[1:]
+            self._report(message)
         else:
             process.join()
             del self._running[connection]
             connection.close()
             if process.exitcode:
-                self._report_the_end_of(process.exitcode, test)
+                self._report_the_end(process.exitcode, taken)
 
-    def _report(self, test: int, reports: list[dict[str, Any]]) -> None:
-        item, hook = self._session.items[test], self._session.config.hook
-        hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    def _report(self, reports: list[dict[str, Any]]) -> None:
+        hook = self._session.config.hook
+        first = reports[0]
+        hook.pytest_runtest_logstart(nodeid=first["nodeid"], location=first["location"])
         for data in reports:
             report = hook.pytest_report_from_serializable(config=self._session.config, data=data)
             hook.pytest_runtest_logreport(report=report)
-        hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        hook.pytest_runtest_logfinish(nodeid=first["nodeid"], location=first["location"])
 
-    def _report_the_end_of(self, code: int, test: int | None) -> None:
-        """A process that ended otherwise than it should is a failure of the test that it ran."""
-        if test is None:
-            raise RuntimeError(f"a process of tests ended with {code} between them")
-        item = self._session.items[test]
-        report = pytest.TestReport(
-            nodeid=item.nodeid,
-            location=item.location,
-            keywords={},
-            outcome="failed",
-            longrepr=f"the process that ran {item.nodeid} ended with {code}",
-            when="call",
-        )
-        self._session.config.hook.pytest_runtest_logreport(report=report)
+    def _report_the_end(self, code: int, taken: tuple[int, ...]) -> None:
+        """A process that ended otherwise than it should is a failure of the tests that it had taken."""
+        if not taken:
+            raise RuntimeError(f"a process of tests ended with {code} after the last of them")
+        for test in taken:
+            item = self._session.items[test]
+            report = pytest.TestReport(
+                nodeid=item.nodeid,
+                location=item.location,
+                keywords={},
+                outcome="failed",
+                longrepr=f"the process that had taken {item.nodeid} ended with {code}",
+                when="call",
+            )
+            self._session.config.hook.pytest_runtest_logreport(report=report)
 
 
 class _Reporting:
@@ -153,9 +154,9 @@ class _Reporting:
         self._connection = connection
         self._reports: list[dict[str, Any]] = []
 
-    def start(self, test: int) -> None:
-        """Say which test runs from now on."""
-        self._connection.send(test)
+    def start(self, test: int, following: int | None) -> None:
+        """Say which test runs from now on, and which one has been taken for afterwards."""
+        self._connection.send((test,) if following is None else (test, following))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep a report in the form that another process can read."""
@@ -201,7 +202,7 @@ def _run(session: pytest.Session, shares: Shares, number: int, connection: Conne
         following = shares.take(number)
         while following is not None:
             current, following = following, shares.take(number)
-            reporting.start(current)
+            reporting.start(current, following)
             config.hook.pytest_runtest_protocol(
                 item=session.items[current],
                 nextitem=None if following is None else session.items[following],
