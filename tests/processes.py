@@ -7,6 +7,7 @@ who has run all of its own takes the later half of the longest stretch that is l
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import random
 from multiprocessing.connection import Connection, wait
@@ -41,6 +42,7 @@ class Shares:
         self._lock = forks.Lock()
         self._next = forks.RawArray("l", bounds[:-1])
         self._end = forks.RawArray("l", bounds[1:])
+        self._stopped = forks.RawValue("b", False)
 
     def take(self, process: int) -> int | None:
         """The next test of this process, or None when no process has any left."""
@@ -56,10 +58,14 @@ class Shares:
             self._next[process] += 1
             return int(taken)
 
-    def clear(self) -> None:
-        """Leave nothing to take."""
-        with self._lock:
-            self._next[:] = self._end[:]
+    def stop(self) -> None:
+        """Have nobody run another test."""
+        self._stopped.value = True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody shall run another test."""
+        return bool(self._stopped.value)
 
     def _left(self, process: int) -> int:
         return int(self._end[process] - self._next[process])
@@ -97,17 +103,21 @@ class _Run:
                 if self._session.shouldstop:
                     raise self._session.Interrupted(self._session.shouldstop)
         finally:
-            self._shares.clear()
+            self._shares.stop()
             for connection, (process, _) in self._running.items():
-                connection.close()
+                with connection, contextlib.suppress(EOFError):
+                    while connection.recv() is not None:  # what nobody asks for any more
+                        pass
                 process.join()
 
     def _hear(self, connection: Connection) -> None:
         process, taken = self._running[connection]
         try:
             message = connection.recv()
-        except EOFError:
+        except EOFError:  # it is gone without a farewell
             message = None
+        else:
+            taken = taken if message else ()
         if isinstance(message, tuple):
             self._running[connection] = process, message
         elif message is not None:
@@ -117,7 +127,7 @@ class _Run:
             process.join()
             del self._running[connection]
             connection.close()
-            if process.exitcode:
+            if process.exitcode or taken:
                 self._report_the_end(process.exitcode, taken)
 
     def _report(self, reports: list[dict[str, Any]]) -> None:
@@ -200,7 +210,7 @@ def _run(session: pytest.Session, shares: Shares, number: int, connection: Conne
     config.pluginmanager.register(reporting)
     try:
         following = shares.take(number)
-        while following is not None:
+        while following is not None and not shares.stopped:
             current, following = following, shares.take(number)
             reporting.start(current, following)
             config.hook.pytest_runtest_protocol(
@@ -208,7 +218,7 @@ def _run(session: pytest.Session, shares: Shares, number: int, connection: Conne
                 nextitem=None if following is None else session.items[following],
             )
     except KeyboardInterrupt:
-        shares.clear()
+        shares.stop()
     finally:
         session._setupstate.teardown_exact(None)
         config._ensure_unconfigure()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.processes import Shares
 
@@ -40,7 +41,7 @@ def test_broken(missing):
 """
 _DEADLY = """
 def test_deadly():
-    os.kill(os.getpid(), signal.SIGKILL)
+    os._exit({code})
 """
 
 
@@ -60,10 +61,6 @@ def test_every_test_is_taken_once() -> None:
         taken = [shares.take(turns[turn % len(turns)]) for turn in range(23)]
         assert sorted(number for number in taken if number is not None) == list(range(23))
         assert [shares.take(process) for process in range(3)] == [None] * 3
-    shares = Shares(23, 3)
-    assert shares.take(1) == 7
-    shares.clear()
-    assert shares.take(1) is None
 
 
 def test_reports_are_those_of_one_process(tmp_path: Path) -> None:
@@ -79,15 +76,16 @@ def test_reports_are_those_of_one_process(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("begun-*"))) == len(list(tmp_path.glob("ended-*"))) in {1, 2}
 
 
-def test_a_process_that_dies_is_a_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [0, pytest.param(3, marks=pytest.mark.heavy("another number"))])
+def test_a_process_that_ends_is_a_failure(tmp_path: Path, code: int) -> None:
     """The test that took its process along is named, as is what that had taken; the other runs the rest."""
-    done = run(tmp_path, _MODULE.partition("def test_wrong")[0] + _DEADLY)
+    done = run(tmp_path, _MODULE.partition("def test_wrong")[0] + _DEADLY.format(code=code))
     assert done.returncode == 1, done.stdout + done.stderr
     found = re.search(r"(\d+) failed, (\d+) passed in", done.stdout)
     assert found, done.stdout
     assert int(found[1]) in {1, 2}
     assert int(found[1]) + int(found[2]) == 21
-    assert f"test_deadly ended with {-signal.SIGKILL}" in done.stdout
+    assert f"test_deadly ended with {code}" in done.stdout
 
 
 def test_the_first_failure_can_be_the_last(tmp_path: Path) -> None:
@@ -98,3 +96,4 @@ def test_the_first_failure_can_be_the_last(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "1 failed" in done.stdout
     assert "100 passed" not in done.stdout
+    assert done.stderr == ""
