@@ -22,12 +22,15 @@ OPERATIONS = [operation for methods in document()["paths"].values() for operatio
 heavy = pytest.mark.heavy("one page is enough")
 ENCODE = "#operations-Sigils-encode"
 PHONE: Final[ViewportSize] = {"width": 320, "height": 640}
+#: What Chromium has for each step, in milliseconds: it renders for seconds of a processor, which may be busy.
+PATIENCE: Final = 120_000
 DESK: Final[ViewportSize] = {"width": 1280, "height": 720}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for all; the sandbox is the container that the tests run in."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield browser
@@ -76,6 +79,7 @@ class Reader:
 def reader(browser: Browser) -> Iterator[Reader]:
     """A reader with a fresh browser profile."""
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     yield Reader(context.new_page())
     context.close()
 
