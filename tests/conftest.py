@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -14,6 +15,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.backends import BACKENDS, load_backend
 from tests.heavy import HEAVY
+
+# What a shell starts in its background ignores SIGINT, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Helpers that assert. Before anything imports them.
 pytest.register_assert_rewrite("tests.service.store.contract", "tests.service.store.contract_of_writes")

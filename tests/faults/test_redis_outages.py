@@ -21,9 +21,9 @@ from core.limits.redis_function import hash_tag
 from core.limits.redis_limiter import RedisLimiter
 from servers.redis import NODE_TIMEOUT, RedisClusterServers, RedisServer, running_server
 
-#: Seconds of the timeout, and what a loaded machine may add to it.
+#: Seconds of the timeout, and what a loaded machine may add. Who waits for a frozen server never answers.
 TIMEOUT = 0.05
-MARGIN = 0.5
+MARGIN = 10.0
 USER = Quota(limit=1000, window=10, burst=200)
 POLICIES = {"write": "local", "admin": "deny", "read": "allow"}
 

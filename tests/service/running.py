@@ -28,7 +28,7 @@ from app.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIGILS = "/api/consciousness/sigils"
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(["tests.service.preloaded"])

@@ -27,67 +27,67 @@ def canonicalize(request: pytest.FixtureRequest) -> Canonicalize:
     return IMPLEMENTATIONS[request.param]
 
 
-@pytest.mark.parametrize(
-    ("text", "canonical"),
-    [
-        ("null", "null"),
-        (" [ ] ", "[]"),
-        ('\t{\r\n"b" : 1 ,"a": [ true , false ] }\n', '{"a":[true,false],"b":1}'),
-        ('{"a":{"z":1,"y":{"d":[{"n":1,"m":2}],"c":0}}}', '{"a":{"y":{"c":0,"d":[{"m":2,"n":1}]},"z":1}}'),
-        ('["a b\tc"]'.replace("\t", "\\t"), '["a b\\tc"]'),
-        ('"\\/\\u002f\\u0041\\u00e9\\u20AC\\uD83D\\uDE00"', '"//Aé€😀"'),
-        ('"\\u0022\\u005C\\u0008\\u000c\\u000A\\u000d\\u0009"', '"\\"\\\\\\b\\f\\n\\r\\t"'),
-        ('"\\u001F\\u0000\\u001f"', '"\\u001f\\u0000\\u001f"'),
-        ('"\x7f\u2028\ufeff"', '"\x7f\u2028\ufeff"'),
-        ('{"\\u0062":1,"a\\/":2}', '{"a/":2,"b":1}'),
-        ('{"\ue000":1,"\U00010000":2,"é":3}', '{"é":3,"\U00010000":2,"\ue000":1}'),
-        ('{"a\\u0000":1,"a":2}', '{"a":2,"a\\u0000":1}'),
-        ('{"prefixed_b":1,"prefixed_a":2,"prefixed":3}', '{"prefixed":3,"prefixed_a":2,"prefixed_b":1}'),
-        ('{"":1}', '{"":1}'),
-        ('{"b":1,"":2}', '{"":2,"b":1}'),
-    ],
-)
-def test_canonical_form(canonicalize: Canonicalize, text: str, canonical: str) -> None:
+FORMS: list[tuple[str, str]] = [
+    ("null", "null"),
+    (" [ ] ", "[]"),
+    ('\t{\r\n"b" : 1 ,"a": [ true , false ] }\n', '{"a":[true,false],"b":1}'),
+    ('{"a":{"z":1,"y":{"d":[{"n":1,"m":2}],"c":0}}}', '{"a":{"y":{"c":0,"d":[{"m":2,"n":1}]},"z":1}}'),
+    ('["a b\tc"]'.replace("\t", "\\t"), '["a b\\tc"]'),
+    ('"\\/\\u002f\\u0041\\u00e9\\u20AC\\uD83D\\uDE00"', '"//Aé€😀"'),
+    ('"\\u0022\\u005C\\u0008\\u000c\\u000A\\u000d\\u0009"', '"\\"\\\\\\b\\f\\n\\r\\t"'),
+    ('"\\u001F\\u0000\\u001f"', '"\\u001f\\u0000\\u001f"'),
+    ('"\x7f\u2028\ufeff"', '"\x7f\u2028\ufeff"'),
+    ('{"\\u0062":1,"a\\/":2}', '{"a/":2,"b":1}'),
+    ('{"\ue000":1,"\U00010000":2,"é":3}', '{"é":3,"\U00010000":2,"\ue000":1}'),
+    ('{"a\\u0000":1,"a":2}', '{"a":2,"a\\u0000":1}'),
+    ('{"prefixed_b":1,"prefixed_a":2,"prefixed":3}', '{"prefixed":3,"prefixed_a":2,"prefixed_b":1}'),
+    ('{"":1}', '{"":1}'),
+    ('{"b":1,"":2}', '{"":2,"b":1}'),
+]
+
+
+def test_canonical_form(canonicalize: Canonicalize) -> None:
     """White space goes, members are sorted by UTF-16, strings have their one spelling."""
-    assert canonicalize(text) == canonical.encode()
-    assert canonicalize(text.encode()) == canonical.encode()
+    for text, canonical in FORMS:
+        assert canonicalize(text) == canonical.encode()
+        assert canonicalize(text.encode()) == canonical.encode()
 
 
-@pytest.mark.parametrize(
-    ("text", "canonical"),
-    [
-        ("0", "0"),
-        ("-0", "0"),
-        ("-0.0", "0"),
-        ("0e99999999999999999999", "0"),
-        ("1.50", "1.5"),
-        ("10.00", "10"),
-        ("0.5", "0.5"),
-        ("0.000001", "0.000001"),
-        ("0.0000001", "1e-7"),
-        ("-0.05", "-0.05"),
-        ("1e0", "1"),
-        ("1E+2", "100"),
-        ("123456789012345", "123456789012345"),
-        ("12345678901234.5", "12345678901234.5"),
-        ("1234567890123456", "1234567890123456"),
-        ("9007199254740991", "9007199254740991"),
-        ("-9007199254740991", "-9007199254740991"),
-        ("9007199254740993.0", "9007199254740992"),
-        ("1e20", "100000000000000000000"),
-        ("1e21", "1e+21"),
-        ("1.7976931348623157e308", "1.7976931348623157e+308"),
-        ("5e-324", "5e-324"),
-        ("2e-324", "0"),
-        ("-1e-99999999999999999999", "0"),
-        ("0.1000000000000000055511151231257827", "0.1"),
-        ("333333333.33333329", "333333333.3333333"),
-    ],
-)
-def test_numbers(canonicalize: Canonicalize, text: str, canonical: str) -> None:
+NUMBERS: list[tuple[str, str]] = [
+    ("0", "0"),
+    ("-0", "0"),
+    ("-0.0", "0"),
+    ("0e99999999999999999999", "0"),
+    ("1.50", "1.5"),
+    ("10.00", "10"),
+    ("0.5", "0.5"),
+    ("0.000001", "0.000001"),
+    ("0.0000001", "1e-7"),
+    ("-0.05", "-0.05"),
+    ("1e0", "1"),
+    ("1E+2", "100"),
+    ("123456789012345", "123456789012345"),
+    ("12345678901234.5", "12345678901234.5"),
+    ("1234567890123456", "1234567890123456"),
+    ("9007199254740991", "9007199254740991"),
+    ("-9007199254740991", "-9007199254740991"),
+    ("9007199254740993.0", "9007199254740992"),
+    ("1e20", "100000000000000000000"),
+    ("1e21", "1e+21"),
+    ("1.7976931348623157e308", "1.7976931348623157e+308"),
+    ("5e-324", "5e-324"),
+    ("2e-324", "0"),
+    ("-1e-99999999999999999999", "0"),
+    ("0.1000000000000000055511151231257827", "0.1"),
+    ("333333333.33333329", "333333333.3333333"),
+]
+
+
+def test_numbers(canonicalize: Canonicalize) -> None:
     """Numbers are correctly rounded and written by ECMAScript's Number::toString, wherever they stand."""
-    assert canonicalize(text) == canonical.encode()
-    assert canonicalize(f' [{text} , {{"a":{text}}}]') == f'[{canonical},{{"a":{canonical}}}]'.encode()
+    for text, canonical in NUMBERS:
+        assert canonicalize(text) == canonical.encode()
+        assert canonicalize(f' [{text} , {{"a":{text}}}]') == f'[{canonical},{{"a":{canonical}}}]'.encode()
 
 
 @pytest.mark.parametrize("digits", ["9007199254740992", "1" + "0" * 4299, "-" + "9" * 4300])

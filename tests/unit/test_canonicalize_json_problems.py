@@ -118,15 +118,18 @@ def canonicalize(request: pytest.FixtureRequest) -> Canonicalize:
     return IMPLEMENTATIONS[request.param]
 
 
-@pytest.mark.parametrize(("text", "problem", "offset", "pointer"), PROBLEMS)
-def test_problem(canonicalize: Canonicalize, text: bytes, problem: str, offset: int, pointer: str) -> None:
+@pytest.mark.parametrize("problem", sorted({problem for _, problem, *_ in PROBLEMS}))
+def test_problem(canonicalize: Canonicalize, problem: str) -> None:
     """The first thing wrong in byte order is named, with class, message, offset and pointer."""
-    expected = canonicalization_error(problem, offset=offset, pointer=pointer)
-    with pytest.raises(CanonicalizationError) as caught:
-        canonicalize(text)
-    error = caught.value
-    assert (type(error), str(error)) == (type(expected), str(expected))
-    assert (error.offset, error.pointer, error.index) == (offset, pointer, None)
+    for text, named, offset, pointer in PROBLEMS:
+        if named != problem:
+            continue
+        expected = canonicalization_error(problem, offset=offset, pointer=pointer)
+        with pytest.raises(CanonicalizationError) as caught:
+            canonicalize(text)
+        error = caught.value
+        assert (text, type(error), str(error)) == (text, type(expected), str(expected))
+        assert (text, error.offset, error.pointer, error.index) == (text, offset, pointer, None)
 
 
 def test_the_first_of_several_problems_wins(canonicalize: Canonicalize) -> None:

@@ -164,8 +164,25 @@ def test_version_needs_no_secret_and_no_command() -> None:
 # -- pipes and signals ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["stdout", "option"])
-@pytest.mark.parametrize("arguments", [["canon"], ["encode", "--tenant", "a"], ENCODE, ["sign"]], ids=str)
+@pytest.mark.parametrize(
+    ("arguments", "target"),
+    [
+        (["canon"], "stdout"),
+        (["encode", "--tenant", "a"], "option"),
+        (ENCODE, "stdout"),
+        (ENCODE, "option"),
+        (["sign"], "stdout"),
+        *(
+            pytest.param(*pair, marks=pytest.mark.heavy("each command and each target is tried above"))
+            for pair in (
+                (["canon"], "option"),
+                (["encode", "--tenant", "a"], "stdout"),
+                (["sign"], "option"),
+            )
+        ),
+    ],
+    ids=str,
+)
 def test_a_full_disk(arguments: list[str], target: str) -> None:
     """No space left: status 74 and one line, no traceback."""
     extra = ["-o", "/dev/full"] if target == "option" else []

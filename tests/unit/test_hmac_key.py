@@ -68,12 +68,12 @@ def reference(data: bytes, secret: bytes = SECRET) -> bytes:
 # -- tags --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", EDGES)
-def test_digest_at_block_edges(key: Any, size: int) -> None:
+def test_digest_at_block_edges(key: Any) -> None:
     """Messages that end anywhere around a block's edge get the standard library's tag."""
-    data = random.Random(size).randbytes(size)
-    assert key.digest(data) == reference(data)
-    assert key.hexdigest(data) == reference(data).hex()
+    for size in EDGES:
+        data = random.Random(size).randbytes(size)
+        assert (size, key.digest(data)) == (size, reference(data))
+        assert key.hexdigest(data) == reference(data).hex()
 
 
 @given(secret=st.binary(min_size=32, max_size=200), data=st.binary(max_size=400))

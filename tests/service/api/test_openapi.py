@@ -66,7 +66,7 @@ def try_all(operation: Any, *, positive: bool, session: requests.Session) -> Non
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:
-        answer = case.call(session=session, headers=session.headers)
+        answer = case.call(session=session, headers=session.headers, timeout=120)
         excluded = [positive_data_acceptance]
         body = None if case.meta is None else case.meta.components.get(ParameterLocation.BODY)
         if body is None or body.mode is not GenerationMode.NEGATIVE:

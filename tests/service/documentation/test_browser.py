@@ -22,12 +22,15 @@ OPERATIONS = [operation for methods in document()["paths"].values() for operatio
 heavy = pytest.mark.heavy("one page is enough")
 ENCODE = "#operations-Sigils-encode"
 PHONE: Final[ViewportSize] = {"width": 320, "height": 640}
+#: What Chromium has for each step, in milliseconds: it renders for seconds of a processor, which may be busy.
+PATIENCE: Final = 120_000
 DESK: Final[ViewportSize] = {"width": 1280, "height": 720}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for all; the sandbox is the container that the tests run in."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield browser
@@ -51,23 +54,12 @@ class Reader:
         assert answer is not None
         assert answer.status == 200
 
-    def reference(self, url: str) -> None:
-        """Go to the reference, and see its operations."""
-        self.open(url)
-        expect(self.page.locator(".opblock")).to_have_count(len(OPERATIONS))
-
     def authorize(self, token: str) -> None:
         """Give the page a token."""
         self.page.get_by_role("button", name="Authorize").first.click()
         self.page.locator(".auth-container input").fill(token)
         self.page.locator(".auth-btn-wrapper").get_by_role("button", name="Apply credentials").click()
         self.page.locator(".auth-btn-wrapper").get_by_role("button", name="Close").click()
-
-    def offer_encode(self) -> None:
-        """Unfold the operation, up to the button that sends its first example."""
-        block = self.page.locator(ENCODE)
-        block.locator(".opblock-summary-control").click()
-        block.get_by_role("button", name="Try it out").click()
 
     def encode(self) -> None:
         """Press that button."""
@@ -87,48 +79,9 @@ class Reader:
 def reader(browser: Browser) -> Iterator[Reader]:
     """A reader with a fresh browser profile."""
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     yield Reader(context.new_page())
     context.close()
-
-
-def test_reference(service: Service, reader: Reader, tenant: str) -> None:
-    """The reference shows every operation, follows the reader's colours, fits a phone, asks no other host.
-
-    With a token, its own buttons seal the example; without one, they show the refusal.
-    """
-    reader.page.set_viewport_size(PHONE)
-    reader.reference(f"{service.url}/docs")
-    reader.fits_a_phone()
-    reader.page.set_viewport_size(DESK)
-    for operation in OPERATIONS:
-        block = reader.page.locator(f"#operations-{operation['tags'][0]}-{operation['operationId']}")
-        expect(block).to_contain_text(operation["summary"])
-    reader.page.locator(f"{ENCODE} .opblock-summary-control").click()
-    expect(reader.page.locator(f"{ENCODE} .responses-table")).to_contain_text("internal: The service failed.")
-    # The pages' own style stays out of the reference's.
-    for code in reader.page.locator(f"{ENCODE} pre code").all():
-        expect(code).to_have_css("background-color", "rgba(0, 0, 0, 0)")
-    schemes: tuple[tuple[Literal["light", "dark"], str], ...] = (
-        ("light", "rgb(255, 255, 255)"),
-        ("dark", "rgb(28, 32, 34)"),
-    )
-    for scheme, ground in schemes:
-        reader.page.emulate_media(color_scheme=scheme)
-        expect(reader.page.locator("body")).to_have_css("background-color", ground)
-        expect(reader.page.locator("html.dark-mode")).to_have_count(int(scheme == "dark"))
-    assert reader.complaints == []
-
-    reader.page.locator(ENCODE).get_by_role("button", name="Try it out").click()
-    reader.encode()
-    reader.sees("401")
-    token = service.token(tenant)
-    reader.authorize(token)
-    reader.encode()
-    reader.sees("201")
-    (kept,) = service.call("GET", SIGILS, token=token).json["sigils"]
-    expect(reader.page.locator(f"{ENCODE} .live-responses-table")).to_contain_text(kept["sigil"])
-    assert reader.page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
-    assert all(url.startswith(f"{service.url}/") for url in reader.asked)
 
 
 @pytest.fixture
@@ -160,24 +113,66 @@ def prefixed(service: Service) -> Iterator[str]:
         serving.join()
 
 
-def test_behind_a_prefix(service: Service, reader: Reader, prefixed: str, tenant: str) -> None:
-    """Behind a proxy that serves the service under a prefix, pages, links and calls work."""
-    reader.open(f"{prefixed}/docs/problems")
+@pytest.fixture(params=[pytest.param("at the root", marks=heavy), "behind a prefix"])
+def place(request: pytest.FixtureRequest, service: Service) -> str:
+    """Where a reader finds the service; nothing about a root is different, but that it is shorter."""
+    if request.param == "at the root":
+        return service.url
+    prefixed: str = request.getfixturevalue("prefixed")
+    return prefixed
+
+
+def test_reference(service: Service, reader: Reader, place: str, tenant: str) -> None:
+    """The reference shows every operation, follows the reader's colours, fits a phone, asks no other host.
+
+    With a token, its own buttons seal the example; without one, they show the refusal. Links lead to the
+    problems' pages and back.
+    """
+    reader.page.set_viewport_size(PHONE)
+    reader.open(f"{place}/docs/problems")
     reader.page.get_by_role("link", name="byte_order_mark").click()
     expect(reader.page.get_by_role("heading", level=1)).to_have_text(KINDS["byte_order_mark"].title)
     reader.page.get_by_role("link", name="API reference").click()
     expect(reader.page.locator(".opblock")).to_have_count(len(OPERATIONS))
-    reader.authorize(service.token(tenant))
-    reader.offer_encode()
+    reader.fits_a_phone()
+    reader.page.set_viewport_size(DESK)
+    for operation in OPERATIONS:
+        block = reader.page.locator(f"#operations-{operation['tags'][0]}-{operation['operationId']}")
+        expect(block).to_contain_text(operation["summary"])
+    reader.page.locator(f"{ENCODE} .opblock-summary-control").click()
+    expect(reader.page.locator(f"{ENCODE} .responses-table")).to_contain_text("internal: The service failed.")
+    # The pages' own style stays out of the reference's.
+    for code in reader.page.locator(f"{ENCODE} pre code").all():
+        expect(code).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    schemes: tuple[tuple[Literal["light", "dark"], str], ...] = (
+        ("light", "rgb(255, 255, 255)"),
+        ("dark", "rgb(28, 32, 34)"),
+    )
+    for scheme, ground in schemes:
+        reader.page.emulate_media(color_scheme=scheme)
+        expect(reader.page.locator("body")).to_have_css("background-color", ground)
+        expect(reader.page.locator("html.dark-mode")).to_have_count(int(scheme == "dark"))
+    assert reader.complaints == []
+
+    reader.page.locator(ENCODE).get_by_role("button", name="Try it out").click()
+    reader.encode()
+    reader.sees("401")
+    reader.complaints.clear()  # of an answer that is an error
+    token = service.token(tenant)
+    reader.authorize(token)
     reader.encode()
     reader.sees("201")
+    (kept,) = service.call("GET", SIGILS, token=token).json["sigils"]
+    expect(reader.page.locator(f"{ENCODE} .live-responses-table")).to_contain_text(kept["sigil"])
+    assert reader.page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+
     link = reader.page.locator(ENCODE).get_by_role("link", name="store_overloaded").get_attribute("href")
-    reader.open(f"{prefixed}/{link}")
+    reader.open(f"{place}/{link}")
     expect(reader.page.get_by_role("heading", level=1)).to_have_text(KINDS["store_overloaded"].title)
     reader.page.get_by_role("link", name="All problems").click()
     expect(reader.page.get_by_role("link", name="byte_order_mark")).to_be_visible()
     assert reader.complaints == []
-    assert all(url.startswith(f"{prefixed}/") for url in reader.asked)
+    assert all(url.startswith(f"{place}/") for url in reader.asked)
 
 
 def test_problem_pages(service: Service, reader: Reader) -> None:

@@ -206,7 +206,7 @@ def test_hangups_from_beginning_to_end(new_service: Callable[..., Service]) -> N
             time.sleep(0.001)
     while starting.is_alive():
         os.kill(service.pid, signal.SIGHUP)
-        time.sleep(0.0005)
+        time.sleep(0.002)
     starting.join()
     assert service.call("GET", "/healthz").status == 200
     pid, ended = service.pid, threading.Event()
@@ -214,7 +214,7 @@ def test_hangups_from_beginning_to_end(new_service: Callable[..., Service]) -> N
     def hang_up() -> None:
         while not ended.is_set():
             os.kill(pid, signal.SIGHUP)
-            time.sleep(0.0005)
+            time.sleep(0.002)
 
     hanging_up = threading.Thread(target=hang_up)
     hanging_up.start()

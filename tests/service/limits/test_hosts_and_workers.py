@@ -16,19 +16,21 @@ from servers.redis import RedisServer, wait_until
 from tests.service.limits.limited import STILL, audited, left, listed, statuses
 from tests.service.running import SIGILS, Answer, Service
 
-#: No answer waits for Redis longer than its timeout of 0.05 s; the rest is for a busy machine.
-IN_TIME: Final = 1.0
-DEFAULTS: Final = {"SIGIL_RATE_LIMIT": "200", "SIGIL_RATE_WINDOW": "10"}
+#: No answer waits for Redis longer than its timeout of 0.05 s; the rest is for a busy machine. Without a
+#: timeout it would wait for as long as Redis is frozen.
+IN_TIME: Final = 15.0
+#: What comes back in a second is little beside what a slow machine asks for in one.
+DEFAULTS: Final = {"SIGIL_RATE_LIMIT": "100", "SIGIL_RATE_WINDOW": "100"}
 
 
 def hammer(service: Service, token: str) -> tuple[Counter[int], float]:
-    """Send 320 requests from threads, on ever new connections: what they were answered with, in how long."""
+    """Send 160 requests from threads, on ever new connections: what they were answered with, in how long."""
     answers: Counter[int] = Counter()
     lock = threading.Lock()
 
     def client() -> None:
         mine: Counter[int] = Counter()
-        for _ in range(8):
+        for _ in range(4):
             with closing(service.connection()) as connection:
                 for _ in range(5):
                     mine[service.call("GET", SIGILS, token=token, connection=connection).status] += 1
@@ -67,7 +69,7 @@ def test_four_workers_grant_one_limit(new_service: Callable[..., Service]) -> No
     service = new_service(**DEFAULTS, SIGIL_WORKERS="4").start()
     answers, seconds = hammer(service, service.token())
     assert set(answers) == {200, 429}
-    assert 200 <= answers[200] <= 200 + 20 * seconds + 1
+    assert 100 <= answers[200] <= 100 + seconds + 1
 
 
 def test_counts_that_outlive_a_restart(new_service: Callable[..., Service], tmp_path: Path) -> None:
@@ -121,7 +123,7 @@ def test_two_hosts_grant_one_limit(new_service: Callable[..., Service], shared_r
             if answers[429] == 10:
                 break
     assert answers[429] == 10
-    assert 200 - answers[503] <= answers[200] <= 200 + 20 * (time.monotonic() - began) + 1
+    assert 100 - answers[503] <= answers[200] <= 100 + (time.monotonic() - began) + 1
 
 
 def test_redis_frozen_and_back(new_service: Callable[..., Service], redis_server: RedisServer) -> None:

@@ -76,7 +76,8 @@ class Watch:
                     contextlib.suppress(OSError, ValueError),
                     contextlib.closing(self.service.connection()) as connection,
                 ):
-                    while not stop.is_set():
+                    # Rates need some calls a second, and not all that the processor can do.
+                    while not stop.wait(0.02):
                         call_everything(self.service, token, connection)
 
         caller = threading.Thread(target=call)

@@ -24,6 +24,12 @@ def postgres_url(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture(scope="session")
+def postgres_records_url(postgres: PostgresServer) -> str:
+    """The URL of a database with the tables of a store; each test finds them empty."""
+    return postgres.new_database()
+
+
+@pytest.fixture(scope="session")
 def dnastore_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DnaStore]:
     """A DNAStore server that the tests share; each finds it empty."""
     server = DnaStore(tmp_path_factory.mktemp("dnastore-sqlite")).start()

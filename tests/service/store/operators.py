@@ -76,6 +76,6 @@ def operator_of(kind: str, request: pytest.FixtureRequest) -> Operator:
     if kind == "dnastore":
         return OfSqlite(request.getfixturevalue("dnastore_on_sqlite").data_dir / "dnastore.db")
     if "postgresql" in kind:
-        name = "postgres_url" if kind == "postgresql" else "dnastore_postgres_url"
+        name = "postgres_records_url" if kind == "postgresql" else "dnastore_postgres_url"
         return OfPostgres(request.getfixturevalue(name))
     return OfSqlite(request.getfixturevalue("tmp_path") / "sigils.db")
