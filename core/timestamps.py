@@ -17,8 +17,11 @@ def has_timestamp(milliseconds: int) -> bool:
 
 
 def timestamp(milliseconds: int) -> str:
-    """Milliseconds since the Unix epoch in RFC 3339, UTC, to the millisecond."""
-    second, thousandths = divmod(milliseconds, 1000)
+    """Milliseconds since the Unix epoch in RFC 3339, UTC, to the millisecond.
+
+    What lies beyond the year 9999 is told as its last moment: RFC 3339 (section 1) has no text for more.
+    """
+    second, thousandths = divmod(min(milliseconds, _LAST), 1000)
     return f"{_second(second)}.{thousandths:03}Z"
 
 

@@ -29,7 +29,6 @@ cdef struct Kind:
     Py_ssize_t count
     size_t longest
     bint tells_of_sigil
-    bint tells_times
 
 
 # Whether the tag holds.

@@ -9,7 +9,7 @@ its place among the others.
 cimport cython
 from cpython.object cimport PyObject
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
@@ -25,7 +25,6 @@ from sigil_native._request_lines cimport (
     RequestLine,
     RequestLines,
     compile_parts,
-    kLastMomentMs,
     kMomentSize,
     kUuidTextSize,
     nearest_size,
@@ -33,8 +32,6 @@ from sigil_native._request_lines cimport (
 )
 from sigil_native._sigil cimport (
     Sigil,
-    expires_ms_of,
-    issued_ms_of,
     kIdentifierOffset,
     kTextSize,
     key_id_of,
@@ -256,7 +253,6 @@ cdef class VerifyRequests(RequestLines):
     ) except -1:
         """Find each line's kind, and check that the line has what that names: the longest that all come to."""
         cdef RequestLine* line
-        cdef const uint8_t* placed
         cdef Kind* kind
         cdef Py_ssize_t size = 0, place, i = begin
         if len(chosen) != end - begin:
@@ -272,14 +268,8 @@ cdef class VerifyRequests(RequestLines):
             if not 0 <= place < <Py_ssize_t> kinds.size():
                 raise IndexError("no such kind")
             kind = &kinds[place]
-            placed = self.buffer.data() + line.place
             if kind.tells_of_sigil and line.cause == FORMAT:
                 raise ValueError(f"line {line.number} has no sigil")
-            if kind.tells_times and (
-                issued_ms_of(placed) > <uint64_t> kLastMomentMs
-                or expires_ms_of(placed) > <uint64_t> kLastMomentMs
-            ):
-                raise ValueError(f"line {line.number} has a moment beyond the year 9999")
             places.push_back(place)
             size += kind.longest
         return size
@@ -307,12 +297,11 @@ cdef tuple compile_kind(object parts, dict fields, vector[Kind]& compiled):
     cdef Field field
     cdef Py_ssize_t i
     kind.longest = 0
-    kind.tells_of_sigil = kind.tells_times = False
+    kind.tells_of_sigil = False
     kept = compile_parts(parts, fields, kind.parts, &kind.count)
     for i in range(kind.count):
         field = kind.parts[i].field
         kind.longest += kind.parts[i].size
         kind.tells_of_sigil |= field != Field.LITERAL and field != Field.SHA256_OR_NULL
-        kind.tells_times |= field == Field.ISSUED_AT or field == Field.EXPIRES_AT
     compiled.push_back(kind)
     return kept

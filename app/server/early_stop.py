@@ -20,6 +20,13 @@ class EarlyStop:
         for number in STOPPING:
             signal.signal(number, self._stop)
 
+    @staticmethod
+    def is_over() -> None:
+        """The process is ending: signals that ask for that must not keep it from cleaning up, nor kill it."""
+        # So it stays to the end: Python puts handlers of its own back before that, but leaves this.
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
+
     def check(self) -> None:
         """End the process now, if the exception that was to end it got lost: a finalizer swallows it."""
         if self._is_asked:
@@ -27,4 +34,5 @@ class EarlyStop:
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._is_asked = True
+        self.is_over()
         sys.exit(0)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Generic, Literal, NoReturn, Self, TypeVar
 
-from sigil_native._constants import DEFAULT_MAX_DEPTH
+from sigil_native._constants import DEFAULT_MAX_DEPTH, MAX_EXPIRY_MS
 from sigil_native._pure.json_text import canonical_bytes
 from sigil_native._pure.lines import split_lines
 from sigil_native._pure.sigil import Sigil
@@ -144,7 +144,7 @@ def check_states(lines: Iterable[RequestLine], wanted: str) -> None:
 
 
 def _moment(milliseconds: int) -> str:
-    second, thousandths = divmod(milliseconds, 1000)
+    second, thousandths = divmod(min(milliseconds, MAX_EXPIRY_MS), 1000)
     return f"{datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()}.{thousandths:03}Z"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any, final
 
-from sigil_native._constants import MAX_EXPIRY_MS, VERDICT_FIELDS
+from sigil_native._constants import VERDICT_FIELDS
 from sigil_native._pure.keyring import KeyRing
 from sigil_native._pure.request_lines import (
     RequestLine,
@@ -18,7 +18,7 @@ from sigil_native._pure.request_lines import (
     sha256_of,
 )
 from sigil_native._pure.sealing import check
-from sigil_native._pure.sigil import Sigil, parse
+from sigil_native._pure.sigil import parse
 from sigil_native._request_arguments import answer_parts, check_bytes, check_text, line_range
 from sigil_native.errors import (
     IssuedInFutureError,
@@ -231,10 +231,4 @@ def _answer(line: _Line, parts: tuple[bytes | str, ...]) -> bytes:
     named = {part for part in parts if isinstance(part, str)} - others.keys()
     if named and line.sigil is None:
         raise ValueError(f"line {line.number} has no sigil")
-    if named & {"issued_at", "expires_at"} and _is_beyond(line.sigil):
-        raise ValueError(f"line {line.number} has a moment beyond the year 9999")
     return answer(line.sigil, parts, others)
-
-
-def _is_beyond(sigil: Sigil | None) -> bool:
-    return sigil is not None and max(sigil.issued_at_ms, sigil.expires_at_ms) > MAX_EXPIRY_MS

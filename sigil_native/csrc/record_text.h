@@ -1,6 +1,7 @@
 // What is told of a seal, as text: ids, digests and moments.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -78,11 +79,12 @@ inline std::uint8_t* write_number(std::uint64_t value, std::uint8_t* out) noexce
     return reinterpret_cast<std::uint8_t*>(std::to_chars(begin, begin + kLongestInteger, value).ptr);
 }
 
-// Moments in RFC 3339, UTC, to the millisecond; from 1970 to 9999. The text of the last second is kept: most
-// moments of a batch are of the same one.
+// Moments in RFC 3339, UTC, to the millisecond; from 1970 to 9999, and what lies behind as the last of these, for
+// which alone there is a text. The text of the last second is kept: most moments of a batch are of the same one.
 class MomentWriter {
   public:
     std::uint8_t* write(std::uint64_t milliseconds, std::uint8_t* out) noexcept {
+        milliseconds = std::min(milliseconds, static_cast<std::uint64_t>(kLastMomentMs));
         const std::uint64_t second = milliseconds / 1000;
         if (second != second_) spell(second);
         std::memcpy(out, text_, kMomentSize);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 
 from sigil_native import KeyRing, SigilCodec
 from tests.service.running import SIGILS, Service
+from tests.sigils import as_strand, as_text, as_token, make_id, make_sigil
 
 EVENT: dict[str, Any] = {"type": "order.paid", "amount": 1299.5}
 
@@ -49,6 +51,33 @@ def test_forms(service: Service, tenant: str, token: str, form: str) -> None:
     sigil = codec().encode(EVENT, tenant=tenant, form=form)
     verdict = service.verify(str(sigil), EVENT, token=token)
     assert aspects(verdict) == (True, None, "valid", "valid", "active", "not_recorded")
+
+
+@pytest.mark.parametrize("form", [as_text, as_strand, lambda raw: as_token(raw, b"{}")])
+def test_times_without_a_text(
+    service: Service, tenant: str, token: str, form: Callable[[bytes], str]
+) -> None:
+    """Where a seal of another's lasts beyond the year 9999, its verdict says 9999, and others have theirs."""
+    now, last = int(time.time() * 1000), "9999-12-31T23:59:59.999Z"
+    lines, expected = [], []
+    for issued, expires in ((now, 2**64 - 1), (now, 253402300800000), (now, 0), (2**48 - 1, 0)):
+        raw = make_sigil(
+            b"{}", secret=b"s" * 32, tenant=tenant, expires_ms=expires, identifier=make_id(issued)
+        )
+        lines.append(json.dumps({"sigil": form(raw), "data": {}}))
+        verdict = service.verify(form(raw), {}, token=token)
+        assert verdict["valid"] == (issued == now)
+        assert verdict["expires_at"] == (last if expires else None)
+        assert (verdict["issued_at"] == last) == (issued != now)
+        expected.append(verdict)
+    answer = service.call(
+        "POST",
+        f"{SIGILS}/verify/batch",
+        "\n".join(lines),
+        token=token,
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert [json.loads(line) for line in answer.body.splitlines()] == expected
 
 
 def test_a_token_carries_its_payload(service: Service, tenant: str, token: str) -> None:

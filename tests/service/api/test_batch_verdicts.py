@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,13 +120,7 @@ async def compare(lines: list[bytes]) -> None:
     verification = BatchVerification(engine, cast("Any", noted), cast("Any", noted))
     by_itself = Engine(Seals(ring), cast("Any", other))
     verdicts = [await alone(by_itself, requests.text(place)) for place in range(len(requests))]
-    try:
-        shown = [None if verdict is None else _encode(verify_answer(verdict)) for verdict in verdicts]
-    except (ValueError, OverflowError):
-        # The year 10000 has no text here.
-        with pytest.raises(ValueError, match="beyond the year 9999"):
-            await verification.answers(cast("Any", noted), requests, 0)
-        return
+    shown = [None if verdict is None else _encode(verify_answer(verdict)) for verdict in verdicts]
     answers = (await verification.answers(cast("Any", noted), requests, 0)).splitlines()
     refused = [bool(re.match(rb'{"error":', answer)) for answer in answers]
     assert refused == [verdict is None for verdict in verdicts]

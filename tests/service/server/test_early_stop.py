@@ -47,6 +47,17 @@ def test_a_stop_that_got_lost(early_stop: EarlyStop, monkeypatch: pytest.MonkeyP
     assert end.value.code == 0
 
 
+def test_what_comes_behind_a_stop(early_stop: EarlyStop) -> None:
+    """Once the process is ending, no further stop disturbs it, nor kills it at the very end."""
+    with pytest.raises(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    with pytest.raises(SystemExit):
+        early_stop.check()
+
+
 def test_hangup_ends_nothing(early_stop: EarlyStop) -> None:
     """SIGHUP, which asks a running service for new files, does not end one that starts."""
     signal.raise_signal(signal.SIGHUP)
