@@ -42,11 +42,15 @@ class PrivateFolder:
         _remove_leftovers(place, prefix)
         self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         self._owner = os.getpid()
-        # Locked before it has its name: whoever looks for leftovers finds it locked.
-        new = self.path / "new"
-        self._lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        new.rename(self.path / _LOCK)
+        try:
+            # Locked before it has its name: whoever looks for leftovers finds it locked.
+            new = self.path / "new"
+            self._lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            new.rename(self.path / _LOCK)
+        except BaseException:  # a stop, maybe: without the lock's name nobody would find it
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
 
     def remove(self) -> None:
         """Remove it. In a process that was forked, let go of it only."""

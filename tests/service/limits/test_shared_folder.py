@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,23 @@ def test_what_a_killed_service_leaves(tmp_path: Path) -> None:
         with private_folder(tmp_path):
             assert one.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_stop_while_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing stays of a folder whose lock has no name yet: nobody would find it."""
+
+    def stopped(_number: int, _frame: object) -> None:
+        raise SystemExit
+
+    def lock(*_: object) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, stopped)
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with pytest.raises(SystemExit), private_folder(tmp_path):
+        pass
+    signal.signal(signal.SIGUSR1, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_forked_worker_removes_nothing(tmp_path: Path) -> None:
