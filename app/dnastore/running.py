@@ -77,7 +77,7 @@ def run(settings: ServerSettings, on_started: Callable[[str], None], *, developm
             lambda: on_started(url),
             on_refused=HandshakeLog().refused,
         ).run([listener])
-        early_stop.is_over()
+        early_stop.ignore_signals()
     _log.info("stopped")
 
 

@@ -21,8 +21,8 @@ class EarlyStop:
             signal.signal(number, self._stop)
 
     @staticmethod
-    def is_over() -> None:
-        """The process is ending: signals that ask for that must not keep it from cleaning up, nor kill it."""
+    def ignore_signals() -> None:
+        """Heed no more signals: the process is ending, which they must not disturb, nor cut short."""
         # So it stays to the end: Python puts handlers of its own back before that, but leaves this.
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
@@ -34,5 +34,5 @@ class EarlyStop:
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._is_asked = True
-        self.is_over()
+        self.ignore_signals()
         sys.exit(0)

@@ -76,7 +76,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
             )
             early_stop.check()
             supervisor.run(started)
-        early_stop.is_over()
+        early_stop.ignore_signals()
     _log.info("stopped")
 
 
