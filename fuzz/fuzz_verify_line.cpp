@@ -1,6 +1,6 @@
 // A line that is plain, and whose payload has a canonical form, is what it is taken for: as a whole, read by
 // the strict rules, it has these members and no others, and the sigil means itself. Those whose payload claims to
-// be an object are some of them.
+// be an object are some of them. One without a payload is, too.
 #include <cstdlib>
 #include <string>
 
@@ -17,9 +17,22 @@ std::string text_of(const sigil::ByteBuffer& buffer) {
     return {reinterpret_cast<const char*>(buffer.data()), buffer.size()};
 }
 
+void check_lone_sigil(const std::uint8_t* data, std::size_t size) {
+    sigil::PlainVerifyRequest lone;
+    if (!sigil::read_lone_sigil(data, size, lone)) return;
+    require(lone.sigil >= data && lone.sigil + lone.sigil_size <= data + size);
+    if (!sigil::request::is_plain_text(lone.sigil, lone.sigil_size)) return;
+    sigil::ByteBuffer whole;
+    sigil::Failure failure;
+    require(sigil::canonicalize_text(data, size, sigil::JsonOptions{}, whole, failure));
+    const std::string spelling(reinterpret_cast<const char*>(lone.sigil), lone.sigil_size);
+    require(text_of(whole) == "{\"sigil\":\"" + spelling + "\"}");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    check_lone_sigil(data, size);
     sigil::PlainVerifyRequest object;
     sigil::PlainVerifyRequest request;
     const bool is_object = sigil::read_plain_verify_request(data, size, object);

@@ -38,6 +38,8 @@ cdef struct Carried:
 
 # Reads text, a strand or a token into 64 bytes. False: it is none of them.
 cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out, Carried* carried) noexcept nogil
+# Reads what such a token carries, in the place of what was in a buffer. False: no memory.
+cdef bint unspell_payload(const Carried* carried, ByteBuffer& payload) noexcept nogil
 # Whether what a token carries is this very payload.
 cdef bint is_payload(const Carried* carried, const uint8_t* payload, size_t size) noexcept nogil
 cdef uint8_t* spell_text(const uint8_t* header, const uint8_t* tag, uint8_t* out) noexcept nogil

@@ -185,15 +185,14 @@ cdef Sigil read_sigil(object value, ByteBuffer& payload, cbool* has_payload):
 
 cdef Sigil _read(const uint8_t* data, size_t size, bint binary_allowed, ByteBuffer& payload, cbool* has_payload):
     cdef ParsedSigil parsed
+    cdef Carried carried
     cdef FormatProblem problem = parse_sigil(data, size, binary_allowed, parsed)
     if problem != FormatProblem.none:
         raise SigilFormatError(format_problem_name(problem).decode())
     if parsed.payload != NULL:
-        payload.clear()
-        if not payload.reserve(base64url_decoded_size(parsed.payload_size)):
+        carried.text, carried.size = parsed.payload, parsed.payload_size
+        if not unspell_payload(&carried, payload):
             raise MemoryError
-        read_base64url(parsed.payload, parsed.payload_size, payload.data())
-        payload.set_size(base64url_decoded_size(parsed.payload_size))
         has_payload[0] = True
     return sigil_of(parsed.bytes)
 
@@ -204,6 +203,15 @@ cdef bint unspell_sigil(const uint8_t* text, size_t size, uint8_t* out, Carried*
         return False
     memcpy(out, parsed.bytes, 64)
     carried.text, carried.size = parsed.payload, parsed.payload_size
+    return True
+
+
+cdef bint unspell_payload(const Carried* carried, ByteBuffer& payload) noexcept nogil:
+    payload.clear()
+    if not payload.reserve(base64url_decoded_size(carried.size)):
+        return False
+    read_base64url(carried.text, carried.size, payload.data())
+    payload.set_size(base64url_decoded_size(carried.size))
     return True
 
 

@@ -118,7 +118,7 @@ cdef class Verdicts:
             raise
         if not end_payload(&line, self.buffer, start):
             raise MemoryError
-        place_sigil(&line, self.buffer, sigil, is_token, carried)
+        place_sigil(&line, self.buffer, sigil.raw, is_token, carried)
         self.lines.push_back(line)
         return sigil
 
@@ -192,7 +192,7 @@ cdef class Verdicts:
             )
         else:
             place_payload(line, self.buffer, payload)
-            place_sigil(line, self.buffer, sigil, is_token, carried)
+            place_sigil(line, self.buffer, sigil.raw, is_token, carried)
         return 0
 
     cdef bint answer(self, ByteBuffer& out) noexcept nogil:

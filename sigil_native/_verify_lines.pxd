@@ -7,7 +7,6 @@ from libcpp.vector cimport vector
 from sigil_native._hashing cimport HmacState
 from sigil_native._json cimport ByteBuffer, JsonOptions
 from sigil_native._request_lines cimport MOST_PARTS, Part, RequestLine
-from sigil_native._sigil cimport Sigil
 
 
 # Why a seal does not hold, in the order of VERDICT_ERRORS in _request_arguments.py.
@@ -36,10 +35,12 @@ cdef bint is_proven(const RequestLine* line) noexcept nogil
 # Put a seal around its payload, header and tag; or, where it is no sigil, zeros.
 cdef void place_seal(RequestLine* line, uint8_t* placed, const uint8_t* seal) noexcept nogil
 cdef void place_nothing(RequestLine* line, uint8_t* placed) noexcept nogil
-# Put a sigil, and what it carries if it is a token, around the payload that it must carry then.
-cdef void place_sigil(RequestLine* line, ByteBuffer& buffer, Sigil sigil, bint is_token, ByteBuffer& carried) noexcept
-# Reads those lines of a range that are plain and whose payload is an object, of the text that they are in, by the
-# default rules. False: no memory.
+# Put the seal of a sigil, and what it carries if it is a token, around the payload that it must carry then.
+cdef void place_sigil(
+    RequestLine* line, ByteBuffer& buffer, const uint8_t* seal, bint is_token, ByteBuffer& carried
+) noexcept nogil
+# Reads those lines of a range that are plain, of the text that they are in: the payload, by the default rules, is an
+# object, or what a token carries that stands alone. False: no memory.
 cdef bint read_lines(
     vector[RequestLine]& lines, ByteBuffer& buffer, const uint8_t* text, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil

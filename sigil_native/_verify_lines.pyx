@@ -5,7 +5,7 @@ Lines are read, and judged in groups whose hashes are computed side by side. Who
 else is at the same lines.
 """
 
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from sigil_native._hashing cimport (
     GROUP_SIZE,
@@ -31,6 +31,7 @@ from sigil_native._sigil cimport (
     issued_ms_of,
     kHeaderSize,
     kTagSize,
+    unspell_payload,
     unspell_sigil,
 )
 
@@ -42,6 +43,7 @@ cdef extern from "verify_line.h" namespace "sigil" nogil:
         const uint8_t* payload
         size_t size
     bint read_plain_verify_request(const uint8_t* line, size_t size, PlainVerifyRequest& out) noexcept
+    bint read_lone_sigil(const uint8_t* line, size_t size, PlainVerifyRequest& out) noexcept
     bint read_verify_line(const uint8_t* line, size_t size, PlainVerifyRequest& out) noexcept
 
 
@@ -63,13 +65,23 @@ cdef void place_nothing(RequestLine* line, uint8_t* placed) noexcept nogil:
 
 
 cdef void place_sigil(
-    RequestLine* line, ByteBuffer& buffer, Sigil sigil, bint is_token, ByteBuffer& carried
-) noexcept:
+    RequestLine* line, ByteBuffer& buffer, const uint8_t* seal, bint is_token, ByteBuffer& carried
+) noexcept nogil:
     cdef uint8_t* placed = buffer.data() + line.place
-    place_seal(line, placed, sigil.raw)
+    place_seal(line, placed, seal)
     line.altered = is_token and (
         carried.size() != line.filled or memcmp(carried.data(), placed + kHeaderSize, line.filled) != 0
     )
+
+
+cdef void _place_spelled(
+    RequestLine* line, ByteBuffer& buffer, const uint8_t* seal, const Carried* carried
+) noexcept nogil:
+    """The same as ``place_sigil``, of what a token carries as it is spelled."""
+    cdef uint8_t* placed = buffer.data() + line.place
+    place_seal(line, placed, seal)
+    if carried.text != NULL:
+        line.altered = not is_payload(carried, placed + kHeaderSize, line.filled)
 
 
 cdef bint read_lines(
@@ -78,27 +90,49 @@ cdef bint read_lines(
     """False: no memory."""
     cdef PlainVerifyRequest request
     cdef JsonOptions options
-    cdef Carried carried  # nothing: what may be a token is left
+    cdef ByteBuffer decoded
+    cdef Carried carried
     cdef uint8_t[64] seal
     cdef RequestLine* line
     cdef int status
     cdef Py_ssize_t i
     for i in range(first, last):
         line = &lines[i]
-        if line.state != UNREAD or not read_plain_verify_request(text + line.begin, line.size, request):
+        if line.state != UNREAD:
             continue
-        if memchr(request.sigil, c".", request.sigil_size) != NULL:
-            continue
-        status = read_payload(line, buffer, request.payload, request.size, options)
-        if status < 0:
-            return False
-        if status == 0:
-            continue
-        if unspell_sigil(request.sigil, request.sigil_size, seal, &carried):
-            place_seal(line, buffer.data() + line.place, seal)
-        else:
-            place_nothing(line, buffer.data() + line.place)
+        if read_plain_verify_request(text + line.begin, line.size, request):
+            status = read_payload(line, buffer, request.payload, request.size, options)
+            if status < 0:
+                return False
+            if status == 0:
+                continue
+            if unspell_sigil(request.sigil, request.sigil_size, seal, &carried):
+                _place_spelled(line, buffer, seal, &carried)
+            else:
+                place_nothing(line, buffer.data() + line.place)
+        elif read_lone_sigil(text + line.begin, line.size, request):
+            if not _read_token(line, buffer, request, decoded):
+                return False
     return True
+
+
+cdef bint _read_token(
+    RequestLine* line, ByteBuffer& buffer, const PlainVerifyRequest& request, ByteBuffer& decoded
+) noexcept nogil:
+    """Read a token that stands alone, and carries JSON. False: no memory."""
+    cdef JsonOptions exact
+    cdef Carried carried
+    cdef uint8_t[64] seal
+    cdef int status
+    exact.exact_integers = True
+    if not unspell_sigil(request.sigil, request.sigil_size, seal, &carried) or carried.text == NULL:
+        return True
+    if not unspell_payload(&carried, decoded):
+        return False
+    status = read_payload(line, buffer, decoded.data(), decoded.size(), exact)
+    if status > 0:
+        place_sigil(line, buffer, seal, True, decoded)
+    return status >= 0
 
 
 cdef bint read_lines_of_values(
@@ -107,7 +141,6 @@ cdef bint read_lines_of_values(
     cdef PlainVerifyRequest request
     cdef Carried carried
     cdef uint8_t[64] seal
-    cdef uint8_t* placed
     cdef RequestLine* line
     cdef int status
     cdef size_t i
@@ -122,10 +155,7 @@ cdef bint read_lines_of_values(
         if status < 0:
             return False
         if status > 0:
-            placed = buffer.data() + line.place
-            place_seal(line, placed, seal)
-            if carried.text != NULL:
-                line.altered = not is_payload(&carried, placed + kHeaderSize, line.filled)
+            _place_spelled(line, buffer, seal, &carried)
     return True
 
 

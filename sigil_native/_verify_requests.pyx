@@ -94,9 +94,9 @@ cdef class VerifyRequests(RequestLines):
     def read(self, first, last):
         """Read those lines of a range that are plain.
 
-        A plain line is an object of ``sigil``, a string of printable ASCII without escapes or dots, and
-        ``data``, which is an object; in either order. The payload is read as ``canonicalize_json`` does by
-        default.
+        A plain line is an object of ``sigil``, a string of printable ASCII without escapes, and ``data``,
+        which is an object; in either order. The payload is read as ``canonicalize_json`` does by default.
+        Or it has ``sigil`` alone, a token that carries JSON: its payload, with ``integers="exact"``.
 
         Returns:
             The lines that are left, by their places: for ``accept`` or ``refuse``.
@@ -137,7 +137,7 @@ cdef class VerifyRequests(RequestLines):
         if found is None:
             place_nothing(line, self.buffer.data() + line.place)
         else:
-            place_sigil(line, self.buffer, found, is_token, carried)
+            place_sigil(line, self.buffer, found.raw, is_token, carried)
 
     def findings(self, first, last):
         """What was found of a range of lines, one by one.

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any, final
 
-from sigil_native._constants import VERDICT_FIELDS
+from sigil_native._constants import DEFAULT_MAX_DEPTH, VERDICT_FIELDS
+from sigil_native._pure.json_text import canonical_bytes
 from sigil_native._pure.keyring import KeyRing
 from sigil_native._pure.request_lines import (
     RequestLine,
@@ -21,6 +22,7 @@ from sigil_native._pure.sealing import check
 from sigil_native._pure.sigil import parse
 from sigil_native._request_arguments import answer_parts, check_bytes, check_text, line_range
 from sigil_native.errors import (
+    CanonicalizationError,
     IssuedInFutureError,
     SigilExpiredError,
     SigilFormatError,
@@ -28,8 +30,8 @@ from sigil_native.errors import (
     VerificationError,
 )
 
-#: A line between its braces: the sigil first, or last. Tokens, whose payload must be this one, are not plain.
-_SIGIL = rb'"sigil"[ \t\r]*:[ \t\r]*"([ !#-\-/-\[\]-~]*)"'
+#: A line between its braces: the sigil first, or last; or alone, as a token may be.
+_SIGIL = rb'"sigil"[ \t\r]*:[ \t\r]*"([ !#-\[\]-~]*)"'
 _FIRST = re.compile(
     rb"[ \t\r]*\{[ \t\r]*" + _SIGIL + rb'[ \t\r]*,[ \t\r]*"data"[ \t\r]*:[ \t\r]*(\{.*\})[ \t\r]*\}[ \t\r]*',
     re.DOTALL,
@@ -38,6 +40,7 @@ _LAST = re.compile(
     rb'[ \t\r]*\{[ \t\r]*"data"[ \t\r]*:[ \t\r]*(\{.*\})[ \t\r]*,[ \t\r]*' + _SIGIL + rb"[ \t\r]*\}[ \t\r]*",
     re.DOTALL,
 )
+_ALONE = re.compile(rb"[ \t\r]*\{[ \t\r]*" + _SIGIL + rb"[ \t\r]*\}[ \t\r]*")
 #: Where the tag holds.
 _PROVEN = frozenset({None, IssuedInFutureError.code, SigilExpiredError.code})
 _WITHOUT_KEY = frozenset({SigilFormatError.code, UnknownKeyError.code})
@@ -79,9 +82,9 @@ class VerifyRequests(RequestLines[_Line]):
     def read(self, first: int, last: int) -> list[int]:
         """Read those lines of a range that are plain.
 
-        A plain line is an object of ``sigil``, a string of printable ASCII without escapes or dots, and
-        ``data``, which is an object; in either order. The payload is read as ``canonicalize_json`` does by
-        default.
+        A plain line is an object of ``sigil``, a string of printable ASCII without escapes, and ``data``,
+        which is an object; in either order. The payload is read as ``canonicalize_json`` does by default.
+        Or it has ``sigil`` alone, a token that carries JSON: its payload, with ``integers="exact"``.
 
         Returns:
             The lines that are left, by their places: for ``accept`` or ``refuse``.
@@ -209,9 +212,22 @@ def _read(line: _Line) -> None:
     elif last := _LAST.fullmatch(line.text):
         payload, sigil = last.groups()
     else:
+        if alone := _ALONE.fullmatch(line.text):
+            _read_token(line, alone[1].decode())
         return
     if is_read(line, payload):
         _place(line, sigil.decode())
+
+
+def _read_token(line: _Line, spelling: str) -> None:
+    """Read a token that stands alone, and carries JSON."""
+    try:
+        sigil, carried = parse(spelling)
+        if carried is not None:
+            line.payload = canonical_bytes(carried, False, True, DEFAULT_MAX_DEPTH, None)
+            line.sigil, line.carried, line.state = sigil, carried, "read"
+    except (SigilFormatError, CanonicalizationError):
+        pass  # somebody else's to read
 
 
 def _place(line: _Line, spelling: str) -> None:

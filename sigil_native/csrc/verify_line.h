@@ -1,6 +1,6 @@
 // The plain ones among lines that ask for verdicts:
 //
-//   {"sigil":"…","data":…}    {"data":…,"sigil":"…"}
+//   {"sigil":"…","data":…}    {"data":…,"sigil":"…"}    {"sigil":"…"}
 //
 // As in request_line.h they are read from without, and the payload only claims to be a JSON text: if it is one, by
 // itself and to its last byte, and what stands between the sigil's quotes means itself, then the line is a JSON text
@@ -98,6 +98,17 @@ inline bool read_verify_line(const std::uint8_t* line, std::size_t size, PlainVe
 inline bool read_plain_verify_request(const std::uint8_t* line, std::size_t size, PlainVerifyRequest& out) noexcept {
     return read_verify_line(line, size, out) && out.size != 0 && out.payload[0] == '{' &&
            out.payload[out.size - 1] == '}' && request::is_plain_text(out.sigil, out.sigil_size);
+}
+
+// Reads a line that has a sigil and nothing else, which may be a token. Its text is looked at as little.
+inline bool read_lone_sigil(const std::uint8_t* line, std::size_t size, PlainVerifyRequest& out) noexcept {
+    request::Rest rest{line, line + size};
+    if (!rest.take_first("{") || !rest.take_first("\"sigil\"") || !rest.take_first(":")) return false;
+    if (!request::take_first_text(rest, out) || !rest.take_first("}")) return false;
+    rest.skip_first_blanks();
+    out.payload = nullptr;
+    out.size = 0;
+    return rest.begin == rest.end;
 }
 
 }  // namespace sigil

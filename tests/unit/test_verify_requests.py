@@ -43,8 +43,21 @@ LINES = [
     ('{"data":{},"sigil":"%s"}', True),
     ('\r{ "data"\t:{ } , "sigil" : "%s" } \t', True),
     ('{"data":{"sigil":"%s"},"sigil":"%s"}', True),
+    ('{"sigil":"%s.e30","data":{}}', True),
+    ('{"data":{},"sigil":"%s.e30"}', True),
+    ('{"sigil":"%s.e30"}', True),
+    ('\r{ "sigil"\t:"%s.e30" } ', True),
     ('{"data":{"sigil":"%s"}}', False),
     ('{"sigil":"%s"}', False),
+    ('{"sigil":"%s."}', False),
+    ('{"sigil":"%s.e31"}', False),
+    ('{"sigil":"%s.ew"}', False),
+    ('{"sigil":"%s.e30",}', False),
+    ('{"sigil":"%s.e30","sigil":"%s.e30"}', False),
+    ('{"sigil":"%s.e30"}}', False),
+    ('{"sigil":"%s.e30"} {}', False),
+    ('{"sigil":"%s.e3\\u0030"}', False),
+    ('{"sigil":"%s.e30', False),
     ('{"sigil":"%s","data":null}', False),
     ('{"sigil":"%s","data":[]}', False),
     ('{"sigil":"%s","data":{},"data":{}}', False),
@@ -60,7 +73,6 @@ LINES = [
     ('{"sigil":"é%s","data":{}}', False),
     ('{"sigil":"%s\x7f","data":{}}', False),
     ('{"sigil":"%s\x1f","data":{}}', False),
-    ('{"sigil":"%s.e30","data":{}}', False),
     ('{"data":{},"sigil":"%s', False),
     ('{"data":{},"sigil":%s"}', False),
     ('{"sigil":"%s","data":}', False),
@@ -216,6 +228,42 @@ def test_many_lines(library: SimpleNamespace, count: int) -> None:
     library.SigilCodec(ring).judge_requests(requests, 0, count, tenant=TENANT, now=NOW)
     assert codes_of(requests) == expected
     assert [one is None for one in requests.issued(0, count)] == [code is not None for code in expected]
+
+
+def test_tokens_among_sigils(library: SimpleNamespace) -> None:
+    """A token is judged among sigils by the payload beside it, which it must carry, or by what it carries."""
+    big = b'{"n":9007199254740993}'
+    token = as_token(make_sigil(b"{}"), b"{}")
+    spelled: list[tuple[str | None, str]] = [
+        (None, token),
+        ("expired", as_token(make_sigil(b"{}", expires_ms=ISSUED_MS + 1000), b"{}")),
+        ("issued_in_future", as_token(make_sigil(b"{}", identifier=make_id(ISSUED_MS + 61_001)), b"{}")),
+        ("unknown_key", as_token(make_sigil(b"{}", secret=b"\x07" * 32), b"{}")),
+        ("tag_mismatch", as_token(make_sigil(b"{}", tenant="other"), b"{}")),
+        ("tag_mismatch", as_token(make_sigil(b"{}"), b"{ }")),
+    ]
+    beside = [
+        (None, GOOD),
+        *spelled,
+        ("tag_mismatch", as_token(make_sigil(b"{}"), b"nonsense")),
+        *(("format", token + tail) for tail in ("=", "AA", ".", ".e30")),
+        ("format", "sgl1_.e30"),
+    ]
+    alone = [
+        *spelled,
+        (None, as_token(make_sigil(b"[]"), b"[]")),
+        (None, as_token(make_sigil(big), big)),
+        ("tag_mismatch", as_token(make_sigil(big), b"{}")),
+    ]
+    lines = [(code, line_of(one)) for code, one in beside]
+    lines += [(code, b'{"sigil":"%b"}\n' % one.encode()) for code, one in alone]
+    lines = [lines[number * 5 % len(lines)] for number in range(139)]
+    requests = judged(library, b"".join(line for _, line in lines))
+    assert codes_of(requests) == [code for code, _ in lines]
+    proven = {None, "expired", "issued_in_future"}
+    assert [one is not None for one in requests.issued(0, 139)] == [code in proven for code, _ in lines]
+    digests = [json.loads(requests.answers([UNTOLD], [0], place, place + 1))["sha"] for place in range(22)]
+    assert set(digests) == {hashlib.sha256(one).hexdigest() for one in (b"{}", b"[]", big)}
 
 
 def test_many_kinds(library: SimpleNamespace) -> None:
