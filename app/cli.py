@@ -2,147 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
-from pathlib import Path
-from typing import Final, NoReturn
+import pkgutil
+from typing import Final
 
 import click
-import structlog
 
-from app import logs
-from app.api.sigils import BASE
-from app.authentication.claims import LONGEST_SUBJECT
-from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer
-from app.authentication.roles import ROLES
-from app.dnastore.command import dnastore
-from app.key_commands import keys
-from app.server.failures import StartFailedError, settings_failure
-from app.server.running import run
-from app.store_commands import store
-from core.private_files import PrivateFileError
-from core.settings import Settings, load_settings
-from core.settings_loading import EXIT_CODE, SettingsError
-from core.tenants import is_tenant
-
-_EVENT: Final = (
-    '{"id":"evt_01HZX3","type":"order.paid","tenant":"acme","amount":1299.5,"currency":"EUR",'
-    '"items":[{"sku":"A-1","qty":2},{"sku":"B-7","qty":1}],"at":"2026-11-22T10:00:00Z","ok":true,"note":null}'
-)
+#: Where each command is. All that they import takes a second together, and nobody wants all of them.
+_COMMANDS: Final = {
+    "dnastore": "app.dnastore.command:dnastore",
+    "keys": "app.key_commands:keys",
+    "serve": "app.serve_command:serve",
+    "store": "app.store_commands:store",
+    "token": "app.token_command:token",
+}
 
 
-@click.group()
+class _Commands(click.Group):
+    """Commands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = pkgutil.resolve_name(_COMMANDS[cmd_name])
+        return command
+
+
+@click.group(cls=_Commands)
 def main() -> None:
     """Sigil DNA: tamper-evident seals for JSON, as a service."""
-
-
-main.add_command(keys)
-main.add_command(store)
-main.add_command(dnastore)
-
-
-@main.command()
-@click.option(
-    "--development",
-    is_flag=True,
-    help="Own token issuer and secret; the same as SIGIL_ENVIRONMENT=development.",
-)
-def serve(*, development: bool) -> None:
-    """Serve the HTTP API. Settings come from the environment."""
-    settings = _settings("development" if development else None)
-    logs.configure()
-    try:
-        run(settings, lambda url: _announce(settings, url))
-    except StartFailedError as error:
-        _fail(str(error), error.exit_code)
-
-
-def _tenant_name(_context: object, _parameter: object, name: str) -> str:
-    if not is_tenant(name):
-        raise click.BadParameter("a tenant has 1 to 128 bytes of UTF-8, without NUL")
-    return name
-
-
-def _subject_name(_context: object, _parameter: object, name: str) -> str:
-    if len(name) > LONGEST_SUBJECT:
-        raise click.BadParameter(f"a subject has at most {LONGEST_SUBJECT} characters")
-    return name
-
-
-@main.command()
-@click.option("--tenant", required=True, callback=_tenant_name, help="The tenant that the token acts for.")
-@click.option(
-    "--role",
-    "roles",
-    multiple=True,
-    type=click.Choice(ROLES),
-    help="Repeat for several; without it: all roles.",
-)
-@click.option(
-    "--subject",
-    default="developer",
-    show_default=True,
-    callback=_subject_name,
-    help="Who the token names.",
-)
-@click.option("--seconds", default=30 * 86400, show_default=True, type=click.IntRange(1, 366 * 86400))
-def token(tenant: str, roles: tuple[str, ...], subject: str, seconds: int) -> None:
-    """Print a token of the development issuer."""
-    environment = os.environ.get("SIGIL_ENVIRONMENT") or "development"
-    for name in ("JWT_ISSUER", "JWT_ISSUERS", "JWT_ISSUERS_FILE"):
-        if os.environ.get(name):
-            _fail(f"tokens come from {name}; the issuer of development mode is not in use", EXIT_CODE)
-    if environment != "development":
-        _fail("SIGIL_ENVIRONMENT: only development mode has an issuer of its own", EXIT_CODE)
-    data_dir = Path(os.environ.get("SIGIL_DATA_DIR") or "data")
-    try:
-        issuer = DevelopmentIssuer(data_dir)
-    except PrivateFileError as error:
-        _fail(str(error), EXIT_CODE)
-    except OSError as error:
-        _fail(f"SIGIL_DATA_DIR: {error.filename}: {error.strerror}", EXIT_CODE)
-    click.echo(issuer.token(tenant, subject, roles or ROLES, lifetime=seconds))
-
-
-def _settings(environment: str | None) -> Settings:
-    try:
-        return load_settings(environment)
-    except SettingsError as error:
-        failure = settings_failure(error)
-        _fail(str(failure), failure.exit_code)
-
-
-def _announce(settings: Settings, url: str) -> None:
-    log = structlog.get_logger("app")
-    log.info(
-        "listening", url=url, environment=settings.environment, pid=os.getpid(), workers=settings.workers
-    )
-    if settings.is_development:
-        click.echo(f"\nSigil DNA in development mode: {url} (Ctrl-C stops it)")
-        click.echo(f"Records: {settings.records_place}")
-        if settings.issuers:
-            click.echo(f"Tokens come from {', '.join(one.issuer for one in settings.issuers)}")
-        else:
-            _print_invitation(settings, url + BASE)
-        sys.stdout.flush()
-
-
-def _print_invitation(settings: Settings, sigils: str) -> None:
-    issuer = DevelopmentIssuer(settings.data_dir)
-    bearer = issuer.token("acme", "developer", ROLES, lifetime=TOKEN_DAYS * 86400)
-    click.echo(f"\nA token for tenant acme with every role, for {TOKEN_DAYS} days:\n\nTOKEN={bearer}\n")
-    click.echo(f"For other tenants: {os.path.relpath(sys.executable)} -m app token --tenant NAME")
-    click.echo("\nSeal an event, in another terminal:\n\n" + _curl(sigils, bearer, f'{{"data":{_EVENT}}}'))
-    click.echo('\nVerify it, with the "sigil" of the answer in the place of SIGIL:\n')
-    click.echo(_curl(f"{sigils}/verify", bearer, f'{{"sigil":"SIGIL","data":{_EVENT}}}') + "\n")
-
-
-def _curl(url: str, bearer: str, body: str) -> str:
-    headers = f"-H 'Authorization: Bearer {bearer}' -H 'Content-Type: application/json'"
-    return f"curl -sS {url} {headers} -d {shlex.quote(body)}"
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(code)

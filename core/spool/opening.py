@@ -8,8 +8,8 @@ from pathlib import Path
 
 from core.errors import StoreSchemaError, StoreUnavailableError
 from core.settings_loading import SettingsError
+from core.spool.bounds import Bounds
 from core.spool.spool import Spool
-from core.spool.writes import Bounds
 
 
 class SpoolUnusableError(Exception):

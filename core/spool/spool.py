@@ -21,6 +21,7 @@ from core.errors import DomainError, StoreUnavailableError
 from core.idempotency import Claim
 from core.records import Entry, Record, Status
 from core.spool import reading
+from core.spool.bounds import Bounds
 from core.spool.known import Known
 from core.spool.looking import Shown, everything
 from core.spool.reading import Piece, State
@@ -32,7 +33,6 @@ from core.spool.writes import (
     Append,
     AppendOnce,
     AppendRevocation,
-    Bounds,
     Held,
     NewWrite,
     Probe,

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, Field
 
 from core.setting_types import place_of_file
-from core.spool.writes import Bounds
+from core.spool.bounds import Bounds
 
 _OFF: Final = "off"
 _ON: Final = "on"

@@ -11,9 +11,9 @@ from core.dnastore.wire import Revoke
 from core.errors import DomainError, DuplicateRecordError, StoreUnavailableError
 from core.idempotency import Claim
 from core.records import Damage, Record
+from core.spool.bounds import Bounds
 from core.spool.known import Known, Revocation, revoked
 from core.spool.reading import find
-from core.spool.room import Room
 from core.spool.rows import as_made, checksum_of, record_body, size_of, write_body
 from core.store.sql_writer import Write
 
@@ -40,20 +40,6 @@ _MORE: Final = 64 << 10
 #: Pages that are given back to the file system at a time, of 4 KiB.
 _GIVEN_BACK: Final = 2000
 _FREE_PAGES: Final = "PRAGMA freelist_count"
-
-
-class Bounds(NamedTuple):
-    """What a spool takes.
-
-    Attributes:
-        size: bytes, about.
-        age_ms: of the oldest write that waits, in milliseconds; while it is older nothing new is taken.
-        room: that is kept on its disk; None: whatever there is.
-    """
-
-    size: int
-    age_ms: int
-    room: Room | None = None
 
 
 class NewWrite(NamedTuple):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import sqlalchemy as sa
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 #: What may follow a PostgreSQL database's name: libpq's own names. The password belongs before the host,
 #: where it is never shown; bounds of time are the store's own affair.
@@ -24,9 +25,13 @@ def parse_store_url(text: str) -> sa.URL:
     Raises:
         ValueError: it is none; the text does not show it.
     """
+    # 200 ms, which settings without such a URL need not wait for.
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
     try:
-        url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError):
+        url = make_url(text)
+    except (ArgumentError, ValueError):
         raise ValueError("not a database URL") from None
     if url.drivername in {"postgresql", "postgresql+psycopg"}:
         return _postgresql_url(url)

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from core.errors import StoreUnavailableError
-from core.spool.writes import Bounds
+from core.spool.bounds import Bounds
 from tests.service.spool.switch import LARGE, Switch, Watcher, spooled, sql_store, until_empty
 from tests.service.store.store_records import record, record_id
 

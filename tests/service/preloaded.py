@@ -13,6 +13,8 @@ from app.api.openapi import document
 
 _IMPORTED = (
     "app.cli",
+    "app.dnastore.command",
+    "app.serve_command",
     # And what a start imports late.
     "cryptography.hazmat.backends.openssl.backend",
     "encodings.idna",

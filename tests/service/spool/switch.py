@@ -12,10 +12,10 @@ import msgspec
 from core.errors import StoreUnavailableError
 from core.idempotency import Claim, KeyLimits
 from core.records import Damage, Entry, Listing, Place, Record, Status, id_of
+from core.spool.bounds import Bounds
 from core.spool.forwarder import Pace
 from core.spool.spool import Spool, wall_clock
 from core.spool.spooled_store import SpooledStore
-from core.spool.writes import Bounds
 from core.store.interface import Store
 from core.store.observation import Forwarded, NoStoreObserver
 from core.store.sql_store import SqlStore

@@ -20,10 +20,10 @@ from core.errors import (
 )
 from core.idempotency import Claim
 from core.records import CanonicalJson, Record
+from core.spool.bounds import Bounds
 from core.spool.forwarder import Pace
 from core.spool.spool import Spool
 from core.spool.spooled_store import SpooledStore
-from core.spool.writes import Bounds
 from tests.service.spool.switch import Switch, Watcher, ids, listed, spooled, until, until_empty
 from tests.service.store.store_records import record, record_id
 

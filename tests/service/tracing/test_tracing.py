@@ -152,7 +152,7 @@ def test_refusing_collector_is_told_once(new_service: Callable[..., Service], co
 def test_nothing_is_imported_when_off() -> None:
     """A service without traces, and a client of a DNAStore, import nothing of OpenTelemetry."""
     program = (
-        "import sys, app.cli, app.service, app.dnastore.running, core.dnastore.client\n"
+        "import sys, app.serve_command, app.service, app.dnastore.running, core.dnastore.client\n"
         "from app.tracing.opening import check_installed, tracing_from\n"
         "check_installed('off', 'X')\n"
         "with tracing_from('off', 'X', 'x') as tracing: assert tracing is None\n"
