@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
@@ -27,6 +28,7 @@ _UNLOGGED: Final = frozenset({"overloaded", "limiter_unavailable"})
 #: Let in however many requests there are: a service that is busy is not dead.
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
 _RETRY_SOON: Final = ((b"retry-after", b"1"),)
+_CUT_OFF: Final = "the service is stopping, and waits for this request no longer"
 
 
 class RequestLimits(msgspec.Struct, frozen=True):
@@ -99,14 +101,12 @@ class Guard:
                     await self._serve(context, send)
         except ClientGoneError:
             return
+        except asyncio.CancelledError:
+            # Nobody but a server that ends cancels a request. It tells of all together.
+            await self._fail(context, send, ProblemError("timeout", _CUT_OFF, headers=_RETRY_SOON))
         except Exception as error:
             # The last line of defence: a defect of ours must not become a broken connection.
-            problem = self.problem(error, context)
-            context.problem = problem.code
-            if context.answering:
-                await context.abort()
-            else:
-                await send_problem(send, context, problem)
+            await self._fail(context, send, self.problem(error, context))
         finally:
             if self.on_done is not None:
                 # What the caller took is not ours.
@@ -137,6 +137,15 @@ class Guard:
         with self.deadlines.watch() as deadline:
             context.renew_deadline = deadline.renew
             await self._app(context.scope, context.receive, send)
+
+    @staticmethod
+    async def _fail(context: Context, send: Send, problem: ProblemError) -> None:
+        """Answer with a problem, if it is not too late for that."""
+        context.problem = problem.code
+        if context.answering:
+            await context.abort()
+        else:
+            await send_problem(send, context, problem)
 
     def problem(self, error: Exception, context: Context) -> ProblemError:
         """The problem that an error is; the operator is told of what is none of the caller's."""

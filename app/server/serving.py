@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from app.server.accepting import Acceptor, Refused
 from app.server.certificates import Certificates
 from app.server.connections import ConnectionLimits, Connections
+from app.server.lifespan import Lifespan
 from app.server.protocol import BoundedProtocol
 from core.descriptors import default_connections, make_room
 
 #: Signals that end the service.
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+
+_log = structlog.get_logger("app")
 
 
 class ServingSettings(Protocol):
@@ -96,6 +101,7 @@ class Server(uvicorn.Server):
         """Begin to accept."""
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._parent_ended, self._parent)
+        self.lifespan: Lifespan = Lifespan(self.config)
         await super().startup([])  # all but the listening
         certificates = self._certificates
         tls = None if certificates is None else lambda: certificates.context
@@ -125,6 +131,15 @@ class Server(uvicorn.Server):
         for acceptor in acceptors:
             await acceptor.wait_closed()
         await super().shutdown(sockets)
+        if self.force_exit:
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Tell what is given up by a stop that was hurried. The loop's end cancels it, and the lifespan."""
+        connections = self.server_state.connections
+        running = sum(isinstance(one, BoundedProtocol) and one.is_busy() for one in connections)
+        _log.warning("stop hurried", pid=os.getpid(), requests_cut_off=running)
+        self.lifespan.is_cut_off = True
 
     def _make_protocol(self) -> asyncio.Protocol:
         return BoundedProtocol(self._connections, self.config, self.server_state, self.lifespan.state)

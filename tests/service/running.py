@@ -178,9 +178,12 @@ class Program:
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The log records of this event."""
+        return [record for record in self.records() if record["event"] == event]
+
+    def records(self) -> list[dict[str, Any]]:
+        """All that the log has."""
         whole = self.log_path.read_text().rpartition("\n")[0]  # the last line may be half-written
-        records = [json.loads(line) for line in whole.splitlines()]
-        return [record for record in records if record["event"] == event]
+        return [json.loads(line) for line in whole.splitlines()]
 
     def stop(self) -> int:
         """Ask the process to end, as a supervisor would, and return its exit code."""

@@ -300,17 +300,18 @@ def test_stop_does_not_wait_for_ever(new_service: Callable[..., Service]) -> Non
         connection.sendall(post.removesuffix(body))
         assert statuses(connection.recv(4096)) == [100]
         assert service.stop() == 0
+        assert b'"code":"timeout"' in read_to_end(connection)
     assert service.logged("stopped")
+    assert not any("exception" in record for record in service.records())
 
 
 def test_second_interrupt_does_not_wait(half_sent: tuple[Service, socket.socket]) -> None:
-    """Ctrl-C twice gives running requests up; what the log says of that holds nothing of theirs."""
-    service, _ = half_sent
+    """Ctrl-C twice gives running requests up: they are told, and the log says in one line how many there were."""
+    service, connection = half_sent
     os.kill(service.pid, signal.SIGINT)
     wait_until_deaf(service.port)
     os.kill(service.pid, signal.SIGINT)
+    assert b'"code":"timeout"' in read_to_end(connection)
     assert service.wait() == 0
-    log = service.log_path.read_text()
-    assert "CancelledError" in log
-    assert "Bearer" not in log
-    assert "locals" not in log
+    (told,) = [line for line in service.records() if line["level"] not in {"info", "debug"}]
+    assert (told["event"], told["requests_cut_off"]) == ("stop hurried", 1)
