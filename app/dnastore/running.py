@@ -46,7 +46,7 @@ def run(settings: ServerSettings, on_started: Callable[[str], None], *, developm
     """
     early_stop = EarlyStop()
     with contextlib.ExitStack() as stack:
-        with explained():
+        with early_stop.held(), explained():
             check_installed(settings.tracing, _TRACING)
             listener = stack.enter_context(
                 listen(settings.host, settings.port, f"{PREFIX}HOST, {PREFIX}PORT")
@@ -69,7 +69,6 @@ def run(settings: ServerSettings, on_started: Callable[[str], None], *, developm
         if is_open_to_others(settings.key):
             _log.warning(f"{PREFIX}KEY can be read by everybody on this machine", hint="chmod 600")
         url = address("https", settings.host, listener.getsockname()[1])
-        early_stop.check()
         Server(
             configuration(settings, app),
             connections,

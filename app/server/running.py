@@ -70,7 +70,7 @@ def run(settings: Settings, on_started: Callable[[str], None]) -> None:
             supervisor = Supervisor(
                 settings.workers,
                 listener,
-                lambda end: _work(settings, listener, metrics, rate_folder, early_stop, end),
+                lambda end: _work(settings, listener, metrics, rate_folder, end),
                 stop_seconds=settings.shutdown_seconds + _STOP_GRACE,
                 on_ended=lambda place: metrics.ended(place) if metrics is not None else None,
             )
@@ -99,10 +99,10 @@ def _work(
     listener: socket.socket,
     metrics: Metrics | None,
     rate_folder: Path | None,
-    early_stop: EarlyStop,
     end: WorkerEnd,
 ) -> None:
     """Be one of several workers."""
+    early_stop = EarlyStop()
 
     def started() -> None:
         _log.info("worker started", pid=os.getpid())
@@ -121,31 +121,44 @@ def _serve(
     on_started: Callable[[], None],
     end: WorkerEnd | None = None,
 ) -> None:
-    parent, place, replaces = (None, 0, False) if end is None else (end.channel, end.place, end.replaces)
     with contextlib.ExitStack() as stack:
-        observers = Observers()
-        if metrics is not None:
-            observers = stack.enter_context(
-                metrics.at_work(lambda registry: counting_in(registry, place, replaces=replaces), place)
+        with early_stop.held():
+            server = _server(settings, metrics, rate_folder, on_started, end, stack)
+        server.run([listener])
+
+
+def _server(
+    settings: Settings,
+    metrics: Metrics | None,
+    rate_folder: Path | None,
+    on_started: Callable[[], None],
+    end: WorkerEnd | None,
+    stack: contextlib.ExitStack,
+) -> Server:
+    """The server, with all that it needs open."""
+    parent, place, replaces = (None, 0, False) if end is None else (end.channel, end.place, end.replaces)
+    observers = Observers()
+    if metrics is not None:
+        observers = stack.enter_context(
+            metrics.at_work(lambda registry: counting_in(registry, place, replaces=replaces), place)
+        )
+    with explained():
+        tracing = stack.enter_context(tracing_from(settings.tracing, _TRACING, "sigil"))
+        observers = observers._replace(tracing=tracing)
+        certificates = _certificates(settings)
+        reloadables = () if certificates is None else (certificates,)
+        connections = connections_from(settings)
+        app = stack.enter_context(
+            service_from(
+                settings,
+                reloadables,
+                lambda: connections.stopping,
+                rate_folder=rate_folder,
+                observers=observers,
+                connections=connections,
             )
-        with explained():
-            tracing = stack.enter_context(tracing_from(settings.tracing, _TRACING, "sigil"))
-            observers = observers._replace(tracing=tracing)
-            certificates = _certificates(settings)
-            reloadables = () if certificates is None else (certificates,)
-            connections = connections_from(settings)
-            app = stack.enter_context(
-                service_from(
-                    settings,
-                    reloadables,
-                    lambda: connections.stopping,
-                    rate_folder=rate_folder,
-                    observers=observers,
-                    connections=connections,
-                )
-            )
-        early_stop.check()
-        Server(configuration(settings, app), connections, certificates, on_started, parent).run([listener])
+        )
+    return Server(configuration(settings, app), connections, certificates, on_started, parent)
 
 
 def _metrics(settings: Settings, stack: contextlib.ExitStack) -> Metrics | None:
