@@ -11,7 +11,7 @@ from typing import Final
 from app.server.serving import STOPPING
 
 #: Seconds that a stop waits for what is being opened: more than a local disk takes, or SQLite's lock.
-_PATIENCE: Final = 5
+_PATIENCE: Final = 5.0
 
 
 class EarlyStop:
@@ -34,13 +34,13 @@ class EarlyStop:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Let a stop wait for what is opened meanwhile, and end the process behind it, whatever came of it."""
+        """Let a stop wait for what is opened meanwhile, and end the process then, whatever came of it."""
         self._is_held = True
         try:
             yield
         finally:
             self._is_held = False
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
             self.check()
 
     @staticmethod
@@ -59,7 +59,7 @@ class EarlyStop:
         self._is_asked = True
         self.ignore_signals()
         if self._is_held:
-            signal.alarm(_PATIENCE)
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
         else:
             sys.exit(0)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from app.server import early_stop as module
 from app.server.early_stop import EarlyStop
 
-_LISTENED: tuple[signal.Signals, ...] = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+_LISTENED: tuple[signal.Signals, ...] = (signal.SIGALRM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 @pytest.fixture
@@ -44,6 +46,35 @@ def test_a_stop_that_got_lost(early_stop: EarlyStop, monkeypatch: pytest.MonkeyP
     assert lost == [SystemExit]
     with pytest.raises(SystemExit) as end:
         early_stop.check()
+    assert end.value.code == 0
+
+
+def test_a_stop_waits_for_what_is_opened(early_stop: EarlyStop) -> None:
+    """A stop during an opening ends the process well behind it, also where the opening fails of it."""
+    done = []
+
+    def open_in_vain() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        done.append("opened")
+        raise OSError
+
+    with pytest.raises(SystemExit) as end, early_stop.held():
+        open_in_vain()
+    assert (end.value.code, done) == (0, ["opened"])
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_stop_does_not_wait_for_long(early_stop: EarlyStop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An opening that takes long is given up."""
+    monkeypatch.setattr(module, "_PATIENCE", 0.01)
+
+    def open_for_ever() -> None:
+        signal.raise_signal(signal.SIGINT)
+        while True:
+            time.sleep(1)
+
+    with pytest.raises(SystemExit) as end, early_stop.held():
+        open_for_ever()
     assert end.value.code == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -232,6 +233,21 @@ def test_stop_during_the_start(
     assert '"listening"' not in service.log_path.read_text()
 
 
+def test_stop_of_a_worker_that_starts(new_service: Callable[..., Service]) -> None:
+    """A worker that is told to stop when it has opened its store, and no more, closes it in order."""
+    service = new_service(SIGIL_WORKERS="2")
+    service.data_dir.mkdir(mode=0o700)
+    with (service.data_dir / "audit.jsonl.lock").open("xb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        service.begin()
+        while not (service.data_dir / "sigils.db-wal").exists():
+            time.sleep(0.01)
+        os.kill(service.pid, signal.SIGTERM)
+    assert service.wait() == 0
+    assert not (service.data_dir / "sigils.db-wal").exists()
+    assert not service.logged("listening")
+
+
 @pytest.fixture
 def half_sent(new_service: Callable[..., Service]) -> Iterator[tuple[Service, socket.socket]]:
     """A service that waits for the body of a request, ``{"data":{}}``."""
@@ -306,7 +322,7 @@ def test_stop_does_not_wait_for_ever(new_service: Callable[..., Service]) -> Non
 
 
 def test_second_interrupt_does_not_wait(half_sent: tuple[Service, socket.socket]) -> None:
-    """Ctrl-C twice gives running requests up: they are told, and the log says in one line how many there were."""
+    """Ctrl-C twice gives running requests up: they are told, and the log says how many there were."""
     service, connection = half_sent
     os.kill(service.pid, signal.SIGINT)
     wait_until_deaf(service.port)
