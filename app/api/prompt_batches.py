@@ -57,7 +57,8 @@ class PromptBatch(ABC, Generic[_Requests]):
         requests = self._paid_at_once(context, body)
         if requests is None:
             requests = await self._paid(context, body)
-        # At once: nobody else had a turn since there was room.
+        # At once: nobody else had a turn since there was room. But where nobody waits until lines are
+        # written, the store's thread may have queued others.
         await self._audit.set_aside(len(requests))
         try:
             refused = await read_all(requests, self._accept, PromptSlices())

@@ -91,7 +91,8 @@ class Audit(Protocol):
     async def set_aside(self, lines: int) -> None:
         """Have room for the lines of a batch, before anything is done for it; wait for that if need be.
 
-        Whoever comes back must ``give_back`` as much, when the lines are written or will not be.
+        Whoever comes back must ``give_back`` as much, when the lines are written, or queued where nobody
+        waits for that, or will not be. A log that is not required has nobody wait who would wait in vain.
 
         Raises:
             AuditUnavailableError: nothing may be done now; there is nothing to give back.

@@ -45,7 +45,8 @@ class AuditLog:
     """The Audit of a process. One log serves one event loop.
 
     Where it is required, ``write`` returns when the line is on disk and raises when it cannot be;
-    where it is not, nothing ever waits for it, and lines that find no room are counted.
+    where it is not, nobody waits for that, and lines that find no room are counted. Batches wait for room as
+    long as it comes: what is lost is lost of a log that does not work.
     """
 
     def __init__(
@@ -60,8 +61,13 @@ class AuditLog:
         self._required = required
         self._patience = patience
         self._queue = AuditQueue(most=most_waiting, most_bytes=most_waiting_bytes)
-        self._places = BatchPlaces(most_waiting // 2, patience)
+        self._places = BatchPlaces(
+            most_waiting // 2, patience, (lambda: 0) if required else self._queue.__len__
+        )
         self._writer = AuditWriter(file, self._queue, durable=required)
+        #: Of those who wait for places although the log is not required.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writer.on_room = self._tell_of_room
         self._watching = False
         self._writer.start()
 
@@ -145,11 +151,12 @@ class AuditLog:
 
     def has_places(self, lines: int) -> bool:
         """See Audit.has_places."""
-        return not self._required or self._places.has(lines)
+        return self._places.has(lines) or (not self._required and not self._is_written())
 
     async def set_aside(self, lines: int) -> None:
         """See Audit.set_aside."""
         if not self._required:
+            await self._set_aside_if_it_helps(lines)
             return
         await self._places.take(lines)
         try:
@@ -160,8 +167,7 @@ class AuditLog:
 
     def give_back(self, lines: int) -> None:
         """See Audit.give_back."""
-        if self._required:
-            self._places.give_back(lines)
+        self._places.give_back(lines)
 
     @property
     def condition(self) -> AuditCondition:
@@ -192,6 +198,29 @@ class AuditLog:
     def on_written(self, tell: Callable[[float], None]) -> None:
         """Have it told how many seconds it takes to write lines; it is called in the writer's thread."""
         self._writer.on_written = tell
+
+    async def _set_aside_if_it_helps(self, lines: int) -> None:
+        """Wait for room while there comes some; go on without it otherwise."""
+        if self._is_written():
+            self._loop = asyncio.get_running_loop()
+            try:
+                await self._places.take(lines)
+            except AuditUnavailableError:
+                pass
+            else:
+                return
+        self._places.take_in_any_case(lines)
+
+    def _is_written(self) -> bool:
+        """Whether what waits in the queue is on its way into the file, however much it is."""
+        works = self._writer.outage.reason in {None, "overloaded"}
+        return works and not self._queue.stands_still(self._patience)
+
+    def _tell_of_room(self) -> None:
+        """In the writer's thread: have those served who wait for what is written now."""
+        if not self._required and self._loop is not None and self._places.are_wanted:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._places.serve)
 
     def _begin(self, event: AuditEvent, lines: Sequence[Mapping[str, Member]], future: Settled) -> bool:
         """Queue lines; whether somebody must wait for them, whose future is settled then."""

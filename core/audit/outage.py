@@ -31,10 +31,10 @@ class Outage:
             self._since = time.monotonic()
         _log.error("audit log failing", reason=reason, cause=cause)
 
-    def end(self) -> None:
-        """It works."""
+    def end(self, lost: int = 0) -> None:
+        """It works; so many lines found no room meanwhile."""
         with self._lock:
             reason, self.reason = self.reason, None
         if reason is not None:
             seconds = round(time.monotonic() - self._since, 3)
-            _log.warning("audit log works again", reason=reason, seconds=seconds)
+            _log.warning("audit log works again", reason=reason, seconds=seconds, lost=lost)

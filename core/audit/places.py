@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from core.errors import AuditUnavailableError
@@ -36,18 +37,33 @@ class BatchPlaces:
     that they leave are no more than there are places; with half of the queue for batches there is room for
     as many others.
 
+    Where nobody waits until lines are written, batches give their places back when these are queued. What is
+    in the queue counts beside them then, and whoever writes it calls ``serve``.
+
     It belongs to one event loop.
     """
 
-    def __init__(self, most: int, patience: float) -> None:
-        """Share so many places; nobody waits for some longer than so many seconds."""
+    def __init__(self, most: int, patience: float, queued: Callable[[], int] = lambda: 0) -> None:
+        """Share so many places; nobody waits for some longer than so many seconds.
+
+        Args:
+            most: places.
+            patience: seconds.
+            queued: lines that take places without having been given them.
+        """
         self._free = most
         self._patience: Final = patience
+        self._queued: Final = queued
         self._turns: deque[_Turn] = deque()
 
     def has(self, lines: int) -> bool:
         """Whether so many places can be had without waiting."""
-        return lines <= self._free and not self._turns
+        return lines <= self._free - self._queued() and not self._turns
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether somebody waits for some. For any thread: who begins to wait later looks again."""
+        return bool(self._turns)
 
     async def take(self, lines: int) -> None:
         """Take places, no more than there are in all; whoever comes back with them must ``give_back``.
@@ -61,35 +77,40 @@ class BatchPlaces:
         loop = asyncio.get_running_loop()
         turn = _Turn(lines, loop.create_future())
         self._turns.append(turn)
+        self.serve()
         clock = loop.call_later(self._patience, self._refuse, turn)
         try:
             await turn.future
         except asyncio.CancelledError:
             if turn.future.cancelled():
-                self._serve()
+                self.serve()
             elif turn.future.exception() is None:  # cancelled when it had just been served
                 self.give_back(lines)
             raise
         finally:
             clock.cancel()
 
+    def take_in_any_case(self, lines: int) -> None:
+        """Take places whether or not there are any: others wait until there are again."""
+        self._free -= lines
+
     def give_back(self, lines: int) -> None:
         """Give places back."""
         self._free += lines
-        self._serve()
+        self.serve()
 
     def _refuse(self, turn: _Turn) -> None:
         if not turn.future.done():
             turn.future.set_exception(AuditUnavailableError("overloaded", retry_after=1))
-            self._serve()
+            self.serve()
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
         """Give those who wait what is free, the first first; forget who waits no longer."""
         turns = self._turns
         while turns:
             lines, future = turns[0]
             if not future.done():
-                if lines > self._free:
+                if lines > self._free - self._queued():
                     return
                 self._free -= lines
                 future.set_result(None)

@@ -157,6 +157,11 @@ class AuditQueue:
         """Whether ``close`` was called."""
         return self._closed
 
+    def stands_still(self, patience: float) -> bool:
+        """Whether what came first has waited for more than so many seconds."""
+        with self._changed:
+            return bool(self._arrivals) and time.monotonic() - self._arrivals[0].born > patience
+
     def waiting(self) -> list[Arrival]:
         """What callers wait for, oldest first."""
         with self._changed:

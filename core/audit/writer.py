@@ -71,8 +71,11 @@ class AuditWriter:
         self._shown_at = 0.0
         self.written = 0
         self.lost = 0
+        self._lost_before = 0
         #: Is told how many seconds it took to write a group of lines, in the writer's thread.
         self.on_written: Callable[[float], None] = lambda _: None
+        #: Is called in the writer's thread when there is more room in the queue.
+        self.on_room: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="sigil-audit-writer", daemon=True)
 
     def start(self) -> None:
@@ -132,8 +135,11 @@ class AuditWriter:
         self.written += count
         self.lost += lost
         left = self._queue.drop(len(arrivals), lost)
+        self.on_room()
         if left < LONGEST_GROUP:
-            self.outage.end()
+            in_all = self.lost + self._queue.lost
+            self.outage.end(in_all - self._lost_before)
+            self._lost_before = in_all
         self._settle(arrivals, None)
         if durable:
             self._synced_at = now

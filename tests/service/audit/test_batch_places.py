@@ -233,13 +233,36 @@ async def test_whoever_waits_hears_that_the_log_fails(log: AuditLog, path: Path)
 
 
 async def test_where_the_log_is_not_required(path: Path) -> None:
-    """Nobody waits for places."""
-    log = AuditLog(AuditFile(path, SECRET), required=False, most_waiting=8)
-    for _ in range(3):
-        assert log.has_places(1000)
-        await log.set_aside(1000)
-    log.give_back(1000)
+    """A batch waits for room as long as the log is being written, and none of its lines is lost."""
+    log = AuditLog(AuditFile(path, SECRET), required=False, patience=60, most_waiting=8)
+    log.wait_until_tried()
+    with frozen_disk(path):
+        batches = [asyncio.create_task(batch(log, count)) for count in (3, 4, 1, 4)]
+        await turns()
+        assert [one.done() for one in batches] == [True, False, False, False]
+        assert (log.waiting, log.has_places(1), log.condition) == (3, False, "ok")
+    await asyncio.gather(*batches)
     await log.close()
+    assert (events(path).count("sigil.encoded"), log.lost) == (12, 0)
+    assert log.has_places(4)
+
+
+async def test_nobody_waits_in_vain(path: Path) -> None:
+    """A log that is not required and does not work has batches go on without room, and tells what is lost."""
+    log = AuditLog(AuditFile(path, SECRET), required=False, patience=0.05, most_waiting=8)
+    log.wait_until_tried()
+    with capture_logs() as logged:
+        with frozen_disk(path):
+            await batch(log, 4)
+            await batch(log, 4)  # after a while
+            assert log.has_places(4)
+            await batch(log, 4)  # at once
+        log._writer.outage.begin("full")
+        assert log.has_places(100)
+        await log.close()
+    assert (events(path).count("sigil.encoded"), log.lost) == (8, 4)
+    assert [line["lost"] for line in logged if line["event"] == "audit log works again"] == [4]
+    assert log.has_places(4)
 
 
 async def test_long_names_leave_room(path: Path) -> None:
