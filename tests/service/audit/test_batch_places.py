@@ -257,12 +257,20 @@ async def test_nobody_waits_in_vain(path: Path) -> None:
             await batch(log, 4)  # after a while
             assert log.has_places(4)
             await batch(log, 4)  # at once
-        log._writer.outage.begin("full")
-        assert log.has_places(100)
         await log.close()
     assert (events(path).count("sigil.encoded"), log.lost) == (8, 4)
     assert [line["lost"] for line in logged if line["event"] == "audit log works again"] == [4]
     assert log.has_places(4)
+
+
+async def test_a_log_that_is_known_to_fail_keeps_nobody(path: Path) -> None:
+    """Where a log is not required and known to fail, batches of any size go on at once."""
+    log = AuditLog(AuditFile(path, SECRET), required=False, most_waiting=8)
+    log.wait_until_tried()
+    assert not log.has_places(100)
+    log._writer.outage.begin("full")
+    assert log.has_places(100)
+    await log.close()
 
 
 async def test_long_names_leave_room(path: Path) -> None:
