@@ -12,6 +12,7 @@
 #include "json_number.h"
 #include "json_target.h"
 #include "json_utf8.h"
+#include "json_utf8_rules.h"
 #include "page_safe.h"
 
 SIGIL_TARGET_BEGIN("avx2,bmi,bmi2,popcnt,pclmul")

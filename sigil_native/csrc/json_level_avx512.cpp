@@ -12,6 +12,7 @@
 #include "json_number.h"
 #include "json_target.h"
 #include "json_utf8.h"
+#include "json_utf8_rules.h"
 #include "page_safe.h"
 
 #if defined(__GNUC__) && !defined(__clang__)

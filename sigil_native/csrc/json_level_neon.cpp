@@ -11,12 +11,14 @@
 #include "json_bits.h"
 #include "json_number.h"
 #include "json_utf8.h"
+#include "json_utf8_rules.h"
 #include "page_safe.h"
 
 namespace sigil {
 namespace neon {
 namespace {
 #include "json_block_neon.h"
+#include "json_utf8_neon.h"
 #include "json_passes.h"
 }  // namespace
 

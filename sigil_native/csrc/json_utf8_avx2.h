@@ -1,10 +1,7 @@
 // Whether text is UTF-8, 32 bytes at a time, with AVX2; the AVX-512 level has it too.
 // Included inside the namespace of a level.
-// Three look-ups say for each byte which rules it may break together with the byte before it: by the upper
-// and the lower half of the byte before, and by its own upper half. A rule that all three name is broken. That
-// two bytes in a row continue a sequence is in order where the byte two or three places back began one of three or
-// four (Keiser and Lemire, "Validating UTF-8 In Less Than One Instruction Per Byte", 2021). No branch depends on
-// the text: where characters of several bytes stand is hard to foresee.
+// Three look-ups, one instruction each for all bytes, say which rules each breaks together with the byte before it:
+// json_utf8_rules.h. No branch depends on the text: where characters of several bytes stand is hard to foresee.
 
 #define SIGIL_CHECK_UTF8
 class Utf8Check {
@@ -21,14 +18,14 @@ class Utf8Check {
         const __m256i two_back = _mm256_alignr_epi8(now, across, 14);
         const __m256i three_back = _mm256_alignr_epi8(now, across, 13);
         const __m256i rules = _mm256_and_si256(
-            _mm256_and_si256(look_up(kUpperBefore, upper(one_back)),
-                             look_up(kLowerBefore, _mm256_and_si256(one_back, _mm256_set1_epi8(0x0F)))),
-            look_up(kUpper, upper(now)));
+            _mm256_and_si256(look_up(Utf8Rules::kUpperBefore, upper(one_back)),
+                             look_up(Utf8Rules::kLowerBefore, _mm256_and_si256(one_back, _mm256_set1_epi8(0x0F)))),
+            look_up(Utf8Rules::kUpper, upper(now)));
         // The top bit where three bytes or more must have begun two back, or four three back.
-        const __m256i third = _mm256_subs_epu8(two_back, _mm256_set1_epi8(0xE0 - 0x80));
-        const __m256i fourth = _mm256_subs_epu8(three_back, _mm256_set1_epi8(static_cast<char>(0xF0 - 0x80)));
+        const __m256i third = _mm256_subs_epu8(two_back, _mm256_set1_epi8(Utf8Rules::kBelowThree));
+        const __m256i fourth = _mm256_subs_epu8(three_back, _mm256_set1_epi8(Utf8Rules::kBelowFour));
         const __m256i goes_on =
-            _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8(static_cast<char>(kTwoContinue)));
+            _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8(static_cast<char>(Utf8Rules::kTwoContinue)));
         broken_ = _mm256_or_si256(broken_, _mm256_xor_si256(rules, goes_on));
         highest_ = _mm256_max_epu8(highest_, now);
         before_ = now;
@@ -41,39 +38,6 @@ class Utf8Check {
     }
 
   private:
-    static constexpr std::uint8_t kTooShort = 1 << 0;      // a sequence is not gone on with
-    static constexpr std::uint8_t kTooLong = 1 << 1;       // ASCII is
-    static constexpr std::uint8_t kOverlong3 = 1 << 2;     // E0 80 to E0 9F
-    static constexpr std::uint8_t kTooLarge = 1 << 3;      // F4 90 and above
-    static constexpr std::uint8_t kSurrogate = 1 << 4;     // ED A0 to ED BF
-    static constexpr std::uint8_t kOverlong2 = 1 << 5;     // C0, C1
-    static constexpr std::uint8_t kOverlong4 = 1 << 6;     // F0 80 to F0 8F; also F5 80 and above
-    static constexpr std::uint8_t kTwoContinue = 1 << 7;   // in order only inside a longer sequence
-    static constexpr std::uint8_t kAnyLower = kTooShort | kTooLong | kTwoContinue;
-    static constexpr std::uint8_t kAnyAbove4 = kAnyLower | kTooLarge | kOverlong4;
-    static constexpr std::uint8_t kContinues = kTooLong | kOverlong2 | kTwoContinue;
-
-    alignas(16) static constexpr std::uint8_t kUpperBefore[16] = {
-        kTooLong,     kTooLong,     kTooLong,     kTooLong,
-        kTooLong,     kTooLong,     kTooLong,     kTooLong,
-        kTwoContinue, kTwoContinue, kTwoContinue, kTwoContinue,
-        kTooShort | kOverlong2,     kTooShort,    kTooShort | kOverlong3 | kSurrogate,
-        kTooShort | kTooLarge | kOverlong4,
-    };
-    alignas(16) static constexpr std::uint8_t kLowerBefore[16] = {
-        kAnyLower | kOverlong2 | kOverlong3 | kOverlong4, kAnyLower | kOverlong2,
-        kAnyLower,  kAnyLower,  kAnyLower | kTooLarge,
-        kAnyAbove4, kAnyAbove4, kAnyAbove4, kAnyAbove4, kAnyAbove4, kAnyAbove4, kAnyAbove4, kAnyAbove4,
-        kAnyAbove4 | kSurrogate, kAnyAbove4, kAnyAbove4,
-    };
-    alignas(16) static constexpr std::uint8_t kUpper[16] = {
-        kTooShort, kTooShort, kTooShort, kTooShort, kTooShort, kTooShort, kTooShort, kTooShort,
-        kContinues | kOverlong3 | kOverlong4,
-        kContinues | kOverlong3 | kTooLarge,
-        kContinues | kSurrogate | kTooLarge, kContinues | kSurrogate | kTooLarge,
-        kTooShort, kTooShort, kTooShort, kTooShort,
-    };
-
     static SIGIL_INLINE __m256i look_up(const std::uint8_t* table, __m256i halves) noexcept {
         const __m128i row = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
         return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(row), halves);
