@@ -1,6 +1,6 @@
 // One vector level of the transcoder, named on the command line, beside the portable one:
-// the files of the folders given, and text made at random and with malice, whole and
-// damaged. Each text ends at the end of readable memory. Exit status 0: always the same.
+// the files of the folders given, sequences that are UTF-8 or nearly so, and text made at random
+// and with malice, whole and damaged. Each text ends at the end of readable memory. Exit status 0: always the same.
 #include <sys/mman.h>
 
 #include <cstdint>
@@ -136,6 +136,25 @@ std::string damaged(Chance& chance, std::string text) {
     return text;
 }
 
+// Every byte before all upper halves of two more and up to three that continue, at the borders of vectors, at the end of
+// a text and before more of it: all that the tables of json_utf8_rules.h can be asked.
+void compare_sequences() {
+    constexpr std::size_t kBorders[] = {11, 12, 13, 14, 27, 28, 29, 30, 59, 60, 61, 62, 75};
+    std::size_t number = 0;
+    for (unsigned lead = 0; lead < 256; ++lead) {
+        for (unsigned second = 0; second < 256; second += 16) {
+            for (unsigned third = 0; third < 256; third += 16) {
+                const unsigned lower = (lead + second / 16 + third / 16) % 16;
+                std::string text = "[\"" + std::string(kBorders[number++ % std::size(kBorders)], 'x');
+                for (const unsigned byte : {lead, second + lower, third + 15 - lower}) text += static_cast<char>(byte);
+                for (std::size_t more = 0; more < 4; ++more) {
+                    compare(text + std::string(more, '\x9f') + std::string(more % 2 * 40, 'y') + "\"]");
+                }
+            }
+        }
+    }
+}
+
 void compare_files(const char* folder) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
         if (!entry.is_regular_file()) continue;
@@ -154,6 +173,7 @@ int main(int count, char** arguments) {
     }
     make_room();
     for (int i = 3; i < count; ++i) compare_files(arguments[i]);
+    compare_sequences();
     Chance chance(8259);
     for (int round = std::atoi(arguments[2]); round-- > 0;) {
         const std::string text = std::string(below(chance, 70), ' ') + value(chance, 3) + space(chance);
