@@ -24,8 +24,8 @@ class Utf8Check {
         // The top bit where three bytes or more must have begun two back, or four three back.
         const __m256i third = _mm256_subs_epu8(two_back, _mm256_set1_epi8(Utf8Rules::kBelowThree));
         const __m256i fourth = _mm256_subs_epu8(three_back, _mm256_set1_epi8(Utf8Rules::kBelowFour));
-        const __m256i goes_on =
-            _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8(static_cast<char>(Utf8Rules::kTwoContinue)));
+        const __m256i two_continue = _mm256_set1_epi8(static_cast<char>(Utf8Rules::kTwoContinue));
+        const __m256i goes_on = _mm256_and_si256(_mm256_or_si256(third, fourth), two_continue);
         broken_ = _mm256_or_si256(broken_, _mm256_xor_si256(rules, goes_on));
         highest_ = _mm256_max_epu8(highest_, now);
         before_ = now;

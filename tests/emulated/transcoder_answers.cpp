@@ -1,6 +1,7 @@
-// One vector level of the transcoder, named on the command line, beside the portable one:
-// the files of the folders given, sequences that are UTF-8 or nearly so, and text made at random
-// and with malice, whole and damaged. Each text ends at the end of readable memory. Exit status 0: always the same.
+// One vector level of the transcoder, named on the command line, beside the portable one: the
+// files of the folders given, sequences that are UTF-8 or nearly so, names in an order that is
+// easily wrong, and text made at random and with malice, whole and damaged. Each text ends at
+// the end of readable memory. Exit status 0: always the same.
 #include <sys/mman.h>
 
 #include <cstdint>
@@ -136,8 +137,8 @@ std::string damaged(Chance& chance, std::string text) {
     return text;
 }
 
-// Every byte before all upper halves of two more and up to three that continue, at the borders of vectors, at the end of
-// a text and before more of it: all that the tables of json_utf8_rules.h can be asked.
+// Every byte before all upper halves of two more and up to three that continue, at the borders of vectors,
+// at the end of a text and before more of it: all that the tables of json_utf8_rules.h can be asked.
 void compare_sequences() {
     constexpr std::size_t kBorders[] = {11, 12, 13, 14, 27, 28, 29, 30, 59, 60, 61, 62, 75};
     std::size_t number = 0;
@@ -152,6 +153,14 @@ void compare_sequences() {
                 }
             }
         }
+    }
+}
+
+// Names that UTF-8 orders otherwise than UTF-16, at every place of a vector, with lesser ones far behind.
+void compare_orders() {
+    for (std::size_t before = 0; before < 64; ++before) {
+        const std::string first = "{\"" + std::string(before, 'x') + "\":1,";
+        compare(first + "\"\xee\x80\x80\":2,\"\xf0\x90\x80\x80\":3,\"" + std::string(80, 'y') + "\xc3\xa4\":4}");
     }
 }
 
@@ -174,6 +183,7 @@ int main(int count, char** arguments) {
     make_room();
     for (int i = 3; i < count; ++i) compare_files(arguments[i]);
     compare_sequences();
+    compare_orders();
     Chance chance(8259);
     for (int round = std::atoi(arguments[2]); round-- > 0;) {
         const std::string text = std::string(below(chance, 70), ' ') + value(chance, 3) + space(chance);
