@@ -40,13 +40,12 @@ _DESELECTED: Final = pytest.StashKey[Counter[str]]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Spare the garbage collector what stays to the end: some hundred thousand objects."""
+    """Spare the garbage collector what stays to the end: some hundred thousand objects, and little garbage."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.enable()
-        gc.collect()
         gc.freeze()
 
 

@@ -9,13 +9,18 @@ from __future__ import annotations
 import gc
 import importlib
 
-from app.api.openapi import document
+gc.disable()
+
+from app.api.openapi import document  # noqa: E402 - nothing is garbage before all is imported
 
 _IMPORTED = (
     "app.cli",
     "app.dnastore.command",
     "app.serve_command",
-    # And what a start imports late.
+    # And what a start imports late, or with some settings alone.
+    "aiohttp",
+    "core.dnastore.connection_test",
+    "core.limits.redis_limiter",
     "cryptography.hazmat.backends.openssl.backend",
     "encodings.idna",
     "sigil_native._bucket_memory",
@@ -29,5 +34,5 @@ for name in _IMPORTED:
     importlib.import_module(name)
 # What a first start compiles and keeps: patterns, and what the description's types hold.
 document()
-gc.collect()
+gc.enable()
 gc.freeze()

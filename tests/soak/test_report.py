@@ -6,11 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
 
 from soak import results
 from soak.evidence import load_evidence
-from soak.report import write_report
 from soak.results import REPORT, Fault, Panel, Series, Violation
 from soak.thresholds import load_thresholds
 from soak.verdict import judge
@@ -21,6 +19,8 @@ EVIL = "<script>document.title = 'ran'</script> $x^2 & <b>"
 
 def _written(tmp_path: Path) -> Path:
     """The report of a run in which everything has an evil name."""
+    from soak.report import write_report  # noqa: PLC0415 - it draws: other tests need not wait for it
+
     faults = [Fault("redis", "down", BEGAN + 50, BEGAN + 60, BEGAN + 64)]
     violations = [Violation(BEGAN, "foreign_seen", "get", EVIL, EVIL)]
     write(tmp_path, Course(rates={"encode": 20.0}, faults=faults, violations=violations, panels=False))
@@ -49,6 +49,8 @@ def test_nothing_in_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.heavy
 def test_in_a_browser(tmp_path: Path) -> None:
     """It shows verdict, checks, pictures and panels, runs nothing, asks for nothing, and suits dark."""
+    from playwright.sync_api import expect, sync_playwright  # noqa: PLC0415 - as above
+
     report_file = _written(tmp_path)
     asked: list[str] = []
     said: list[str] = []

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -62,18 +61,10 @@ def _starlette() -> Starlette:
     )
 
 
-def _fastapi() -> FastAPI:
-    app = FastAPI()
+def _fastapi() -> Any:
+    from tests.unit.fastapi_application import make  # noqa: PLC0415 - slow: other tests need not wait for it
 
-    @app.get("/")
-    @app.get("/healthz")
-    def hello() -> str:
-        return "hello"
-
-    @app.post("/count")
-    async def count(request: Request) -> int:
-        return len((await request.body()).split())
-
+    app = make()
     app.router.routes.append(Route("/stream", _Stream(), methods=["POST"]))
     return app
 

@@ -210,7 +210,7 @@ SMUGGLED = (
     [
         ("/docs", True),
         pytest.param("/docs", False, marks=heavy),
-        (problem_type("syntax"), True),
+        pytest.param(problem_type("syntax"), True, marks=heavy),
         pytest.param(problem_type("syntax"), False, marks=heavy),
     ],
 )
