@@ -22,14 +22,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run_compiled(
-    folder: Path, source: str, *names: str, level: str = ""
-) -> subprocess.CompletedProcess[str]:
+def run_compiled(folder: Path, source: str, *names: str, level: str = "") -> subprocess.CompletedProcess[str]:
     """Compile a program that is beside this file together with some of the library's sources, and run it."""
     assert COMPILER is not None
     program = folder / "program"
     files = [Path(__file__).with_name(source), *(SOURCES / name for name in names)]
-    command = [COMPILER, "-std=c++17", "-O0", f"-DLEVEL={level}", f"-I{SOURCES}", "-o", str(program), *map(str, files)]
+    options = ["-std=c++17", "-O0", f"-DLEVEL={level}", f"-I{SOURCES}"]
+    command = [COMPILER, *options, "-o", str(program), *map(str, files)]
     subprocess.run(command, check=True)
     return subprocess.run([str(program)], capture_output=True, text=True, check=False)
 

@@ -88,13 +88,15 @@ class BothWays:
         self._audit = audit
         self._audit_file = audit_file
         self._counted: list[tuple[Any, ...]] = []
+        self._pairs: list[tuple[str, str]] = []
         inside.app.on_done = self._done
 
-    async def begin(self) -> tuple[Way, Way]:
-        """The two, who are known from now on."""
+    async def begin(self, name: str = "acme") -> tuple[Way, Way]:
+        """The two, who are known from now on; once again under another name, they are two others."""
         self.usual, self.prompt = [
-            Way(tenant, await known(self._inside, tenant)) for tenant in ("acme-asgi", "acme-prompt")
+            Way(tenant, await known(self._inside, tenant)) for tenant in (f"{name}-asgi", f"{name}-prompt")
         ]
+        self._pairs.append((self.usual.tenant, self.prompt.tenant))
         return self.usual, self.prompt
 
     async def ask(self, path: str, bodies: tuple[bytes, bytes], headers: dict[str, str]) -> Answer:
@@ -115,11 +117,12 @@ class BothWays:
     async def end(self) -> None:
         """See that what was audited is the same."""
         await self._audit.close()
-        noted: dict[str, list[Any]] = {self.usual.tenant: [], self.prompt.tenant: []}
+        noted: dict[str, list[Any]] = {tenant: [] for pair in self._pairs for tenant in pair}
         for line in lines(self._audit_file):
             if line.get("tenant") in noted:
                 noted[line["tenant"]].append([line.get(name) for name in _AUDITED])
-        assert noted[self.usual.tenant] == noted[self.prompt.tenant]
+        for usual, prompt in self._pairs:
+            assert noted[usual] == noted[prompt]
 
     def _done(self, context: Context, _: float) -> None:
         found = (context.status, context.problem, context.items, context.outcomes, context.reasons)

@@ -15,6 +15,7 @@ from app.api.resource import Public, Secured
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.http.resource import Resource
+from tests.heavy import HEAVY
 from tests.service.api.in_process import InProcess
 from tests.service.running import SIGILS, Service
 
@@ -71,11 +72,12 @@ class Target(NamedTuple):
 
 
 def role_sets() -> Iterator[tuple[str, ...]]:
-    """Every subset of the roles, without and with all the foreign ones."""
+    """Every subset of the roles, without and with all the foreign ones; of these some in the quick suite."""
     for size in range(len(ROLES) + 1):
         for chosen in itertools.combinations(ROLES, size):
             yield chosen
-            yield (*FOREIGN, *chosen)
+            if HEAVY or size in (0, len(ROLES) - 1):
+                yield (*FOREIGN, *chosen)
 
 
 def expected(method: str, path: str, roles: tuple[str, ...] | None, relation: str) -> int:
@@ -181,7 +183,8 @@ def test_the_matrix(
                 elif "/verify" in path and answer.status == 200:
                     assert answer.json["valid"] == (target.relation == "own")
     assert not wrong
-    assert made == 33 * (4 + 5 * 4)
+    assert len(tokens) == (33 if HEAVY else 22)
+    assert made == len(tokens) * (4 + 5 * 4)
     assert not service.logged("request failed")
 
 

@@ -391,9 +391,10 @@ def test_the_auditors_command(finished: Finished, tmp_path: Path) -> None:
                 *text[7:],
             ],
         ),
-        (7, lambda text: [*text[:6], *text[7:]]),
-        (7, lambda text: [*text[:6], text[7], text[6], *text[8:]]),
-        (8, lambda text: [*text[:7], text[6], *text[7:]]),
+        # These three the tests of the verifier have too.
+        pytest.param(7, lambda text: [*text[:6], *text[7:]], marks=pytest.mark.heavy),
+        pytest.param(7, lambda text: [*text[:6], text[7], text[6], *text[8:]], marks=pytest.mark.heavy),
+        pytest.param(8, lambda text: [*text[:7], text[6], *text[7:]], marks=pytest.mark.heavy),
         (1, lambda text: text[1:]),
         (20, lambda text: text[:-3]),  # of 23: begun, started, 20 for the calls, stopped
     ],

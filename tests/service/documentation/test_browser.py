@@ -175,6 +175,7 @@ def test_reference(service: Service, reader: Reader, place: str, tenant: str) ->
     assert all(url.startswith(f"{place}/") for url in reader.asked)
 
 
+@pytest.mark.heavy("to follow the reference's links shows such pages too, as do tests without a browser")
 def test_problem_pages(service: Service, reader: Reader) -> None:
     """An error's type leads to its page, which fits a phone and says what to do."""
     reader.page.set_viewport_size(PHONE)

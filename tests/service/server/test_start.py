@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from click.testing import CliRunner, Result
@@ -78,8 +79,19 @@ def test_open_secret_is_refused(new_service: Callable[..., Service]) -> None:
     assert "chmod 600" in said
 
 
-@pytest.mark.parametrize("name", ["event-secret", "audit-secret", "issuer-key.pem"])
-@pytest.mark.parametrize("content", [b"", b"-----BEGIN", b"\xff" * 40])
+_DAMAGES: Final = (b"", b"-----BEGIN", b"\xff" * 40)
+_SECRETS: Final = ("event-secret", "audit-secret", "issuer-key.pem")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        # Each file and each damage once; in other pairs neither is new.
+        pytest.param(name, content, marks=() if number == other else pytest.mark.heavy)
+        for number, name in enumerate(_SECRETS)
+        for other, content in enumerate(_DAMAGES)
+    ],
+)
 def test_damaged_secret(new_service: Callable[..., Service], name: str, content: bytes) -> None:
     """A damaged file of development mode stops the start, and is named in one line."""
     service = new_service()

@@ -136,34 +136,33 @@ async def test_a_slow_statement(postgres_url: str, beside: psycopg.Connection) -
     await store.close()
 
 
-@pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        ("53100", "full"),
-        ("53200", "overloaded"),
-        ("25006", "read_only"),
-        ("58030", "io"),
-        ("XX001", "io"),
-        ("57P03", "connection"),
-        ("42501", "forbidden"),
-    ],
-)
-async def test_what_the_server_says(
-    store: SqlStore, beside: psycopg.Connection, state: str, expected: str
-) -> None:
+STATES = {
+    "53100": "full",
+    "53200": "overloaded",
+    "25006": "read_only",
+    "58030": "io",
+    "XX001": "io",
+    "57P03": "connection",
+    "42501": "forbidden",
+}
+
+
+async def test_what_the_server_says(store: SqlStore, beside: psycopg.Connection) -> None:
     """What the server says is told apart, concerns all that wait, and is over when it is over."""
-    beside.execute(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
-        f" AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"
-    )
-    beside.execute("CREATE TRIGGER refuse BEFORE INSERT ON sigils FOR EACH ROW EXECUTE FUNCTION refuse()")
-    beside.commit()
-    for put in (store.put([record(1)]), store.put_once(record(2), claim("k"))):
-        assert await reason(put) == expected
-    beside.execute("DROP TRIGGER refuse ON sigils")
-    beside.commit()
-    assert await store.put_once(record(2), claim("k", request=1)) == record(2)
-    assert await ids(store) == [2]
+    for number, (state, expected) in enumerate(STATES.items(), start=1):
+        beside.execute(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+            f" AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"
+        )
+        beside.execute("CREATE TRIGGER refuse BEFORE INSERT ON sigils FOR EACH ROW EXECUTE FUNCTION refuse()")
+        beside.commit()
+        own = record(number)
+        for put in (store.put([record(0)]), store.put_once(own, claim(state))):
+            assert await reason(put) == expected, state
+        beside.execute("DROP TRIGGER refuse ON sigils")
+        beside.commit()
+        assert await store.put_once(own, claim(state, request=1)) == own
+        assert await ids(store) == list(range(number, 0, -1))
 
 
 async def test_killed_connections(store: SqlStore, beside: psycopg.Connection) -> None:
