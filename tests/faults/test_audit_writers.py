@@ -14,7 +14,7 @@ from core.audit.file import AuditFile
 from tests.heavy import HEAVY
 from tests.service.audit.audits import SECRET, faults, lines
 
-ACCIDENTS = 400 if HEAVY else 10
+ACCIDENTS = 400 if HEAVY else 6
 WRITERS = 3
 _forks = multiprocessing.get_context("forkserver")
 

@@ -17,7 +17,7 @@ import pytest
 from sigil_native._bucket import TokenBucket
 from tests.heavy import HEAVY
 
-KILLS: Final = 500 if HEAVY else 6
+KILLS: Final = 500 if HEAVY else 4
 PROCESSES: Final = 8 if HEAVY else 4
 #: So few that all of them meet, and that new keys fight for the places of old ones.
 KEYS: Final = [f"key {number}" for number in range(40)]

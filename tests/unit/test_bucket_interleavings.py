@@ -14,7 +14,7 @@ from tests.heavy import HEAVY
 
 SOURCES = Path(__file__).resolve().parents[2] / "sigil_native" / "csrc"
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
-ROUNDS = 3_000_000 if HEAVY else 4_000
+ROUNDS = 3_000_000 if HEAVY else 2_000
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")

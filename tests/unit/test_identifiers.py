@@ -14,6 +14,9 @@ from sigil_native._identifiers import _uuid7_batch, _uuid7_from_clock, uuid7
 from tests.heavy import HEAVY
 
 MANY = 4_000_000 if HEAVY else 100_000
+#: To fork a process of tests takes tens of milliseconds.
+ROUNDS = 5 if HEAVY else 2
+FORKS_WHILE_OTHERS_DRAW = 20 if HEAVY else 8
 NOON = 1_790_000_000_000
 COUNTER_LIMIT = 2**26
 
@@ -181,7 +184,7 @@ def test_forked_processes_never_repeat() -> None:
     """Parent and children go on from different states, also when forked in the same millisecond."""
     uuid7()
     ids: list[bytes] = []
-    for _ in range(5):
+    for _ in range(ROUNDS):
         children = [_ids_of_a_child(500) for _ in range(6)]
         ids += batch(500)
         for child, reading in children:
@@ -208,7 +211,7 @@ def test_fork_while_threads_draw() -> None:
     for thread in threads:
         thread.start()
     try:
-        for _ in range(20):
+        for _ in range(FORKS_WHILE_OTHERS_DRAW):
             child, reading = _ids_of_a_child(10)
             with open(reading, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
                 assert len(pipe.read()) == 160
