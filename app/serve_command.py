@@ -11,7 +11,7 @@ import click
 import structlog
 
 from app import logs
-from app.api.sigils import BASE
+from app.api.paths import BASE
 from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.server.failures import StartFailedError, settings_failure

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.api.sigils import BASE
+from app.api.paths import BASE
 from app.authentication.bearer import Authenticator
 from app.authentication.development import DevelopmentIssuer
 from app.http.bodies import BodyLimits

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Scope
 
-from app.api.sigils import BASE
+from app.api.paths import BASE
 from app.authentication.bearer import Authenticator
 from app.authentication.development import DevelopmentIssuer
 from app.http.bodies import BodyLimits

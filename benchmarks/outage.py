@@ -24,7 +24,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from app.api.sigils import BASE
+from app.api.paths import BASE
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.dnastore.development import DevelopmentFiles

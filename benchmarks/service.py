@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from app.api.sigils import BASE
+from app.api.paths import BASE
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from benchmarks.events import varied_events

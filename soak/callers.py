@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 from locust import FastHttpUser, task
 from locust.exception import StopUser
 
-from app.api.sigils import BASE
+from app.api.paths import BASE
 from soak.clock import now
 from soak.judging import UNEXPECTED, Violations
 from soak.ledger import Ledger

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from app.api.sigils import BASE
+from app.api.paths import BASE
 from soak.tenants import Tokens
 
 _PATIENCE: Final = 15.0

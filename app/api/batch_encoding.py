@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from app.api.audit_members import EncodedLines
@@ -11,6 +9,7 @@ from app.api.batch_lines import Payment, read_all
 from app.api.prompt_batches import PromptBatch
 from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest, record_parts
+from app.authentication.roles import ENCODE_ROLE
 from app.http.completion import Completion
 from app.http.context import Context
 from core.audit.interface import Audit
@@ -18,8 +17,6 @@ from core.engine import Engine, now_ms
 from core.sealed_records import SealedRecords, pieces_of
 from core.time_slices import PromptSlices, TimeSlices
 from sigil_native import SealRequests
-
-ENCODE_ROLE: Final = "sigil:encode"
 
 _encode_request = msgspec.json.Decoder(EncodeRequest)
 

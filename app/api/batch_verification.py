@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 import msgspec
 
@@ -12,6 +11,7 @@ from app.api.batch_lines import Payment, read_all
 from app.api.prompt_batches import PromptBatch
 from app.api.requests import payload_of, read_request
 from app.api.schemas import VerifyRequest, verdict_parts
+from app.authentication.roles import VERIFY_ROLE
 from app.http.context import Context
 from app.http.problems import Headers
 from app.http.replies import lines_of, stale_header
@@ -22,8 +22,6 @@ from core.sealed_records import pieces_of
 from core.time_slices import PromptSlices, TimeSlices
 from core.verdicts import Verdicts
 from sigil_native import VerifyRequests
-
-VERIFY_ROLE: Final = "sigil:verify"
 
 _verify_request = msgspec.json.Decoder(VerifyRequest)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.routing import Route
 
-from app.api.batch_encoding import ENCODE_ROLE, BatchEncoding
+from app.api.batch_encoding import BatchEncoding
 from app.api.batch_lines import Payment
 from app.api.batch_streams import answers_to, wants_stream
-from app.api.batch_verification import VERIFY_ROLE, BatchVerification
+from app.api.batch_verification import BatchVerification
+from app.api.paths import BASE
 from app.api.resource import Secured
 from app.authentication.access import Access
+from app.authentication.roles import ENCODE_ROLE, VERIFY_ROLE
 from app.http.bodies import LINES, BodyLimits, BodyReader
 from app.http.context import Context
 from app.http.lines import requests_of
@@ -23,8 +23,6 @@ from app.limits.limits import RateLimits
 from core.audit.interface import Audit
 from core.engine import Engine
 from sigil_native import SealRequests, VerifyRequests
-
-_BASE: Final = "/api/consciousness/sigils"
 
 
 class BatchRoutes:
@@ -52,8 +50,8 @@ class BatchRoutes:
         encode = Secured(ENCODE_ROLE, self.encode, self._access)
         verify = Secured(VERIFY_ROLE, self.verify, self._access)
         return [
-            Route(_BASE + "/batch", Resource(addresses, post=encode)),
-            Route(_BASE + "/verify/batch", Resource(addresses, post=verify)),
+            Route(BASE + "/batch", Resource(addresses, post=encode)),
+            Route(BASE + "/verify/batch", Resource(addresses, post=verify)),
         ]
 
     async def encode(self, context: Context) -> Reply | Stream:

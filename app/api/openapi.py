@@ -17,6 +17,7 @@ from app.api.openapi_parts import (
     operation,
     public,
 )
+from app.api.paths import BASE
 from app.api.schemas import (
     BrokenOff,
     EncodeRequest,
@@ -31,14 +32,13 @@ from app.api.schemas import (
     VerifyAnswer,
     VerifyRequest,
 )
+from app.authentication.roles import ENCODE_ROLE, READ_ROLE, REVOKE_ROLE, VERIFY_ROLE
 from app.http.idempotency import PATTERN as IDEMPOTENCY_KEY
 from app.http.lines import MOST_LINES, MOST_STREAMED_LINES
 from app.http.openapi_parts import Schema, header, problem_examples
 from app.http.problem_catalogue import KINDS
 from app.http.problems import ProblemDocument
 from sigil_native import KeyRing, SigilCodec, __version__
-
-_BASE: Final = "/api/consciousness/sigils"
 
 #: What any body can have wrong.
 _TRANSFER_PROBLEMS: Final = ("body_timeout", "body_too_large", "unsupported_media_type")
@@ -152,12 +152,12 @@ def document() -> Schema:
             {"name": "Service", "description": "How the service is, and what it can do."},
         ],
         "paths": {
-            _BASE: {"post": _encode(), "get": _list()},
-            f"{_BASE}/batch": {"post": _encode_batch()},
-            f"{_BASE}/verify": {"post": _verify()},
-            f"{_BASE}/verify/batch": {"post": _verify_batch()},
-            f"{_BASE}/{{id}}": {"get": _get()},
-            f"{_BASE}/{{id}}/revoke": {"post": _revoke()},
+            BASE: {"post": _encode(), "get": _list()},
+            f"{BASE}/batch": {"post": _encode_batch()},
+            f"{BASE}/verify": {"post": _verify()},
+            f"{BASE}/verify/batch": {"post": _verify_batch()},
+            f"{BASE}/{{id}}": {"get": _get()},
+            f"{BASE}/{{id}}/revoke": {"post": _revoke()},
             "/healthz": {"get": _health()},
             "/readyz": {"get": _readiness()},
             "/openapi.json": {"get": _openapi()},
@@ -217,7 +217,7 @@ _STALE: Final = {
 
 
 def _encode() -> Schema:
-    location = header("The record's path.", pattern=f"^{_BASE}/[0-9a-f-]{{36}}$")
+    location = header("The record's path.", pattern=f"^{BASE}/[0-9a-f-]{{36}}$")
     replayed = header(
         "An earlier request with this key made the record, which is shown as it stands.",
         required=False,
@@ -238,7 +238,7 @@ def _encode() -> Schema:
         "Seal a payload and keep its record.",
         "Seals `data` for your tenant. When the answer arrives, the record is on disk. A request without an "
         "answer, or with a 5xx, may or may not have left a record; with an `Idempotency-Key`, send it again.",
-        "sigil:encode",
+        ENCODE_ROLE,
         {"201": created},
         (
             *_BODY_PROBLEMS,
@@ -259,7 +259,7 @@ def _verify() -> Schema:
         "Judge a sigil and a payload.",
         "A sigil that does not hold is an answer, not an error: `valid` is false, and `reason` says why. "
         "Member order, white space and number format may differ from what was sealed.",
-        "sigil:verify",
+        VERIFY_ROLE,
         {"200": answer("verify", "The verdict.", "VerifyAnswer", _STALE)},
         (*_BODY_PROBLEMS, "data_missing", "audit_unavailable"),
         body="VerifyRequest",
@@ -272,7 +272,7 @@ def _encode_batch() -> Schema:
         "Seal many payloads and keep their records.",
         f"{_BATCH} When the answer arrives, all records are on disk. They are kept together or not at all: a "
         "request without an answer, or with a 5xx, may or may not have left all of them.",
-        "sigil:encode",
+        ENCODE_ROLE,
         {"200": answer_lines("encodeBatch", "A record or an error for each line.", "SigilRecord")},
         (
             *_LINES_PROBLEMS,
@@ -292,7 +292,7 @@ def _verify_batch() -> Schema:
         "verifyBatch",
         "Judge many sigils and payloads.",
         _BATCH,
-        "sigil:verify",
+        VERIFY_ROLE,
         {"200": answer_lines("verifyBatch", "A verdict or an error for each line.", "VerifyAnswer", _STALE)},
         (*_LINES_PROBLEMS, "audit_unavailable"),
         parameters=[_STREAM_PARAMETER],
@@ -312,7 +312,7 @@ def _list() -> Schema:
         "The tenant's records, newest first.",
         "Without payloads. A walk along the cursors shows each record once while others are added. One that "
         "must not be shown stops no other: `withheld` has its id.",
-        "sigil:read",
+        READ_ROLE,
         {"200": piece},
         ("invalid_query", "invalid_cursor", "body_too_large", *_STORE_PROBLEMS),
         parameters=_LIST_PARAMETERS,
@@ -324,7 +324,7 @@ def _get() -> Schema:
         "get",
         "A record and its payload.",
         "The seal is checked again on the way out; a record that is no longer what was sealed is withheld.",
-        "sigil:read",
+        READ_ROLE,
         {"200": answer("get", "The record.", "SigilRecordWithData", _STALE)},
         ("invalid_query", "not_found", "body_too_large", *_WITHHELD, *_STORE_PROBLEMS),
         parameters=[_ID_PARAMETER],
@@ -336,7 +336,7 @@ def _revoke() -> Schema:
         "revoke",
         "Revoke a record.",
         "From now on its sigil is not valid. Revoking twice changes nothing: the first reason stays.",
-        "sigil:revoke",
+        REVOKE_ROLE,
         {"200": answer("revoke", "The record as it stands.", "SigilRecord", _STALE)},
         (*_BODY_PROBLEMS, "not_found", "record_corrupt", *_STORE_PROBLEMS, "audit_unavailable"),
         parameters=[_ID_PARAMETER],

@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 
 from app.api.audit_members import EncodedLines
-from app.api.batch_encoding import ENCODE_ROLE
+from app.api.paths import BASE
 from app.api.requests import payload_of, read_request
 from app.api.schemas import EncodeRequest, record_parts
-from app.api.sigils import BASE
 from app.authentication.access import Access
+from app.authentication.roles import ENCODE_ROLE
 from app.http.context import Context
 from app.http.prompt import PromptAnswer
 from core.audit.interface import Audit

@@ -5,9 +5,9 @@ from __future__ import annotations
 from app.api.batch_encoding import PromptBatchEncoding
 from app.api.batch_lines import Payment
 from app.api.batch_verification import PromptBatchVerification
+from app.api.paths import BASE
 from app.api.prompt_encoding import PromptEncoding
 from app.api.prompt_verification import PromptVerification
-from app.api.sigils import BASE
 from app.authentication.access import Access
 from app.http.prompt import NO_HANDLERS, PromptHandlers
 from app.limits.limits import RateLimits

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from app.api.audit_members import VerifiedLines
-from app.api.batch_verification import VERIFY_ROLE, accept
+from app.api.batch_verification import accept
 from app.api.schemas import verdict_parts
 from app.authentication.access import Access
+from app.authentication.roles import VERIFY_ROLE
 from app.http.context import Context
 from app.http.prompt import PromptAnswer
 from app.http.replies import lines_of, stale_header

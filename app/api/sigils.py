@@ -11,6 +11,7 @@ import structlog
 from starlette.routing import Route
 
 from app.api.audit_members import encoded, verified
+from app.api.paths import BASE
 from app.api.requests import payload_of, read_request
 from app.api.resource import Secured
 from app.api.schemas import (
@@ -23,6 +24,7 @@ from app.api.schemas import (
     verify_answer,
 )
 from app.authentication.access import Access
+from app.authentication.roles import ENCODE_ROLE, READ_ROLE, REVOKE_ROLE, VERIFY_ROLE
 from app.http.bodies import JSON, BodyLimits, BodyReader
 from app.http.completion import Completion
 from app.http.context import Context
@@ -37,7 +39,6 @@ from core.errors import RecordCorruptError, RecordNotFoundError, RecordUnverifia
 from core.idempotency import Claimant
 from core.records import CanonicalJson, Damage, Record
 
-BASE: Final = "/api/consciousness/sigils"
 _T = TypeVar("_T")
 
 _DEFAULT_LIMIT: Final = 50
@@ -74,13 +75,13 @@ class SigilRoutes:
         """Where each verb lives."""
         limits = self._addresses
         collection = Resource(
-            limits, get=self._for("sigil:read", self.list), post=self._for("sigil:encode", self.encode)
+            limits, get=self._for(READ_ROLE, self.list), post=self._for(ENCODE_ROLE, self.encode)
         )
         return [
             Route(BASE, collection),
-            Route(BASE + "/verify", Resource(limits, post=self._for("sigil:verify", self.verify))),
-            Route(BASE + "/{id}", Resource(limits, get=self._for("sigil:read", self.get))),
-            Route(BASE + "/{id}/revoke", Resource(limits, post=self._for("sigil:revoke", self.revoke))),
+            Route(BASE + "/verify", Resource(limits, post=self._for(VERIFY_ROLE, self.verify))),
+            Route(BASE + "/{id}", Resource(limits, get=self._for(READ_ROLE, self.get))),
+            Route(BASE + "/{id}/revoke", Resource(limits, post=self._for(REVOKE_ROLE, self.revoke))),
         ]
 
     def _for(self, role: str, handler: Handler) -> Secured:

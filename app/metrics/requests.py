@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
+from app.api.paths import BASE
 from app.http.context import Context
 from app.metrics.buffered import BufferedCounter, BufferedHistogram
 from core.tenant_classes import DEFAULT_CLASS
@@ -22,7 +23,6 @@ REQUEST_BUCKETS: Final = (
     *(0.015, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
 )
 _ITEM_BUCKETS: Final = (1, 10, 50, 100, 500, 1000, 5000, 10000)
-_BASE: Final = "/api/consciousness/sigils"
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
@@ -40,10 +40,10 @@ class _Verb(NamedTuple):
 
 
 _VERBS: Final = {
-    _BASE: _Verb("encode", is_batch=False),
-    f"{_BASE}/batch": _Verb("encode", is_batch=True),
-    f"{_BASE}/verify": _Verb("verify", is_batch=False),
-    f"{_BASE}/verify/batch": _Verb("verify", is_batch=True),
+    BASE: _Verb("encode", is_batch=False),
+    f"{BASE}/batch": _Verb("encode", is_batch=True),
+    f"{BASE}/verify": _Verb("verify", is_batch=False),
+    f"{BASE}/verify/batch": _Verb("verify", is_batch=True),
 }
 
 

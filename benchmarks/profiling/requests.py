@@ -13,7 +13,7 @@ from typing import Final
 import uvloop
 from starlette.types import Message, Scope
 
-from app.api.sigils import BASE
+from app.api.paths import BASE
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
 from app.metrics.buffered import BufferedRegistry
