@@ -191,10 +191,10 @@ def lifetime_ms(expires_in: object) -> int | None:
     if not _is_number(expires_in):
         raise TypeError(f"expires_in must be a number of seconds or None, not {_type_name(expires_in)}")
     if not 0 < expires_in <= MAX_EXPIRY_MS // 1000:
-        raise InvalidExpiryError("expires_in is out of range")
+        raise InvalidExpiryError
     milliseconds = round(expires_in * 1000)
     if milliseconds < 1:
-        raise InvalidExpiryError("expires_in is out of range")
+        raise InvalidExpiryError
     return milliseconds
 
 

@@ -13,7 +13,7 @@ from libc.string cimport memcpy
 from sigil_native._canonical_text cimport canonicalize_text, text_error
 from sigil_native._canonical_values cimport write_canonical
 from sigil_native._hashing cimport GROUP_BYTES, GROUP_SIZE, HmacMessage, hmac_digest_many
-from sigil_native._identifiers cimport uuid7_fill
+from sigil_native._identifiers cimport no_random_bytes, uuid7_fill
 from sigil_native._json cimport ByteBuffer, Failure, JsonOptions
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
 from sigil_native._request_lines cimport FoundLine, LineWalker
@@ -114,10 +114,10 @@ cdef class Group:
         cdef uint8_t* header
         if self.key is None:
             with gil:
-                raise NoActiveKeyError("the ring holds no key that may sign now")
+                raise NoActiveKeyError
         if not uuid7_fill(identifiers, self.count, 16):
             with gil:
-                raise OSError("the system gave no randomness")
+                raise no_random_bytes()
         for i in range(self.count):
             if self.seals[i].refusal_size:
                 continue
@@ -165,7 +165,7 @@ cdef list encode_values(
     if group.count:
         _sign_and_render(group, wanted, sigils)
     if group.key is None and index >= 0:
-        raise NoActiveKeyError("the ring holds no key that may sign now")
+        raise NoActiveKeyError
     return sigils
 
 

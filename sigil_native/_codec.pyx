@@ -357,7 +357,7 @@ cdef class SigilCodec:
         try:
             self._start(payload, is_text, sealed[0])
             if key is None:
-                raise NoActiveKeyError("the ring holds no key that may sign now")
+                raise NoActiveKeyError
             finish_seal(key, tenant_key, lifetime, sealed[0], sealed.size())
             return render(wanted, sealed.data(), sealed.size())
         finally:

@@ -21,7 +21,7 @@ from sigil_native._hashing cimport (
     hmac_digest_many,
     sha256_digest_many,
 )
-from sigil_native._identifiers cimport uuid7_fill, uuid_text
+from sigil_native._identifiers cimport no_random_bytes, uuid7_fill, uuid_text
 from sigil_native._json cimport ByteBuffer, JsonOptions
 from sigil_native._keyring cimport Key, KeyRing, TenantKey
 from sigil_native._request_lines cimport (
@@ -244,11 +244,11 @@ cdef class SealRequests(RequestLines):
             if self.lines[i].state == READ:
                 wanted += 1
                 if self.lines[i].lifetime_ms > longest:
-                    raise InvalidExpiryError("expires_in is out of range")
+                    raise InvalidExpiryError
         if wanted == 0:
             return 0
         if key is None:
-            raise NoActiveKeyError("the ring holds no key that may sign now")
+            raise NoActiveKeyError
         tenant_key = key.for_tenant(tenant)
         self._enter()
         state, key_id = &tenant_key.state, key.key_id
@@ -259,7 +259,7 @@ cdef class SealRequests(RequestLines):
                 done = _seal_lines(self.lines, self.buffer, state, key_id, first, last)
         self.busy = False
         if not done:
-            raise OSError("the system gave no randomness")
+            raise no_random_bytes()
         return 0
 
 
@@ -285,7 +285,7 @@ cdef bint _seal_lines(
     vector[RequestLine]& lines, ByteBuffer& buffer, const HmacState* tenant_key, uint32_t key_id,
     Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """False: the system gave no randomness."""
+    """False: the system gave no random bytes."""
     while first < last:
         if not _seal_group(lines, buffer, tenant_key, key_id, first, min(first + GROUP_SIZE, last)):
             return False
@@ -297,7 +297,7 @@ cdef bint _seal_group(
     vector[RequestLine]& lines, ByteBuffer& buffer, const HmacState* tenant_key, uint32_t key_id,
     Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """False: the system gave no randomness."""
+    """False: the system gave no random bytes."""
     cdef uint8_t[GROUP_SIZE * 16] identifiers
     cdef HmacMessage[GROUP_SIZE] messages
     cdef DigestMessage[GROUP_SIZE] payloads

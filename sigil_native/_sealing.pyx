@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from sigil_native._hashing cimport equal_bytes, hmac_digest_with_gil
-from sigil_native._identifiers cimport uuid7_fill
+from sigil_native._identifiers cimport no_random_bytes, uuid7_fill
 from sigil_native._json cimport ByteBuffer
 from sigil_native._keyring cimport Key, KeyState, TenantKey
 from sigil_native._sigil cimport (
@@ -76,7 +76,7 @@ cdef int64_t lifetime_of(object expires_in) except -1:
     else:
         lifetime = lifetime_ms(expires_in)
     if lifetime > kLastMomentMs - wall_clock_ms():
-        raise InvalidExpiryError("expires_in is out of range")
+        raise InvalidExpiryError
     return lifetime
 
 
@@ -115,7 +115,7 @@ cdef int finish_seal(Key key, TenantKey tenant_key, int64_t lifetime, ByteBuffer
     sealed = out.data()
     write_header(sealed, key.key_id)
     if not uuid7_fill(sealed + kIdentifierOffset, 1, 0):
-        raise OSError("the system gave no randomness")
+        raise no_random_bytes()
     if lifetime:
         write_lifetime(sealed, lifetime)
     hmac_digest_with_gil(&tenant_key.state, sealed, size, sealed + size)

@@ -1,8 +1,7 @@
 """Every error the library raises: one root, a class per cause.
 
-Both backends raise these classes and take their messages from here and from
-``_problems``, so a program sees the same error whichever backend it runs on. Read the attributes;
-messages are for people and may change.
+Both backends raise these classes and take their messages from here and from ``_problems``, so a program
+sees the same error whichever backend it runs on. Read the attributes; messages are for people and may change.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ _LONGEST_POINTER_IN_A_MESSAGE = 120
 class SigilError(ValueError):
     """Root of all errors of this library.
 
-    ``code`` is a short, stable name for the cause, fit for logs, HTTP answers
-    and scripts.
+    ``code`` is a short, stable name for the cause, fit for logs, HTTP answers and scripts.
     """
 
     code: ClassVar[str] = "error"
@@ -47,8 +45,7 @@ class CanonicalizationError(SigilError):
 
     Attributes:
         pointer: where, as a JSON Pointer (RFC 6901); ``""`` is the root.
-        offset: where in the text, in bytes of its UTF-8 form; ``None`` for
-            Python values.
+        offset: where in the text, in bytes of its UTF-8 form; ``None`` for Python values.
         index: which item of a batch, counted from 0; ``None`` outside batches.
     """
 
@@ -201,6 +198,9 @@ class InvalidExpiryError(SigilError):
 
     code = "invalid_expiry"
 
+    def __init__(self, message: str = "expires_in is out of range") -> None:
+        super().__init__(message)
+
 
 class WeakSecretError(SigilError):
     """A secret has fewer than 32 bytes."""
@@ -224,6 +224,9 @@ class NoActiveKeyError(SigilError):
     """The key ring holds no key that may sign now."""
 
     code = "no_active_key"
+
+    def __init__(self, message: str = "the ring holds no key that may sign now") -> None:
+        super().__init__(message)
 
 
 class KeyRingFormatError(SigilError):
@@ -268,9 +271,8 @@ class VerificationError(SigilError):
     """The sigil is well formed but does not hold.
 
     Attributes:
-        sigil: the decoded sigil. Its fields are claims, not facts, unless the
-            error says that the tag was right (``IssuedInFutureError`` and
-            ``SigilExpiredError``).
+        sigil: the decoded sigil. Its fields are claims, not facts, unless the error says that the tag was
+            right (``IssuedInFutureError`` and ``SigilExpiredError``).
     """
 
     code = "verification"

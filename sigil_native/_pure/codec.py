@@ -12,26 +12,24 @@ from sigil_native._arguments import (
     check_form,
     check_line_form,
     json_options,
-    lifetime_ms,
     moment_ms,
     payload_list,
     skew_ms,
     tenant_bytes,
     text_bytes,
 )
-from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH, MAX_EXPIRY_MS
+from sigil_native._constants import DEFAULT_FUTURE_SKEW, DEFAULT_MAX_DEPTH
 from sigil_native._pure.json_text import canonical_bytes
 from sigil_native._pure.json_values import canonicalize
 from sigil_native._pure.keyring import KeyRing
 from sigil_native._pure.lines import encoded_error_line, split_lines, verified_line
 from sigil_native._pure.seal_requests import SealRequests
-from sigil_native._pure.sealing import check, clock_ms, seal
+from sigil_native._pure.sealing import check, clock_ms, lifetime_of, seal
 from sigil_native._pure.sigil import Sigil, parse
 from sigil_native._pure.verify_requests import VerifyRequests
 from sigil_native._request_arguments import check_requests
 from sigil_native.errors import (
     CanonicalizationError,
-    InvalidExpiryError,
     InvalidOptionError,
     NestingTooDeepError,
     SigilError,
@@ -391,11 +389,7 @@ class SigilCodec:
     # -- steps -----------------------------------------------------------------
 
     def _seal_options(self, tenant: object, expires_in: object) -> tuple[bytes, int | None]:
-        tenant_name = tenant_bytes(tenant)
-        lifetime = lifetime_ms(expires_in)
-        if lifetime is not None and clock_ms() + lifetime > MAX_EXPIRY_MS:
-            raise InvalidExpiryError("expires_in is out of range")
-        return tenant_name, lifetime
+        return tenant_bytes(tenant), lifetime_of(expires_in)
 
     def _judge_options(self, tenant: object, now: object) -> tuple[bytes, int]:
         tenant_name = tenant_bytes(tenant)

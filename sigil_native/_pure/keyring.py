@@ -214,7 +214,7 @@ class KeyRing:
             keys = self._keys
             usable = [key for key in keys if key.may_sign(now_ms)]
         if not usable:
-            raise NoActiveKeyError("the ring holds no key that may sign now")
+            raise NoActiveKeyError
         return max(reversed(usable), key=lambda key: key.not_before_ms or 0)  # max() keeps the first
 
     def _append(self, key: RingKey) -> None:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from typing import Any, final
 
-from sigil_native._arguments import lifetime_ms
 from sigil_native._constants import ANSWER_FIELDS, MAX_EXPIRY_MS, MAX_PLAIN_LIFETIME
 from sigil_native._pure.keyring import KeyRing
 from sigil_native._pure.request_lines import (
@@ -18,7 +17,7 @@ from sigil_native._pure.request_lines import (
     is_read,
     sha256_of,
 )
-from sigil_native._pure.sealing import clock_ms, seal
+from sigil_native._pure.sealing import clock_ms, lifetime_of, seal
 from sigil_native._pure.sigil import parse
 from sigil_native._request_arguments import answer_moment, answer_parts, check_bytes, line_range
 from sigil_native.errors import InvalidExpiryError
@@ -98,9 +97,7 @@ class SealRequests(RequestLines[_Line]):
             TypeError: an argument of a wrong type.
         """
         check_bytes(payload, "payload")
-        lifetime = lifetime_ms(expires_in)
-        if lifetime is not None and clock_ms() + lifetime > MAX_EXPIRY_MS:
-            raise InvalidExpiryError("expires_in is out of range")
+        lifetime = lifetime_of(expires_in)
         line = self._unread(index)
         line.payload, line.lifetime, line.state = payload, lifetime, "read"
 
@@ -159,7 +156,7 @@ class SealRequests(RequestLines[_Line]):
         check_states(lines, "read")
         now = clock_ms()
         if any(now + (line.lifetime or 0) > MAX_EXPIRY_MS for line in lines):
-            raise InvalidExpiryError("expires_in is out of range")
+            raise InvalidExpiryError
         for line in lines:
             if line.state == "read":
                 line.sigil = parse(seal(ring, line.payload, name, line.lifetime, "text"))[0]

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hmac
 import time
 
+from sigil_native._arguments import lifetime_ms
 from sigil_native._constants import MAX_EXPIRY_MS
 from sigil_native._pure.identifiers import uuid7_bytes
 from sigil_native._pure.keyring import KeyRing, RingKey
 from sigil_native._pure.sigil import Sigil, base64url, header_bytes, sigil_from_bytes
 from sigil_native.errors import (
+    InvalidExpiryError,
     IssuedInFutureError,
     KeyNotYetValidError,
     RetiredKeyError,
@@ -28,6 +30,19 @@ from sigil_native.errors import (
 def clock_ms() -> int:
     """The time, in milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000
+
+
+def lifetime_of(expires_in: object) -> int | None:
+    """A lifetime that begins now, in whole milliseconds; None for a sigil that never expires.
+
+    Raises:
+        TypeError: not a number.
+        InvalidExpiryError: under a millisecond, not finite, or it ends beyond the year 9999.
+    """
+    lifetime = lifetime_ms(expires_in)
+    if lifetime is not None and clock_ms() + lifetime > MAX_EXPIRY_MS:
+        raise InvalidExpiryError
+    return lifetime
 
 
 def _tag(key: RingKey, tenant: bytes, header: bytes, canonical: bytes) -> bytes:

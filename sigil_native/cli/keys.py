@@ -83,7 +83,7 @@ def signing_secret(option: str | None) -> bytes:
     now = time.time()
     candidates = [entry for entry in _usable_now(option, now) if entry.state == "active"]
     if not candidates:
-        raise NoActiveKeyError("the ring holds no key that may sign now")
+        raise NoActiveKeyError
     # The latest not_before wins; max() keeps the first of equals, so look from the end.
     return max(reversed(candidates), key=lambda entry: entry.not_before or 0).secret
 
