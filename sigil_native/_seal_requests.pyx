@@ -43,7 +43,7 @@ from sigil_native._request_lines cimport (
     read_payload,
     write_answer,
 )
-from sigil_native._sealing cimport Form, check_tenant, lifetime_of, render, write_lifetime
+from sigil_native._sealing cimport Form, lifetime_of, render, write_lifetime
 from sigil_native._sigil cimport (
     expires_ms_of,
     issued_ms_of,
@@ -229,7 +229,7 @@ cdef class SealRequests(RequestLines):
         return written_bytes(out, last_byte)
 
     cdef int seal(self, KeyRing ring, object tenant, Py_ssize_t first, Py_ssize_t last) except -1:
-        """Seal those lines of a range that are read; see ``SigilCodec.seal_requests``."""
+        """Seal those lines of a range that are read; see ``SigilCodec.seal_requests``, which checks the tenant."""
         cdef Key key = ring.signing_key()
         cdef TenantKey tenant_key
         cdef int64_t longest = kLastMomentMs - wall_clock_ms()
@@ -238,7 +238,6 @@ cdef class SealRequests(RequestLines):
         cdef const HmacState* state
         cdef uint32_t key_id
         cdef bint done
-        check_tenant(tenant)
         self._check_states(first, last, READ)
         for i in range(first, last):
             if self.lines[i].state == READ:
