@@ -18,8 +18,8 @@ PURE, DEBUG, SANITIZE, TRACE = (
     os.environ.get(f"SIGIL_BUILD_{name}") == "1" for name in ("PURE", "DEBUG", "SANITIZE", "TRACE")
 )
 
-# Each compiled module and the C++ sources that it alone links; modules reach
-# each other through their .pxd files.
+# Each compiled module and the C++ sources that it links, it alone but for number.cpp,
+# which has no state; modules reach each other through their .pxd files.
 MODULES = {
     "_hashing": [
         "hkdf.cpp",
