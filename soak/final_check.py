@@ -41,8 +41,6 @@ class FinalCheck:
         self._ending = threading.Event()
         #: Records that were found.
         self.found = 0
-        #: Records that nobody acknowledged, but may be there.
-        self.surplus = 0
 
     def run(self, tell: Callable[[int], None] = lambda _: None) -> int:
         """Look for all; how many acknowledged records were looked for.
@@ -94,7 +92,6 @@ class FinalCheck:
         known = walk.check_page(page)
         with self._lock:
             self.found += known
-            self.surplus += len(page) - known
 
 
 class _Walk:

@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -122,6 +122,3 @@ def library_launch(
             for side in order
         }
         yield lambda row, count: slices_of(workers["base"], workers["head"], row, count, chance)
-
-
-Launches = Mapping[str, list[Slices]]
