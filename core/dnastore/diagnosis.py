@@ -26,7 +26,7 @@ _AFTER_THE_CERTIFICATE: Final = Trouble(
     "tls",
     "the DNAStore closes the connection when it is shown this service's certificate: it does not trust it",
     "DNASTORE_CLIENT_CERT",
-    True,
+    lasting=True,
 )
 
 

@@ -64,7 +64,7 @@ FORBIDDEN: Final = Trouble(
     "forbidden",
     "the DNAStore does not let this certificate's name in, or not to this tenant",
     "DNASTORE_CLIENT_CERT",
-    True,
+    lasting=True,
 )
 
 
@@ -144,11 +144,13 @@ def tls_trouble(reason: str) -> Trouble:
     if reason.endswith(_CERTIFICATE_ALERTS):
         words = reason.rpartition("ALERT_")[2].lower().replace("_", " ")
         text = f"the DNAStore refuses this service's certificate: {words}"
-        return Trouble("tls", text, "DNASTORE_CLIENT_CERT", True)
+        return Trouble("tls", text, "DNASTORE_CLIENT_CERT", lasting=True)
     if reason.endswith(_OLD_TLS):
-        return Trouble("tls", "what answers there does not speak TLS 1.2 or newer", "DNASTORE_URL", True)
+        return Trouble(
+            "tls", "what answers there does not speak TLS 1.2 or newer", "DNASTORE_URL", lasting=True
+        )
     if reason.endswith(_NO_TLS):
-        return Trouble("tls", "what answers there does not speak TLS", "DNASTORE_URL", True)
+        return Trouble("tls", "what answers there does not speak TLS", "DNASTORE_URL", lasting=True)
     words = reason.lower().replace("_", " ") or "unknown cause"
     return Trouble("tls", f"no TLS connection: {words}", "DNASTORE_URL")
 
@@ -156,7 +158,7 @@ def tls_trouble(reason: str) -> Trouble:
 def _distrust(error: ssl.SSLCertVerificationError) -> Trouble:
     code = error.verify_code
     if code in _OTHER_HOST:
-        return Trouble("tls", "the DNAStore's certificate is for another host", "DNASTORE_URL", True)
+        return Trouble("tls", "the DNAStore's certificate is for another host", "DNASTORE_URL", lasting=True)
     if code in {_EXPIRED, _NOT_YET_VALID}:
         # Its operator mends that, and nothing needs to be changed here.
         text = (
@@ -167,6 +169,6 @@ def _distrust(error: ssl.SSLCertVerificationError) -> Trouble:
         return Trouble("tls", f"{text}, or an authority's", "DNASTORE_URL")
     if code in _SELF_SIGNED:
         text = "the DNAStore's certificate is self-signed, or its authority is not trusted"
-        return Trouble("tls", text, "DNASTORE_CA_CERT", True)
+        return Trouble("tls", text, "DNASTORE_CA_CERT", lasting=True)
     text = f"the DNAStore's certificate is not trusted: {error.verify_message}"
-    return Trouble("tls", text, "DNASTORE_CA_CERT", True)
+    return Trouble("tls", text, "DNASTORE_CA_CERT", lasting=True)
