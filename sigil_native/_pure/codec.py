@@ -317,7 +317,9 @@ class SigilCodec:
         try:
             # Integers of any size: 1e16 is a float whose canonical form has none of the marks of one.
             # No limit of size: a canonical form may be longer than the text that was sealed.
-            again = canonical_bytes(payload, False, True, self._max_depth, None)
+            again = canonical_bytes(
+                payload, from_str=False, exact=True, max_depth=self._max_depth, max_bytes=None
+            )
             is_canonical = again == payload
         except NestingTooDeepError:
             raise
@@ -404,7 +406,9 @@ class SigilCodec:
         return self._from_bytes(text_bytes(json_text, "text"), isinstance(json_text, str))
 
     def _from_bytes(self, raw: bytes, from_str: bool) -> bytes:
-        return canonical_bytes(raw, from_str, self._exact, self._max_depth, self._max_bytes)
+        return canonical_bytes(
+            raw, from_str=from_str, exact=self._exact, max_depth=self._max_depth, max_bytes=self._max_bytes
+        )
 
     def _seal(self, canonical: bytes, tenant: bytes, lifetime: int | None, form: str) -> str | bytes:
         return seal(self._ring, canonical, tenant, lifetime, form)

@@ -68,19 +68,27 @@ def canonicalize_json(
         TypeError: ``text`` or an option has a wrong type.
     """
     exact, depth, limit = json_options(integers, max_depth, max_bytes)
-    return canonical_bytes(text_bytes(text, "text"), isinstance(text, str), exact, depth, limit)
+    return canonical_bytes(
+        text_bytes(text, "text"),
+        from_str=isinstance(text, str),
+        exact=exact,
+        max_depth=depth,
+        max_bytes=limit,
+    )
 
 
-def canonical_bytes(raw: bytes, from_str: bool, exact: bool, max_depth: int, max_bytes: int | None) -> bytes:
+def canonical_bytes(
+    raw: bytes, *, from_str: bool, exact: bool, max_depth: int, max_bytes: int | None
+) -> bytes:
     """Canonicalize bytes under options that are already checked."""
     if max_bytes is not None and len(raw) > max_bytes:
         raise canonicalization_error("document_too_large", offset=max_bytes)
-    return _Reader(raw, from_str, exact, max_depth).document()
+    return _Reader(raw, from_str=from_str, exact=exact, max_depth=max_depth).document()
 
 
-def canonical_members(raw: bytes, from_str: bool, exact: bool, max_depth: int) -> dict[str, bytes] | None:
+def canonical_members(raw: bytes, *, from_str: bool, exact: bool, max_depth: int) -> dict[str, bytes] | None:
     """The root object's members, each value in canonical form; None for another root."""
-    reader = _Reader(raw, from_str, exact, max_depth)
+    reader = _Reader(raw, from_str=from_str, exact=exact, max_depth=max_depth)
     reader.document()
     return reader.root_members
 
@@ -108,7 +116,7 @@ class _Object:
 class _Reader:
     """Reads one text. ``open`` holds the containers around the position, outermost first."""
 
-    def __init__(self, text: bytes, from_str: bool, exact: bool, max_depth: int) -> None:
+    def __init__(self, text: bytes, *, from_str: bool, exact: bool, max_depth: int) -> None:
         self.text = text
         self.from_str = from_str
         self.exact = exact

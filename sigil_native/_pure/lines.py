@@ -59,7 +59,7 @@ def _members(
     if max_bytes is not None and len(line) > max_bytes:
         raise canonicalization_error("document_too_large", offset=max_bytes)
     # The line's own object is not a level of the data.
-    members = canonical_members(line, from_str, exact, max_depth + 1)
+    members = canonical_members(line, from_str=from_str, exact=exact, max_depth=max_depth + 1)
     if members is None or set(members) != {"sigil", "data"} or not members["sigil"].startswith(b'"'):
         raise InvalidLineError(LINE_RULE)
     return json.loads(members["sigil"]), members["data"]

@@ -125,7 +125,9 @@ class RequestLines(Generic[_Line]):
 def is_read(line: RequestLine, text: bytes) -> bool:
     """Read what stands where a plain line has its payload, by the default rules; whether it is good."""
     try:
-        line.payload = canonical_bytes(text, False, False, DEFAULT_MAX_DEPTH, None)
+        line.payload = canonical_bytes(
+            text, from_str=False, exact=False, max_depth=DEFAULT_MAX_DEPTH, max_bytes=None
+        )
     except CanonicalizationError:
         return False
     line.state = "read"

@@ -224,7 +224,9 @@ def _read_token(line: _Line, spelling: str) -> None:
     try:
         sigil, carried = parse(spelling)
         if carried is not None:
-            line.payload = canonical_bytes(carried, False, True, DEFAULT_MAX_DEPTH, None)
+            line.payload = canonical_bytes(
+                carried, from_str=False, exact=True, max_depth=DEFAULT_MAX_DEPTH, max_bytes=None
+            )
             line.sigil, line.carried, line.state = sigil, carried, "read"
     except (SigilFormatError, CanonicalizationError):
         pass  # somebody else's to read
