@@ -202,7 +202,7 @@ cdef bytes encode_lines(
         with nogil:
             bad = _encode_up_to_a_bad_line(group, walker, start, options, wanted, out, failure)
         if bad:
-            group.refuse(_error_line(text_error(failure, isinstance(lines, str), None)))
+            group.refuse(_error_line(text_error(failure, isinstance(lines, str))))
     results = _bytes_of(out)
     out.shrink_if_above(kKeptBuffer)
     out.swap(spare_buffer())

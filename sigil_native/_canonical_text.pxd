@@ -15,8 +15,8 @@ cdef bint canonicalize_text(
 cdef JsonOptions options_of(object integers, object max_depth, object max_bytes) except *
 
 # Builds, but does not raise, the Python error for a failure. `from_str`: the text was a str, so what is
-# not UTF-8 in it is a surrogate. `index`: which item of a batch, or None.
-cdef object text_error(const Failure& failure, bint from_str, object index)
+# not UTF-8 in it is a surrogate.
+cdef object text_error(const Failure& failure, bint from_str)
 
 # Appends the canonical form of a str or bytes-like to `out`; on an error raises and leaves `out` as it
 # was. Releases the GIL on large input. Runs no Python code if `text` is exactly bytes or str.

@@ -58,7 +58,7 @@ cdef bint canonicalize_text(
     return canonicalize_native(text, size, options, out, failure)
 
 
-cdef object text_error(const Failure& failure, bint from_str, object index):
+cdef object text_error(const Failure& failure, bint from_str):
     cdef Problem problem = failure.problem
     if problem == Problem.out_of_memory:
         return MemoryError()
@@ -67,9 +67,7 @@ cdef object text_error(const Failure& failure, bint from_str, object index):
     if from_str and problem == Problem.invalid_utf8:
         problem = Problem.lone_surrogate
     pointer = failure.pointer.decode("utf-8", "surrogatepass")
-    return canonicalization_error(
-        problem_name(problem).decode("ascii"), pointer=pointer, offset=failure.offset, index=index
-    )
+    return canonicalization_error(problem_name(problem).decode("ascii"), pointer=pointer, offset=failure.offset)
 
 
 cdef int write_canonical_text(object text, const JsonOptions& options, ByteBuffer& out) except -1:
@@ -120,7 +118,7 @@ cdef int _append_bytes(
     else:
         done = canonicalize_text_at(level[0], text, size, options, out, failure)
     if not done:
-        raise text_error(failure, from_str, None)
+        raise text_error(failure, from_str)
     return 0
 
 

@@ -48,7 +48,6 @@ def canonicalization_error(
     *,
     pointer: str = "",
     offset: int | None = None,
-    index: int | None = None,
     detail: str = "",
 ) -> CanonicalizationError:
     """Build the error for a problem by its name in ``csrc/problem.h``.
@@ -58,4 +57,4 @@ def canonicalization_error(
     kind, text = _PROBLEMS[problem]
     if detail:
         text = f"{text}: {detail}"
-    return kind(text, pointer=pointer, offset=offset, index=index)
+    return kind(text, pointer=pointer, offset=offset)

@@ -309,7 +309,7 @@ cdef bytes _canonical(const uint8_t* text, size_t size, const JsonOptions& optio
         with nogil:
             done = canonicalize_text(text, size, options, out, failure)
     if not done:
-        raise text_error(failure, from_str, None)
+        raise text_error(failure, from_str)
     return PyBytes_FromStringAndSize(<char*> out.data(), out.size())
 
 

@@ -168,9 +168,7 @@ class InvalidOptionError(SigilError):
 
 
 class UnusableLevelError(SigilError, ImportError):
-    """``SIGIL_NATIVE_LEVEL`` names no level, or one that this machine cannot run.
-
-    Raised by the import of this package.
+    """The import fails: ``SIGIL_NATIVE_LEVEL`` names no level, or one that this machine cannot run.
 
     Attributes:
         level: what the variable asks for.
