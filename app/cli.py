@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from sigil_native import __version__, backend
+
 #: Where each command is. All that they import takes a second together, and nobody wants all of them.
 _COMMANDS: Final = {
     "dnastore": "app.dnastore.command:dnastore",
@@ -33,5 +35,6 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands)
+@click.version_option(__version__, message=f"Sigil DNA %(version)s ({backend} backend)")
 def main() -> None:
     """Sigil DNA: tamper-evident seals for JSON, as a service."""

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import main
+from sigil_native import __version__, backend
 from tests.service.running import REPOSITORY, clean_environment
 
 
@@ -18,6 +19,12 @@ def test_every_command_is_offered() -> None:
     lines = CliRunner().invoke(main, ["--help"]).output.partition("Commands:\n")[2].splitlines()
     assert [line.split()[0] for line in lines] == ["dnastore", "keys", "serve", "store", "token"]
     assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_version() -> None:
+    """The version is told with the backend in use, as ``sigil`` tells it."""
+    result = CliRunner().invoke(main, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"Sigil DNA {__version__} ({backend} backend)\n")
 
 
 def test_unknown_command() -> None:
