@@ -18,6 +18,9 @@ _COMMANDS: Final = {
     "token": "app.token_command:token",
 }
 
+#: As a shell has it of a process that SIGINT ended.
+_INTERRUPTED: Final = 130
+
 
 class _Commands(click.Group):
     """Commands that are imported when they are asked for."""
@@ -32,6 +35,15 @@ class _Commands(click.Group):
             return None
         command: click.Command = pkgutil.resolve_name(_COMMANDS[cmd_name])
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that the arguments name."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Click's own status is one that commands have another meaning for.
+            click.echo("interrupted", err=True)
+            ctx.exit(_INTERRUPTED)
 
 
 @click.group(cls=_Commands)

@@ -284,8 +284,16 @@ def service_from(
                     watch_overload(observers.sampling, observers.requests, connections)
             yield app if observers.tracing is None else observers.tracing.around(app)
         finally:
-            # Here, so that it is said of a stop that waits for nothing, too.
-            audit.note("service.stopped", pid=os.getpid())
-            asyncio.run(audit.close())
+            _close(store, audit)
     finally:
-        asyncio.run(store.close())  # does nothing after an orderly shutdown
+        asyncio.run(store.close())  # does nothing where that is done
+
+
+def _close(store: Store, audit: Audit) -> None:
+    """Close both, after an orderly shutdown and after a stop that waited for nothing."""
+    try:
+        # Before the log: what the store still does gets its line.
+        asyncio.run(store.close())
+    finally:
+        audit.note("service.stopped", pid=os.getpid())
+        asyncio.run(audit.close())

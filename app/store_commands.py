@@ -45,8 +45,6 @@ _T = TypeVar("_T")
 _FOUND: Final = 1
 #: sysexits.h: EX_UNAVAILABLE.
 _UNAVAILABLE: Final = 69
-#: As a shell has it of a process that SIGINT ended.
-_INTERRUPTED: Final = 130
 _BLOCK: Final = 1 << 20
 _PURGED_AT_ONCE: Final = 1000
 #: Counting goes no further: it is for a person to decide by.
@@ -338,8 +336,6 @@ def _opened(*, development: bool) -> Iterator[_Opened]:
         _fail(f"{place}: could not be finished: {error}", _UNAVAILABLE)
     except OSError as error:
         _fail(f"{error.filename or place}: could not be finished: {error.strerror or error}", _UNAVAILABLE)
-    except KeyboardInterrupt:
-        _fail("interrupted", _INTERRUPTED)
 
 
 def _place_of(settings: Settings) -> str:

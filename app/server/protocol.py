@@ -135,7 +135,7 @@ class BoundedProtocol(AnsweringProtocol):
 
     def shutdown(self) -> None:
         """Called when the server begins to stop: what runs is answered, what is on its way as well."""
-        if self.is_busy():
+        if self._is_busy():
             self.cycle.keep_alive = False
         else:
             self.loop.call_later(_FAREWELL_SECONDS, self._close_unless_busy)
@@ -171,11 +171,11 @@ class BoundedProtocol(AnsweringProtocol):
         self._among.answered_at_length(self, size)
 
     def _close_unless_busy(self) -> None:
-        if not self.is_busy() and not self.transport.is_closing():
+        if not self._is_busy() and not self.transport.is_closing():
             self.write_out()
             self.transport.close()
 
-    def is_busy(self) -> bool:
+    def _is_busy(self) -> bool:
         """A request is in progress: its head was read, and its answer not written."""
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -323,9 +323,9 @@ class BoundedProtocol(AnsweringProtocol):
         self._among.malformed += 1
         if self._is_owing():
             self._last_word = answer
-        elif self.is_busy() and self.cycle.response_started:
+        elif self._is_busy() and self.cycle.response_started:
             self.abort()
-        elif self.is_busy() or self._at_rest or self._in_head:
+        elif self._is_busy() or self._at_rest or self._in_head:
             self._say(answer)
         else:
             self.write_out()
@@ -368,7 +368,7 @@ class BoundedProtocol(AnsweringProtocol):
             good = self._hosts == 1
         else:
             good = version == "1.0" and not any(name == b"transfer-encoding" for name, _ in self.headers)
-        if not good or b"#" in self.url or self.is_busy():
+        if not good or b"#" in self.url or self._is_busy():
             raise _RefusedError
         if len(self.headers) > _MOST_HEADERS:
             raise _RefusedError(HEAD_TOO_LARGE)

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp
 from app.server.accepting import Acceptor, Refused
 from app.server.certificates import Certificates
 from app.server.connections import ConnectionLimits, Connections
-from app.server.lifespan import Lifespan
 from app.server.protocol import BoundedProtocol
 from core.descriptors import default_connections, make_room
 
@@ -101,7 +100,6 @@ class Server(uvicorn.Server):
         """Begin to accept."""
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._parent_ended, self._parent)
-        self.lifespan: Lifespan = Lifespan(self.config)
         await super().startup([])  # all but the listening
         certificates = self._certificates
         tls = None if certificates is None else lambda: certificates.context
@@ -132,14 +130,15 @@ class Server(uvicorn.Server):
             await acceptor.wait_closed()
         await super().shutdown(sockets)
         if self.force_exit:
-            self._cut_off()
+            await self._cut_off()
 
-    def _cut_off(self) -> None:
-        """Tell what is given up by a stop that was hurried. The loop's end cancels it, and the lifespan."""
-        connections = self.server_state.connections
-        running = sum(isinstance(one, BoundedProtocol) and one.is_busy() for one in connections)
-        _log.warning("stop hurried", pid=os.getpid(), requests_cut_off=running)
-        self.lifespan.is_cut_off = True
+    async def _cut_off(self) -> None:
+        """Hurry: give up requests that are waited for, and finish what the store and the log have begun."""
+        tasks = self.server_state.tasks
+        _log.warning("stop hurried", pid=os.getpid(), requests_cut_off=len(tasks))
+        for task in tasks:
+            task.cancel()
+        await self.lifespan.shutdown()
 
     def _make_protocol(self) -> asyncio.Protocol:
         return BoundedProtocol(self._connections, self.config, self.server_state, self.lifespan.state)

@@ -130,6 +130,8 @@ class AuditLog:
             self._writer.outage.begin("overloaded")
         loop = sequels[0].later.get_loop()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            if not self._watching:
+                loop.call_soon_threadsafe(self._watch_over, loop)
             if not self._required:
                 loop.call_soon_threadsafe(settle, [sequel.later for sequel in sequels], None)
                 return
@@ -140,8 +142,6 @@ class AuditLog:
             if broken is not None:
                 laters = [sequel.later for sequel in sequels if sequel not in refused]
                 loop.call_soon_threadsafe(settle, laters, AuditUnavailableError(broken))
-            elif not self._watching:
-                loop.call_soon_threadsafe(self._watch_over, loop)
 
     def check(self) -> None:
         """See Audit.check."""
@@ -229,6 +229,7 @@ class AuditLog:
         if not self._required:
             if self._queue.admits(event, lines[0]):
                 self._put(Entry(event, lines))
+                self._watch_over(future.get_loop())
             return False
         broken = self._writer.outage.reason
         # What has happened is queued all the same: the log shall have it when it works again.
@@ -251,7 +252,7 @@ class AuditLog:
             loop.call_later(self._patience / _LOOKS_IN_PATIENCE, self._watch, loop)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Release the callers of a writer that hangs."""
+        """Notice a writer that hangs, and release its callers."""
         # First, so that other threads ask for another look at what this one does not see.
         self._watching = False
         waiting = self._queue.waiting()

@@ -86,7 +86,7 @@ class AuditWriter:
         """Wait until all is written after the queue was closed. Blocks; a hanging disk is left alone."""
         self._thread.join(timeout)
         if self._thread.is_alive():
-            _log.error("audit log not closed", waiting=len(self._queue))
+            _log.error("audit log not closed", waiting=len(self._queue), lost=self._queue.lost)
 
     # -- in the writer's thread ------------------------------------------------------------------
 
@@ -102,7 +102,8 @@ class AuditWriter:
                 self._queue.wait(self._next_duty(), for_entries=True)
             else:
                 self._queue.wait(time.monotonic() + _RETRY_SECONDS, for_entries=False)
-        if left := len(self._queue):
+        # And those that found no room since the file could last be told of some.
+        if left := len(self._queue) + self._queue.lost:
             _log.error("audit lines lost", count=left)
         self._show_digest()
         self._file.close()

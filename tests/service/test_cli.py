@@ -27,6 +27,17 @@ def test_version() -> None:
     assert (result.exit_code, result.output) == (0, f"Sigil DNA {__version__} ({backend} backend)\n")
 
 
+def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a command is being imported ends it as at any other time."""
+
+    def interrupt(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pkgutil.resolve_name", interrupt)
+    result = CliRunner().invoke(main, ["store", "verify"])
+    assert (result.exit_code, result.output) == (130, "interrupted\n")
+
+
 def test_unknown_command() -> None:
     """A command that is none is a mistake in usage."""
     result = CliRunner().invoke(main, ["encode"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -21,6 +22,7 @@ import pytest
 from app.authentication.development import ISSUER
 from tests.service.audit.audits import events, faults, lines
 from tests.service.running import REPOSITORY, SIGILS, Service, clean_environment
+from tests.service.server.wire import request, wait_until_deaf
 
 NewService = Callable[..., Service]
 
@@ -260,6 +262,29 @@ def test_where_the_log_is_not_required(new_service: NewService) -> None:
     mend()
     until(lambda: "sigil.verified" in events(log_of(service)))
     assert faults([log_of(service)], secret_of(service)) == []
+
+
+@pytest.mark.parametrize("failure", ["closed", "open"])
+def test_stop_that_is_hurried_keeps_the_lines(new_service: NewService, failure: str) -> None:
+    """What the store still keeps while a hurried stop ends has its lines, though nobody waits for it."""
+    service = new_service(SIGIL_AUDIT_FAILURE=failure).start()
+    token, body = service.token(), b'{"data":{}}'
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(contextlib.closing(sqlite3.connect(service.data_dir / "sigils.db")))
+        database.isolation_level = None
+        database.execute("BEGIN IMMEDIATE")
+        for _ in range(5):
+            caller = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30))
+            caller.sendall(request(SIGILS, method="POST", body=body, token=token))
+        assert service.call("GET", "/healthz").status == 200  # the others have been read before
+        os.kill(service.pid, signal.SIGINT)
+        wait_until_deaf(service.port)
+        os.kill(service.pid, signal.SIGINT)
+        until(lambda: service.logged("stop hurried"))
+        database.execute("ROLLBACK")
+        assert service.wait() == 0
+        ((kept,),) = database.execute("SELECT COUNT(*) FROM sigils").fetchall()
+    assert kept == events(log_of(service)).count("sigil.encoded") == 5
 
 
 @pytest.mark.heavy("takes the log's patience, several times")

@@ -26,7 +26,7 @@ from app.cli import main
 from core.private_files import PrivateFileError
 from tests.service.authentication.forge import ISSUER, Forge
 from tests.service.running import SIGILS, Service, clean_environment
-from tests.service.server.wire import read_to_end, request, statuses
+from tests.service.server.wire import read_to_end, request, statuses, wait_until_deaf
 
 
 def command(*arguments: str, **variables: str) -> Result:
@@ -272,16 +272,6 @@ def half_sent(new_service: Callable[..., Service]) -> Iterator[tuple[Service, so
         )
         assert connection.recv(4096).startswith(b"HTTP/1.1 100 ")
         yield service, connection
-
-
-def wait_until_deaf(port: int) -> None:
-    """Wait until nobody listens."""
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            return
-        time.sleep(0.01)
 
 
 def test_stop_finishes_what_runs(half_sent: tuple[Service, socket.socket]) -> None:

@@ -7,6 +7,7 @@ import re
 import resource
 import select
 import socket
+import time
 from pathlib import Path
 
 #: Much longer than anything takes; who waits this long waits for ever.
@@ -81,3 +82,13 @@ def resident(pid: int) -> int:
     """The bytes of memory that a process holds."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize()
+
+
+def wait_until_deaf(port: int) -> None:
+    """Wait until nobody listens."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.01)
