@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sys
 import threading
 import time
@@ -63,6 +64,12 @@ def _tenant_names(_context: object, _parameter: object, names: tuple[str, ...]) 
     if not all(map(is_tenant, names)):
         raise click.BadParameter("a tenant has 1 to 128 bytes of UTF-8, without NUL")
     return tuple(dict.fromkeys(names))
+
+
+def _number_of_days(_context: object, _parameter: object, days: float) -> float:
+    if math.isnan(days):  # a range lets it through
+        raise click.BadParameter("nan is no number of days")
+    return days
 
 
 _development = click.option("--development", is_flag=True, help="The same as SIGIL_ENVIRONMENT=development.")
@@ -197,6 +204,7 @@ class _Checking:
     "days",
     required=True,
     type=click.FloatRange(min=0, max=36_500),
+    callback=_number_of_days,
     metavar="DAYS",
     help="Records that were sealed longer ago go, whatever their status.",
 )

@@ -270,6 +270,14 @@ def test_old_records_are_purged(command: Command, data_dir: Path) -> None:
     assert (summary["records"], summary["purged"], summary["entries"]) == (3, 5, 10)
 
 
+@pytest.mark.parametrize("days", ["nan", "inf", "-1", "36501", "1d"])
+def test_ages_that_are_none(days: str) -> None:
+    """What is no number of days is wrong usage, before the store is looked for."""
+    done = CliRunner().invoke(main, ["store", "purge", "--older-than", days, "--yes"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--older-than" in done.stderr
+
+
 def test_a_copy(command: Command, data_dir: Path, tmp_path: Path) -> None:
     """A backup is a store that is as valid; what is there already is not written over."""
     copy = tmp_path / "copy.db"
