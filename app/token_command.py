@@ -24,9 +24,18 @@ def _tenant_name(_context: object, _parameter: object, name: str) -> str:
 
 
 def _subject_name(_context: object, _parameter: object, name: str) -> str:
-    if len(name) > LONGEST_SUBJECT:
-        raise click.BadParameter(f"a subject has at most {LONGEST_SUBJECT} characters")
+    if len(name) > LONGEST_SUBJECT or "\0" in name or not _is_utf8(name):
+        raise click.BadParameter(f"a subject has at most {LONGEST_SUBJECT} characters of UTF-8, without NUL")
     return name
+
+
+def _is_utf8(argument: str) -> bool:
+    """Whether an argument was UTF-8 as it was given: other bytes come as surrogates."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @click.command()

@@ -139,6 +139,8 @@ def test_tokens_for_others(service: Service) -> None:
         (["--tenant", "a\udcff"], "1 to 128 bytes"),
         (["--tenant", "acme", "--role", "sigil:decode"], "'sigil:encode'"),
         (["--tenant", "acme", "--subject", "s" * 256], "255 characters"),
+        (["--tenant", "acme", "--subject", "a\udcff"], "characters of UTF-8"),
+        (["--tenant", "acme", "--subject", "a\0"], "without NUL"),
     ],
 )
 def test_tokens_that_nobody_could_use(tmp_path: Path, options: list[str], said: str) -> None:
