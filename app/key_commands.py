@@ -16,7 +16,8 @@ from core.keys import ring_digest, signing_key_id
 from core.settings import load_key_settings
 from core.settings_loading import EXIT_CODE, SettingsError
 from core.timestamps import timestamp
-from sigil_native._keyfile import KeyEntry, read_key_ring_file, write_key_ring_file
+from sigil_native._constants import MAX_EXPIRY_MS
+from sigil_native._keyfile import KeyEntry, read_key_ring_file, require_plain_file, write_key_ring_file
 from sigil_native._keyfile_changes import (
     activated,
     change_key_ring_file,
@@ -85,6 +86,7 @@ def keys(context: click.Context, keyring: str | None) -> None:
 def list_keys(path: str, *, as_json: bool) -> None:
     """Show the keys, and the digest by which the service's log names the ring."""
     with _errors(path):
+        require_plain_file(path)
         entries = read_key_ring_file(path)
         ring = ring_of(entries)
     signing, now = signing_key_id(ring), time.time()
@@ -150,6 +152,8 @@ def retire(path: str, key_id: int, seconds: float | None) -> None:
     Records that it sealed are served still: keep it in the file for as long as there are any.
     """
     retire_at = round(time.time() + (seconds or 0), 3)
+    if retire_at > MAX_EXPIRY_MS // 1000:
+        raise click.BadParameter("out of range: beyond the year 9999", param_hint="'--in'")
 
     def change(entries: _Entries) -> _Entries:
         _check_another_signs(entries, key_id)
@@ -201,7 +205,7 @@ def import_secrets(path: str) -> None:
     # As ring_from has it: one that is named twice counts once, and the current one signs.
     earlier = [secret for secret in dict.fromkeys(settings.secrets_to_verify_with) if secret != current]
     entries = [KeyEntry(secret.encode(), "verify-only") for secret in earlier]
-    with _errors(path):
+    with _errors(path, new=True):
         write_key_ring_file(path, [*entries, KeyEntry(current.encode())])
 
 
@@ -236,8 +240,13 @@ def _change(path: str, change: Callable[[_Entries], _Entries]) -> None:
 
 
 @contextlib.contextmanager
-def _errors(path: str) -> Iterator[None]:
-    """End the process with one line that says what is wrong, and shows no secret."""
+def _errors(path: str, *, new: bool = False) -> Iterator[None]:
+    """End the process with one line that says what is wrong, and shows no secret.
+
+    Args:
+        path: the file that the command works on.
+        new: the command makes it, so that not even a missing folder is a wrong setting.
+    """
     try:
         yield
     except (_RefusedError, NoSuchKeyError) as error:
@@ -245,9 +254,10 @@ def _errors(path: str) -> Iterator[None]:
     except (KeyRingFormatError, DuplicateKeyError) as error:
         message, code = f"SIGIL_KEYRING: {error}", EXIT_CODE
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError)
+        # Changes write to another name first: what goes wrong there is no fault of the setting.
+        unusable = error.filename == path
         message = f"SIGIL_KEYRING: {path}: {error.strerror}"
-        code = EXIT_CODE if missing else _IO_ERROR
+        code = EXIT_CODE if unusable and not new else _IO_ERROR
     else:
         return
     click.echo(message, err=True)

@@ -56,6 +56,19 @@ def read_key_ring_file(path: str | os.PathLike[str]) -> list[KeyEntry]:
         return _checked(file.read(_LARGEST_FILE + 1), path)
 
 
+def require_plain_file(path: str | os.PathLike[str]) -> None:
+    """Refuse what is no plain file, before it is opened: a pipe is waited for even when nobody writes.
+
+    For commands that change files, or must not wait. Reading takes a pipe, as shells make them of a command.
+
+    Raises:
+        KeyRingFormatError: the path leads to a pipe, a folder or a device.
+        OSError: it leads nowhere.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - any path-like object will do
+        raise KeyRingFormatError(f"key ring file {os.fspath(path)}: not a plain file")
+
+
 def write_key_ring_file(
     path: str | os.PathLike[str], entries: Iterable[KeyEntry], *, replace: bool = False
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sigil_native import KeyRing
-from sigil_native._keyfile import KeyEntry, read_key_ring_file, write_key_ring_file
+from sigil_native._keyfile import KeyEntry, read_key_ring_file, require_plain_file, write_key_ring_file
 from sigil_native.errors import DuplicateKeyError, NoSuchKeyError
 
 try:
@@ -27,10 +27,11 @@ def change_key_ring_file(path: str, change: Callable[[list[KeyEntry]], Iterable[
     stays a link.
 
     Raises:
-        KeyRingFormatError: the file breaks its format, or would.
+        KeyRingFormatError: the file breaks its format, or would; or is no plain file.
         OSError: it cannot be read or written.
         Whatever ``change`` raises; the file is then as it was.
     """
+    require_plain_file(path)
     with _locked(path):
         entries = change(read_key_ring_file(path))
         write_key_ring_file(os.path.realpath(path), entries, replace=True)

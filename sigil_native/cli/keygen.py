@@ -67,6 +67,6 @@ def _rotate(path: str, retire_previous_in: float | None) -> int:
         entries, key_id = with_fresh_key(entries)
         return activated(entries, key_id, retire_previous_at=retire_at)
 
-    read_ring_file(path)  # for its complaints: what goes wrong afterwards is about writing
+    read_ring_file(path, plain=True)  # for its complaints: what goes wrong afterwards is about writing
     change_key_ring_file(path, rotated)
     return key_id

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sigil_native import KeyRing
-from sigil_native._keyfile import KeyEntry, read_key_ring_file
+from sigil_native._keyfile import KeyEntry, read_key_ring_file, require_plain_file
 from sigil_native.cli.exits import ConfigurationError
 from sigil_native.cli.output import printable
 from sigil_native.errors import DuplicateKeyError, KeyRingFormatError, NoActiveKeyError, WeakSecretError
@@ -35,13 +35,19 @@ def ring_path(option: str | None) -> str | None:
     return option or os.environ.get(RING) or None
 
 
-def read_ring_file(path: str) -> list[KeyEntry]:
+def read_ring_file(path: str, *, plain: bool = False) -> list[KeyEntry]:
     """The keys of a key ring file.
+
+    Args:
+        path: where.
+        plain: refuse a pipe or a device, which cannot be changed.
 
     Raises:
         ConfigurationError: it cannot be read, or breaks the format.
     """
     try:
+        if plain:
+            require_plain_file(path)
         return read_key_ring_file(path)
     except KeyRingFormatError as error:
         raise ConfigurationError(printable(str(error))) from None

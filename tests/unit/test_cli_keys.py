@@ -115,6 +115,13 @@ def test_keygen_rotates_behind_a_link(run: Run) -> None:
     assert sorted(map(str, Path().iterdir())) == ["d", "link.json", "ring.json"]
 
 
+def test_keygen_rotates_no_pipe(run: Run) -> None:
+    """A pipe cannot be rotated, and is not waited for."""
+    os.mkfifo("pipe")
+    refused = run("keygen", "--keyring", "pipe", "--rotate")
+    assert refused == (78, "", "sigil: key ring file pipe: not a plain file\n")
+
+
 def test_keygen_keeps_who_may_read(run: Run) -> None:
     """A rotation takes the file away from nobody who was given it."""
     run("keygen", "--keyring", "ring.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -163,7 +164,7 @@ def test_key_that_cannot_sign(keys: Keys, path: Path, entry: KeyEntry, said: str
         (["activate", "xyz"], 2, "eight digits"),
         (["activate", "+1234567"], 2, "eight digits"),
         (["retire", "00000000", "--in", "soon"], 2, "not a duration"),
-        (["retire", hexadecimal(OLD), "--in", "99999999999d"], 1, "no other key"),
+        (["retire", hexadecimal(OLD), "--in", "9999999w"], 2, "'--in': out of range: beyond the year 9999"),
     ],
 )
 def test_wrong_usage(keys: Keys, path: Path, arguments: list[str], code: int, said: str) -> None:
@@ -172,16 +173,6 @@ def test_wrong_usage(keys: Keys, path: Path, arguments: list[str], code: int, sa
     done = keys(*arguments)
     assert (done.exit_code, done.stdout) == (code, "")
     assert said in done.stderr
-    assert path.read_bytes() == before
-
-
-def test_beyond_the_calendar(keys: Keys, path: Path) -> None:
-    """A time that no file can hold is refused before anything is written."""
-    write_key_ring_file(path, [KeyEntry(OLD, "verify-only"), KeyEntry(NEW)], replace=True)
-    before = path.read_bytes()
-    done = keys("retire", hexadecimal(OLD), "--in", "9999999d")
-    assert done.exit_code == 78
-    assert "retire_at is out of range" in done.stderr
     assert path.read_bytes() == before
 
 
@@ -200,6 +191,29 @@ def test_file_that_cannot_be_used(keys: Keys, path: Path, tmp_path: Path, comman
     assert (bad.exit_code, bad.stdout, bad.stderr.count("\n")) == (78, "", 1)
     assert "hunter2" not in bad.stderr
     assert path.read_text().endswith('"hunter2"}]}')
+
+
+@pytest.mark.parametrize("command", [["list"], ["add"]])
+def test_pipe(keys: Keys, tmp_path: Path, command: list[str]) -> None:
+    """A named pipe, which nobody may ever write to, is refused as the service refuses it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = keys(*command, file=pipe)
+    assert (done.exit_code, done.stdout) == (78, "")
+    assert done.stderr == f"SIGIL_KEYRING: key ring file {pipe}: not a plain file\n"
+
+
+def test_file_that_cannot_be_written(keys: Keys, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that takes no new file is told from a file that cannot be read: 74, as a full disk is."""
+
+    def refuse(source: str, target: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), source, None, target)
+
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "replace", refuse)
+    done = keys("add")
+    assert (done.exit_code, done.stderr) == (74, f"SIGIL_KEYRING: {path}: Permission denied\n")
+    assert [path.read_bytes(), *path.parent.iterdir()] == [before, path]
 
 
 def test_at_the_same_time(keys: Keys, path: Path) -> None:
@@ -238,6 +252,8 @@ def test_import(keys: Keys, path: Path, tmp_path: Path) -> None:
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
     again = keys("import", file=made, **secrets)
     assert (again.exit_code, again.stderr) == (74, f"SIGIL_KEYRING: {made}: File exists\n")
+    nowhere = keys("import", file=tmp_path / "none" / "keys.json", **secrets)
+    assert (nowhere.exit_code, nowhere.stderr.endswith("No such file or directory\n")) == (74, True)
     bad: dict[str, str]
     for bad in ({}, {"SPIRAL_EVENT_SECRET": "hunter2"}, {"SPIRAL_EVENT_SECRET_FILE": str(tmp_path)}):
         refused = keys("import", file=tmp_path / "other", **bad)
