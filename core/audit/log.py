@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -255,10 +254,9 @@ class AuditLog:
         """Notice a writer that hangs, and release its callers."""
         # First, so that other threads ask for another look at what this one does not see.
         self._watching = False
-        waiting = self._queue.waiting()
-        if waiting and time.monotonic() - waiting[0].born > self._patience:
+        if self._queue.stands_still(self._patience):
             self._writer.outage.begin("slow")
-            futures = [future for arrival in waiting for future in arrival.futures()]
+            futures = [future for arrival in self._queue.waiting() for future in arrival.futures()]
             settle(futures, AuditUnavailableError("slow"))
-        elif waiting:
+        elif len(self._queue):
             self._watch_over(loop)

@@ -444,3 +444,22 @@ async def test_no_secret_in_repr(make: Make) -> None:
     log = make()
     seen = repr(vars(log)) + repr([vars(part) for part in vars(log).values() if hasattr(part, "__dict__")])
     assert SECRET not in seen
+
+
+async def test_hang_is_noticed_where_nobody_waits(make: Make, path: Path) -> None:
+    """A log that is not required counts as failing, too, while it hangs."""
+    log = make(required=False, patience=0.05)
+    with frozen_disk(path):
+        await encoded(log)
+        await until(lambda: log.condition == "failing")
+    await until(lambda: log.condition == "ok")
+
+
+async def test_end_of_a_log_that_fails_tells_of_all(make: Make) -> None:
+    """What waits at the end, and what had found no room before, is told of together."""
+    log = make(required=False, most_waiting=2)
+    with capture_logs() as logged, full_disk():
+        for number in range(5):
+            await encoded(log, number)
+        await log.close()
+    assert [line["count"] for line in logged if line["event"] == "audit lines lost"] == [5]
