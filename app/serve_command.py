@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 import structlog
@@ -14,6 +14,7 @@ from app import logs
 from app.api.paths import BASE
 from app.authentication.development import TOKEN_DAYS, DevelopmentIssuer
 from app.authentication.roles import ROLES
+from app.endings import fail
 from app.server.failures import StartFailedError, settings_failure
 from app.server.running import run
 from core.settings import Settings, load_settings
@@ -38,7 +39,7 @@ def serve(*, development: bool) -> None:
     try:
         run(settings, lambda url: _announce(settings, url))
     except StartFailedError as error:
-        _fail(str(error), error.exit_code)
+        fail(str(error), error.exit_code)
 
 
 def _settings(environment: str | None) -> Settings:
@@ -46,7 +47,7 @@ def _settings(environment: str | None) -> Settings:
         return load_settings(environment)
     except SettingsError as error:
         failure = settings_failure(error)
-        _fail(str(failure), failure.exit_code)
+        fail(str(failure), failure.exit_code)
 
 
 def _announce(settings: Settings, url: str) -> None:
@@ -77,8 +78,3 @@ def _print_invitation(settings: Settings, sigils: str) -> None:
 def _curl(url: str, bearer: str, body: str) -> str:
     headers = f"-H 'Authorization: Bearer {bearer}' -H 'Content-Type: application/json'"
     return f"curl -sS {url} {headers} -d {shlex.quote(body)}"
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(code)

@@ -9,11 +9,12 @@ import os
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
+from app.endings import fail
 from app.server.failures import settings_failure
 from core.errors import DomainError
 from core.settings import load_settings
@@ -92,7 +93,7 @@ def export(file: Path, *, development: bool) -> None:
         try:
             count = _export(opened, file)
         except OSError as error:
-            _fail(f"could not be finished: {file}: {error.strerror or error}", _UNAVAILABLE)
+            fail(f"could not be finished: {file}: {error.strerror or error}", _UNAVAILABLE)
     click.echo(f"{count} writes in {file}")
 
 
@@ -159,16 +160,16 @@ def _opened(*, development: bool) -> Iterator[Spool]:
         if path is None:
             raise SettingsError(["DNASTORE_SPOOL: off, so there is no spool"])
         if not path.exists():
-            _fail(f"DNASTORE_SPOOL: {path}: there is no such spool", _UNAVAILABLE)
+            fail(f"DNASTORE_SPOOL: {path}: there is no such spool", _UNAVAILABLE)
         yield open_spool(path, settings.spool_bounds, data_dir=settings.data_dir)
     except SpoolUnusableError as error:
-        _fail(str(error), _UNAVAILABLE)
+        fail(str(error), _UNAVAILABLE)
     except SettingsError as error:
-        _fail(str(settings_failure(error)), EXIT_CODE)
+        fail(str(settings_failure(error)), EXIT_CODE)
     except DomainError as error:
-        _fail(f"could not be finished: {error}", _UNAVAILABLE)
+        fail(f"could not be finished: {error}", _UNAVAILABLE)
     except OSError as error:
-        _fail(f"could not be finished: {error.filename or ''}: {error.strerror}", _UNAVAILABLE)
+        fail(f"could not be finished: {error.filename or ''}: {error.strerror}", _UNAVAILABLE)
 
 
 def _run(opened: Spool, work: Coroutine[Any, Any, _T]) -> _T:
@@ -179,8 +180,3 @@ def _run(opened: Spool, work: Coroutine[Any, Any, _T]) -> _T:
             await opened.close()
 
     return asyncio.run(run())
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(code)

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, NoReturn, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 import msgspec
 import sqlalchemy as sa
 
 from app.authentication.development import audit_secret, event_secret
+from app.endings import fail
 from app.server.certificates import Certificates
 from app.server.failures import StartFailedError, explained
 from app.spool_commands import spool
@@ -335,15 +336,15 @@ def _opened(*, development: bool) -> Iterator[_Opened]:
                 raise StartFailedError(f"{place}: cannot be opened: {error}", _UNAVAILABLE) from None
         yield _Opened(settings, store, seals)
     except StartFailedError as error:
-        _fail(str(error), error.exit_code)
+        fail(str(error), error.exit_code)
     except SettingsError as error:
-        _fail(str(error), EXIT_CODE)
+        fail(str(error), EXIT_CODE)
     except SigilError as error:
-        _fail(f"the keys cannot be used: {error}", EXIT_CODE)
+        fail(f"the keys cannot be used: {error}", EXIT_CODE)
     except DomainError as error:
-        _fail(f"{place}: could not be finished: {error}", _UNAVAILABLE)
+        fail(f"{place}: could not be finished: {error}", _UNAVAILABLE)
     except OSError as error:
-        _fail(f"{error.filename or place}: could not be finished: {error.strerror or error}", _UNAVAILABLE)
+        fail(f"{error.filename or place}: could not be finished: {error.strerror or error}", _UNAVAILABLE)
 
 
 def _place_of(settings: Settings) -> str:
@@ -387,8 +388,3 @@ def _run(opened: _Opened, work: Coroutine[Any, Any, _T]) -> _T:
             await opened.store.close()
 
     return asyncio.run(run())
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(code)

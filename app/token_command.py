@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
 from app.authentication.claims import LONGEST_SUBJECT
 from app.authentication.development import DevelopmentIssuer
 from app.authentication.roles import ROLES
+from app.endings import fail
 from core.private_files import PrivateFileError
 from core.settings_loading import EXIT_CODE
 from core.tenants import is_tenant
@@ -60,19 +59,14 @@ def token(tenant: str, roles: tuple[str, ...], subject: str, seconds: int) -> No
     environment = os.environ.get("SIGIL_ENVIRONMENT") or "development"
     for name in ("JWT_ISSUER", "JWT_ISSUERS", "JWT_ISSUERS_FILE"):
         if os.environ.get(name):
-            _fail(f"tokens come from {name}; the issuer of development mode is not in use")
+            fail(f"tokens come from {name}; the issuer of development mode is not in use", EXIT_CODE)
     if environment != "development":
-        _fail("SIGIL_ENVIRONMENT: only development mode has an issuer of its own")
+        fail("SIGIL_ENVIRONMENT: only development mode has an issuer of its own", EXIT_CODE)
     data_dir = Path(os.environ.get("SIGIL_DATA_DIR") or "data")
     try:
         issuer = DevelopmentIssuer(data_dir)
     except PrivateFileError as error:
-        _fail(str(error))
+        fail(str(error), EXIT_CODE)
     except OSError as error:
-        _fail(f"SIGIL_DATA_DIR: {error.filename}: {error.strerror}")
+        fail(f"SIGIL_DATA_DIR: {error.filename}: {error.strerror}", EXIT_CODE)
     click.echo(issuer.token(tenant, subject, roles or ROLES, lifetime=seconds))
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(EXIT_CODE)

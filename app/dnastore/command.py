@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import click
 import structlog
@@ -14,6 +13,7 @@ import structlog
 from app import logs
 from app.dnastore.development import DevelopmentFiles
 from app.dnastore.running import run
+from app.endings import fail
 from app.server.failures import StartFailedError, settings_failure
 from core.dnastore.server_settings import PREFIX, ServerSettings, load_server_settings
 from core.private_files import PrivateFileError
@@ -34,7 +34,7 @@ def dnastore(*, development: bool) -> None:
     try:
         run(settings, lambda url: _announce(settings, url, files), development=development)
     except StartFailedError as error:
-        _fail(str(error), error.exit_code)
+        fail(str(error), error.exit_code)
 
 
 def _development_files() -> DevelopmentFiles:
@@ -42,9 +42,9 @@ def _development_files() -> DevelopmentFiles:
     try:
         return DevelopmentFiles(data_dir)
     except PrivateFileError as error:
-        _fail(str(error), EXIT_CODE)
+        fail(str(error), EXIT_CODE)
     except OSError as error:
-        _fail(f"{PREFIX}DATA_DIR: {error.filename}: {error.strerror}", EXIT_CODE)
+        fail(f"{PREFIX}DATA_DIR: {error.filename}: {error.strerror}", EXIT_CODE)
 
 
 def _settings(files: DevelopmentFiles | None) -> ServerSettings:
@@ -52,7 +52,7 @@ def _settings(files: DevelopmentFiles | None) -> ServerSettings:
         return load_server_settings(None if files is None else files.variables)
     except SettingsError as error:
         failure = settings_failure(error)
-        _fail(str(failure), failure.exit_code)
+        fail(str(failure), failure.exit_code)
 
 
 def _announce(settings: ServerSettings, url: str, files: DevelopmentFiles | None) -> None:
@@ -76,8 +76,3 @@ def _print_invitation(settings: ServerSettings, url: str, files: DevelopmentFile
     click.echo("\nWhat is kept for the tenant acme, newest first:\n")
     identity = f"--cacert {authority} --cert {certificate} --key {key}"
     click.echo(f"curl -sS {identity} '{url}/v1/records?tenant=acme&limit=3&payload=true'\n")
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(code)

@@ -5,12 +5,9 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import resource
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +19,7 @@ from core.audit.file import AuditFile
 from core.audit.log import AuditLog
 from core.errors import AuditUnavailableError
 from tests.service.audit.audits import SECRET, events, faults, lines
+from tests.service.audit.disks import frozen_disk, full_disk
 
 Make = Callable[..., AuditLog]
 
@@ -55,25 +53,6 @@ async def until(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - what it waits for is done by a thread
             await asyncio.sleep(0.005)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """No file of this process can grow."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-@contextmanager
-def frozen_disk(path: Path) -> Iterator[None]:
-    """Whoever writes the log hangs: here, as somebody else holds its lock."""
-    with path.with_name("audit.jsonl.lock").open("r+b") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 async def encoded(log: AuditLog, number: int = 0) -> None:

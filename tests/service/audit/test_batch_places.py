@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from core.audit.queue import Entry
 from core.errors import AuditUnavailableError
 from tests.heavy import HEAVY
 from tests.service.audit.audits import SECRET, events
+from tests.service.audit.disks import frozen_disk
 
 MOST = 10
 PATIENCE = 5.0
@@ -173,14 +172,6 @@ async def log(path: Path) -> AsyncIterator[AuditLog]:
     log.wait_until_tried()
     yield log
     await log.close()
-
-
-@contextmanager
-def frozen_disk(path: Path) -> Iterator[None]:
-    """Whoever writes the log hangs: somebody else holds its lock."""
-    with path.with_name("audit.jsonl.lock").open("r+b") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 async def batch(log: AuditLog, count: int) -> None:
